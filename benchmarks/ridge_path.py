@@ -1,0 +1,31 @@
+"""A hundred penalties with their leave-one-out errors: against scikit-learn's RidgeCV and the bare Gram product."""
+
+import numpy as np
+from harness import Case
+from olsattention import ridge_path
+from sklearn.linear_model import RidgeCV
+
+LAMS = np.geomspace(1e-3, 1e6, 100)
+
+
+def cases():
+    yield compare(20_000, 500, repeats=3)
+    yield compare(500, 20_000, repeats=3)
+
+
+def compare(n, p, repeats):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(n, p))
+    y = X[:, :10].sum(axis=1) + rng.normal(size=n)
+    gram = (lambda: X.T @ X) if n > p else (lambda: X @ X.T)
+
+    def peer():
+        return RidgeCV(alphas=LAMS, store_cv_results=True).fit(X, y)
+
+    path, fitted = ridge_path(X, y, LAMS, intercept=True), peer()
+    loo = fitted.cv_results_.mean(axis=0)
+    return Case(f"ridge path with df, RSS, GCV, LOO, {n} x {p}, 100 penalties",
+                lambda: ridge_path(X, y, LAMS, intercept=True),
+                {"floor: the bare Gram product": gram, "scikit-learn RidgeCV": peer},
+                {"largest relative difference of LOO": f"{np.max(np.abs(path.loo / loo - 1)):.1e}",
+                 "extra memory over X": f"see peak extra; X is {X.nbytes / 2**20:.0f} MiB"}, repeats)

@@ -1,0 +1,538 @@
+"""The Sphinx extension of this book: what its notebooks mean on the site, and which cells check what.
+
+The chapters are nbdev notebooks that read well raw, in JupyterLab and on a code host. MyST-NB executes,
+caches and renders them; this file only tells it what the conventions of the book mean:
+
+1. **Reading** (`translate`). As Sphinx reads a notebook, nbdev's `#|` directives become MyST-NB's cell tags,
+   an exported cell gets the API entries of its definitions, a theorem cell becomes an admonition, and so on.
+   The files are not touched: what is translated is the text on its way from the file to MyST-NB.
+2. **Formulas** (`Formulas`). `\\tag{1.2}` makes the anchor `eq-1.2`.
+3. **Coverage** (`Checks`). Which numbered statement is checked by which executed cell, and how well. A
+   failing cell and a statement without a check are warnings, and `make docs` turns warnings into errors.
+
+CONTRIBUTING.md describes the conventions. `tests/test_book.py` reads the notebooks with the functions of the
+first two sections, which know nothing of Sphinx.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import zlib
+from collections import defaultdict
+from configparser import ConfigParser
+from importlib import import_module
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from jupyter_cache import get_cache
+from sphinx.environment.collectors import EnvironmentCollector
+from sphinx.transforms import SphinxTransform
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
+
+NBS = Path(__file__).resolve().parents[1]
+ROOT = NBS.parent
+
+settings = ConfigParser(delimiters=["="])
+settings.read(ROOT / "settings.ini", encoding="utf-8")
+settings = settings["DEFAULT"]
+LIB = settings["lib_name"]
+SKIP_FLAGS = set(settings["tst_flags"].split())
+
+# ------------------------------------------------------------------------------------------------------------
+# What a notebook says
+# ------------------------------------------------------------------------------------------------------------
+
+KINDS = {"Theorem": "thm", "Proposition": "prop", "Lemma": "lem", "Corollary": "cor", "Definition": "def"}
+
+BLOCK = re.compile(  # a Markdown cell that opens with **Theorem 1.1 (Title).** or **Proof.**
+    rf"\*\*(?P<heading>(?P<kind>{'|'.join(KINDS)}) (?P<number>\w+\.\d+)(?: \(.+?\))?"
+    r"|Proof(?: of [^*]+?)?)\.\*\*\s*"
+)
+TAG = re.compile(r"\\tag\{(?P<number>[^}]+)\}")
+CITATION = re.compile(r"\[[^\]]*\]\([\w./]*references\.bib#(?P<key>[\w:-]+)\)")
+FIGURE = re.compile(r"\[Figure\]\([\w./]*#(?P<name>fig-[\w-]+)\)")
+PRINTED = re.compile(
+    r"(?P<label>.+?) (?:holds|error (?P<error>\S+) ≤ (?P<tol>\S+))"
+)  # see olsattention.checks
+ERRATUM = re.compile(r"(?P<source>[A-Z])(?P<row>\d+)")
+
+
+def book_notebooks():
+    """List the notebooks of the book, chapters first."""
+    paths = (path.relative_to(NBS) for path in NBS.rglob("*.ipynb"))
+    paths = (path for path in paths if not any(part.startswith(("_", ".")) for part in path.parts))
+    return [NBS / path for path in sorted(paths, key=lambda p: (not p.name[0].isdigit(), p.as_posix()))]
+
+
+def split_directives(source):
+    """Split a code cell into its leading `#| name: value` lines, as a dict, and the code below them.
+
+    `#| export`, `#| default_exp ridge` and `#| fig-cap: text` are all understood. A line with two or more
+    blanks after `#|` continues the value of the line above: a long caption need not be one long line.
+    """
+    directives, lines, name = {}, source.splitlines(), None
+    while lines and (match := re.match(r"#\s*\|(\s*)(.*)", lines[0])):
+        blanks, text = match.groups()
+        if len(blanks) > 1 and name:
+            directives[name] = f"{directives[name]} {text.strip()}".strip()
+        else:
+            name, _, value = text.strip().partition(" ")
+            name = name.rstrip(":")
+            directives[name] = value.strip()
+        lines.pop(0)
+    return directives, "\n".join(lines).strip("\n")
+
+
+def code_cells(notebook):
+    """Yield `(directives, code)` of every code cell."""
+    return (split_directives(cell.source) for cell in notebook.cells if cell.cell_type == "code")
+
+
+def is_skipped(directives):
+    """Tell whether a cell with these directives is not executed (`eval: false`, or a flag such as `slow`)."""
+    return directives.get("eval", "").lower() == "false" or bool(SKIP_FLAGS & directives.keys())
+
+
+def default_module(notebook):
+    """Name the module that a notebook exports, or None."""
+    return next((d["default_exp"] for d, _ in code_cells(notebook) if "default_exp" in d), None)
+
+
+def exported_names(notebook):
+    """Yield `(module, definition)` for every public function and class that a notebook exports."""
+    default = default_module(notebook)
+    for directives, code in code_cells(notebook):
+        yield from exported_from(directives, code, default)
+
+
+def exported_from(directives, code, default):
+    """Yield `(module, definition)` for every public function and class of one cell: a name, a syntax tree."""
+    if "export" in directives:
+        for definition in ast.parse(code).body:
+            if isinstance(definition, ast.FunctionDef | ast.ClassDef) and not definition.name.startswith("_"):
+                yield directives["export"] or default, definition
+
+
+def dotted_name(module, name):
+    """Give the name a reader imports: `package.name` where the package offers it, else with the module."""
+    return f"{LIB}.{name}" if name in import_module(LIB).__all__ else f"{LIB}.{module}.{name}"
+
+
+def numbered_statements(notebook):
+    """List the numbered equations and theorems of a notebook, in order, as `(label, anchor)`.
+
+    An equation's label is its number alone, `"1.2"`; a theorem's is `"Theorem 1.1"`.
+    """
+    found = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            if (block := BLOCK.match(cell.source)) and block["kind"]:
+                kind, number = block["kind"], block["number"]
+                found.append((f"{kind} {number}", f"{KINDS[kind]}-{number}"))
+            found += [(tag["number"], f"eq-{tag['number']}") for tag in TAG.finditer(cell.source)]
+    return found
+
+
+def needs_check(label):
+    """Tell whether a numbered statement must have a check: all but definitions, which assert nothing."""
+    return not label.startswith("Definition")
+
+
+def checked_labels(notebook):
+    """Give the set of labels of all `check("label", ...)` calls in cells that are executed and shown."""
+    labels = set()
+    for directives, code in code_cells(notebook):
+        if "check(" in code and "hide" not in directives and not is_skipped(directives):
+            python = re.sub(r"(?m)^(\s*)([%!].*)$", r"\1pass", code)  # magics are not Python
+            calls = (node for node in ast.walk(ast.parse(python)) if isinstance(node, ast.Call))
+            calls = (call for call in calls if getattr(call.func, "id", None) == "check" and call.args)
+            labels |= {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
+    return labels
+
+
+def unchecked_statements(notebook):
+    """List the labels of the numbered statements that no executed cell of the notebook checks."""
+    checked = checked_labels(notebook)
+    labels = [label for label, _ in numbered_statements(notebook)]
+    return [label for label in labels if needs_check(label) and label not in checked]
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Reading: from the conventions of nbdev and of this book to those of MyST-NB
+# ------------------------------------------------------------------------------------------------------------
+
+CONTENTS = {
+    "Chapters": ["[0-9]*"],
+    "Case studies": ["cases/*"],
+    "Reference": ["api", "errata", "checks", "benchmarks", "references"],
+}
+COVERAGE = """
+## Every numbered statement
+
+```{coverage} statements
+```
+
+## Every erratum
+
+```{coverage} errata
+```
+"""
+
+
+def translate(notebook, docname):
+    """Translate a notebook; `docname` is its path below nbs/ without the suffix."""
+    module, cells = default_module(notebook), []
+    line = notebook_line(notebook, docname)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = translate_markdown(cell.source, docname)
+        elif cell.cell_type == "code":
+            directives, code = split_directives(cell.source)
+            if not code or "nbdev_export(" in code:  # a cell that only speaks to nbdev
+                continue
+            entries = [api_entry(*names) for names in exported_from(directives, code, module)]
+            if entries:
+                cells.append(nbformat.v4.new_markdown_cell("\n".join(entries)))
+            translate_code(cell, directives, code)
+        cells.append(cell)
+    if cells and cells[0].cell_type == "markdown":
+        title, _, text = cells[0].source.partition("\n")
+        cells[0].source = f"{title}\n\n{line}\n\n{text}"
+    added = {"index": contents(), "checks": COVERAGE}  # what only the site can show
+    if docname in added:
+        cells.append(nbformat.v4.new_markdown_cell(added[docname]))
+    notebook.cells = cells
+    notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    return notebook
+
+
+def translate_code(cell, directives, code):
+    """Turn the directives of a code cell into the tags and options of MyST-NB; drop stored outputs."""
+    tags = {
+        "remove-cell": "hide" in directives,
+        "hide-input": bool({"export", "exporti"} & directives.keys()),
+        "remove-input": directives.get("echo") == "false",
+        "skip-execution": is_skipped(directives),
+    }
+    cell.source, cell.outputs, cell.execution_count = code, [], None
+    cell.metadata["tags"] = [tag for tag, is_set in tags.items() if is_set]
+    caption = directives.get("fig-cap", "").strip("\"'")
+    alt = directives.get("fig-alt", caption).strip("\"'")
+    options = {"image": {"alt": alt}} if alt else {}
+    if "label" in directives:
+        options["figure"] = {"name": directives["label"], "caption": caption}
+    if options:
+        cell.metadata["mystnb"] = options
+
+
+def translate_markdown(source, docname):
+    """Turn citations into roles, `[Figure](#fig-x)` into a numbered reference, theorems into admonitions.
+
+    A link to a file of the repository that is not part of the book leads to the code host.
+    """
+    outside = "../" * (docname.count("/") + 1)
+    source = source.replace(f"]({outside}", f"]({settings['git_url']}/blob/{settings['branch']}/")
+    source = CITATION.sub(r"{cite:t}`\g<key>`", source)
+    source = FIGURE.sub(r"{numref}`\g<name>`", source)
+    if block := BLOCK.match(source):
+        kind, number, body = block["kind"], block["number"], source[block.end() :]
+        options = f":class: theorem\n:name: {KINDS[kind]}-{number}\n" if kind else ":class: proof\n"
+        # Six colons, so that the text may itself contain a fenced block.
+        source = f"::::::{{admonition}} {block['heading']}\n{options}\n{body}\n::::::"
+    return source
+
+
+def api_entry(module, definition):
+    """Write the autodoc entry of an exported function or class."""
+    name = dotted_name(module, definition.name)
+    if isinstance(definition, ast.ClassDef):
+        return f"```{{eval-rst}}\n.. autoclass:: {name}\n   :members:\n```"
+    return f"```{{eval-rst}}\n.. autofunction:: {name}\n```"
+
+
+def notebook_line(notebook, docname):
+    """Write the small line below a page's title: where to get the notebook, and the source of its module."""
+    line = f"{{.notebook-line}}\n{{download}}`Download this notebook <{docname.rpartition('/')[2]}.ipynb>`"
+    module = next(exported_names(notebook), (None,))[0]
+    if module:
+        path = f"_modules/{LIB}/{module.replace('.', '/')}.html"
+        line += f' · exports <a href="{path}"><code>{LIB}.{module}</code></a>'
+    return line
+
+
+def contents():
+    """Write the table of contents, with those parts of the book that exist."""
+    trees = ""
+    for caption, patterns in CONTENTS.items():
+        found = "\n".join(pattern for pattern in patterns if any(NBS.glob(pattern + ".*")))
+        if found:
+            trees += f"```{{toctree}}\n:hidden:\n:glob:\n:caption: {caption}\n\n{found}\n```\n"
+    return trees
+
+
+# ------------------------------------------------------------------------------------------------------------
+# In Sphinx: reading, and formulas
+# ------------------------------------------------------------------------------------------------------------
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_execution(app):
+    """Keep what MyST-NB extracts in `_build/`, and make its cache before several processes race to do so."""
+    app.env.mystnb_config = app.env.mystnb_config.copy(output_folder=str(ROOT / "_build" / "executed"))
+    get_cache(app.env.mystnb_config.execution_cache_path).list_cache_records()
+
+
+def read_source(app, docname, content):
+    """Translate a notebook as Sphinx reads it."""
+    if app.env.doc2path(docname).suffix == ".ipynb":
+        print(f"  nbs/{docname}.ipynb", flush=True)  # progress, even when Sphinx is quiet
+        notebook = translate(nbformat.reads(content[0], as_version=4), docname)
+        content[0] = nbformat.writes(notebook)
+
+
+class Formulas(SphinxTransform):
+    """Show every display formula exactly as JupyterLab does, and make `\\tag{1.2}` the anchor `eq-1.2`.
+
+    Left to itself, Sphinx wraps a formula that contains a line break in `split`, where a tag is not allowed.
+    """
+
+    default_priority = 400
+
+    def apply(self, **kwargs):
+        for formula in self.document.findall(nodes.math_block):
+            text = formula.astext()
+            formula["names"] += [f"eq-{tag['number']}" for tag in TAG.finditer(text)]
+            if formula["names"]:
+                self.document.note_explicit_target(formula, formula)
+            formula["nowrap"] = formula["no-wrap"] = True
+            formula[:] = [nodes.Text(rf"\[{text}\]")]
+
+
+# ------------------------------------------------------------------------------------------------------------
+# In Sphinx: which cell checks what
+# ------------------------------------------------------------------------------------------------------------
+
+
+class Checks(EnvironmentCollector):
+    """Collect from the executed notebooks which numbered statement is checked where, and how well.
+
+    `book_statements` and `book_checks` map a page to its rows. Sphinx's collector protocol keeps them right
+    when a page changes, disappears, or was read by another process.
+    """
+
+    def process_doc(self, app, doctree):
+        env, docname = app.env, app.env.docname
+        if env.doc2path(docname).suffix != ".ipynb":
+            return
+        notebook = nbformat.read(env.doc2path(docname), as_version=4)
+        if traceback := env.nb_metadata[docname].get("exec_data", {}).get("traceback"):
+            report_failure(notebook, traceback, docname)
+            return
+        rows(env, "book_statements")[docname] = numbered_statements(notebook)
+        rows(env, "book_checks")[docname] = [
+            {"label": label, "error": error, "tol": tol, **place_of(cell)}
+            for cell in doctree.findall(is_code_cell)
+            for label, error, tol in printed_checks(cell)
+        ]
+
+    def clear_doc(self, app, env, docname):
+        for name in ("book_statements", "book_checks"):
+            rows(env, name).pop(docname, None)
+
+    def merge_other(self, app, env, docnames, other):
+        for name in ("book_statements", "book_checks"):
+            rows(env, name).update(
+                {doc: rows(other, name)[doc] for doc in docnames if doc in rows(other, name)}
+            )
+
+
+def rows(env, name):
+    """Give the dict `env.name`, made when missing."""
+    return vars(env).setdefault(name, {})
+
+
+def is_code_cell(node):
+    """Tell whether a node is the container in which MyST-NB puts a code cell."""
+    return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
+
+
+def printed_checks(cell):
+    """List what the `check` calls of a cell printed, as `(label, error, tol)`; a plain truth has no error."""
+    lines = "\n".join(node.astext() for node in cell[-1].findall(nodes.literal_block)).splitlines()
+    found = filter(None, map(PRINTED.fullmatch, lines))
+    return [(line["label"].strip("()"), line["error"], line["tol"]) for line in found]
+
+
+def place_of(cell):
+    """Give a cell an anchor, and name the section it stands in."""
+    if not cell["ids"]:
+        cell["ids"].append(f"cell-{cell['cell_index']}")
+    section = cell.parent
+    while not isinstance(section, nodes.section):
+        section = section.parent
+    return {"anchor": cell["ids"][0], "section": section[0].astext()}
+
+
+def report_failure(notebook, traceback, docname):
+    """Report a failing cell in a few lines to act on: the notebook, the cell, and the end of the error."""
+    traceback = re.sub(r"\x1b\[[\d;]*m", "", traceback)  # colours
+    sources = [split_directives(cell.source)[1] for cell in notebook.cells]
+    failing = [i for i, source in enumerate(sources) if source and f"---\n{source}\n---" in traceback]
+    where, source = (
+        (f": cell {failing[0] + 1} of {len(sources)}", sources[failing[0]]) if failing else ("", "")
+    )
+    logger.error(
+        "a cell of nbs/%s.ipynb fails%s\n\n%s\n\n  with\n\n%s\n",
+        docname,
+        where,
+        quoted(source.splitlines()[:25]),
+        quoted(traceback.rstrip().splitlines()[-10:]),
+        type="book",
+        subtype="cell",
+    )
+
+
+def quoted(lines):
+    """Set lines off from the message around them."""
+    return "\n".join(f"    | {line}" for line in lines)
+
+
+def warn_about_coverage(app, env):
+    """Warn about every numbered statement that no executed cell checks."""
+    for docname, statements in rows(env, "book_statements").items():
+        checked = {check["label"] for check in rows(env, "book_checks")[docname]}
+        for label, _ in statements:
+            if needs_check(label) and label not in checked:
+                message = "%s has no executed check(%r, ...)"
+                logger.warning(
+                    message, shown(label), label, location=docname, type="book", subtype="coverage"
+                )
+
+
+def shown(label):
+    """Show an equation's label as `(1.2)`, any other as it is."""
+    return label if " " in label or ERRATUM.fullmatch(label) else f"({label})"
+
+
+class coverage(nodes.General, nodes.Element):
+    """Stands where a coverage table will be, until every page has been read."""
+
+
+class Coverage(SphinxDirective):
+    """`{coverage} statements` or `{coverage} errata`: a table of these and of their checks."""
+
+    required_arguments = 1
+
+    def run(self):
+        return [coverage(what=self.arguments[0])]
+
+
+def pages_to_rewrite(app, env):
+    """Write the page with the coverage tables anew whenever anything changed."""
+    return ["checks"] if "checks" in env.found_docs else []
+
+
+def resolve_coverage(app, doctree, docname):
+    """Put the tables in the place of their stand-ins."""
+    for stand_in in list(doctree.findall(coverage)):
+        what = stand_in["what"]
+        table = list(coverage_of_statements(app.env) if what == "statements" else coverage_of_errata(app.env))
+        count = sum(len(checks) for *_, checks in table)
+        summary = f"{len(table)} {what}, {count} checks, as executed for this site."
+        stand_in.replace_self([nodes.paragraph(text=summary), coverage_table(app, docname, table)])
+
+
+def coverage_of_statements(env):
+    """Yield `(label, page, anchor, checks)` for every numbered statement, in the order of the book."""
+    for docname, statements in sorted(rows(env, "book_statements").items()):
+        for label, anchor in statements:
+            if needs_check(label):
+                checks = [check for check in rows(env, "book_checks")[docname] if check["label"] == label]
+                yield label, docname, nodes.make_id(anchor), checks
+
+
+def coverage_of_errata(env):
+    """Yield `(label, page, anchor, checks)` for every row of the errata and every page that checks it."""
+    found = defaultdict(list)
+    for docname, checks in sorted(rows(env, "book_checks").items()):
+        for check in checks:
+            if row := ERRATUM.fullmatch(check["label"]):
+                found[row["source"], int(row["row"]), docname].append(check)
+    for (_, _, docname), checks in sorted(found.items(), key=lambda item: item[0]):
+        yield checks[0]["label"], docname, checks[0]["anchor"], checks
+
+
+def coverage_table(app, here, table):
+    """Draw the table: statement, chapter, the cells that check it, the largest error and its tolerance."""
+
+    def link(page, anchor, text):
+        return make_refnode(app.builder, here, page, anchor, nodes.Text(text))
+
+    def row(*cells):
+        return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells))
+
+    body = nodes.tbody()
+    for label, page, anchor, checks in table:
+        places = {check["anchor"]: link(page, check["anchor"], check["section"]) for check in checks}
+        where = [node for place in places.values() for node in (nodes.Text(", "), place)][1:]
+        measured = [check for check in checks if check["error"]]
+        worst = max(measured, key=lambda check: float(check["error"]), default=None)
+        seen = f"{worst['error']} ≤ {worst['tol']}" if worst else "holds" if checks else "not checked"
+        chapter = app.env.titles[page].astext()
+        body += row([link(page, anchor, shown(label))], [link(page, "", chapter)], where, [nodes.Text(seen)])
+    heads = ("Statement", "Chapter", "Checked in", "Largest error seen")
+    head = nodes.thead("", row(*([nodes.Text(text)] for text in heads)))
+    columns = [nodes.colspec(colwidth=1) for _ in heads]
+    return nodes.table("", nodes.tgroup("", *columns, head, body, cols=len(heads)), classes=["coverage"])
+
+
+# ------------------------------------------------------------------------------------------------------------
+# In Sphinx: the API
+# ------------------------------------------------------------------------------------------------------------
+
+
+class ApiIndex(SphinxDirective):
+    """`{api-index}`: every public name, by module and in the order of the book, with its one-line summary."""
+
+    def run(self):
+        text, listed = [], set()
+        for path in book_notebooks():
+            modules = defaultdict(list)
+            for module, definition in exported_names(nbformat.read(path, as_version=4)):
+                modules[f"{LIB}.{module}"].append(dotted_name(module, definition.name))
+            for module, names in modules.items():
+                text += ["{.module}", f"`{module}` · [](/{path.relative_to(NBS).as_posix()})", ""]
+                text += ["```{eval-rst}", ".. autosummary::", "   :nosignatures:", ""]
+                text += [*(f"   {name}" for name in names), "```", ""]
+                listed |= {module, *names}
+        missing = {f"{LIB}.{name}" for name in import_module(LIB).__all__} - listed
+        if missing:
+            logger.warning("public names without an entry in a chapter: %s", sorted(missing), type="book")
+        return self.parse_text_to_nodes("\n".join(text))
+
+
+def skip_tuple_fields(app, what, name, member, skip, options):
+    """Leave the fields of a named tuple to the table in its docstring."""
+    return True if type(member).__name__ == "_tuplegetter" else None
+
+
+def setup(app):
+    """Register all this with Sphinx."""
+    app.connect("builder-inited", prepare_execution, priority=900)  # after MyST-NB's own
+    app.connect("source-read", read_source)
+    app.add_transform(Formulas)
+    app.add_env_collector(Checks)
+    app.connect("env-check-consistency", warn_about_coverage)
+    app.connect("env-updated", pages_to_rewrite)
+    app.add_node(coverage)
+    app.add_directive("coverage", Coverage)
+    app.connect("doctree-resolved", resolve_coverage)
+    app.add_directive("api-index", ApiIndex)
+    app.connect("autodoc-skip-member", skip_tuple_fields)
+    version = zlib.crc32(Path(__file__).read_bytes())  # Sphinx reads every page anew when this file changes
+    return {"version": "1", "env_version": version, "parallel_read_safe": True, "parallel_write_safe": True}

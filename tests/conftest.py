@@ -1,0 +1,51 @@
+"""What the tests share: where the repository is, and a browser for the built site."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "nbs" / "_site"))  # book.py and readme.py
+
+
+def missing(reason):
+    """Skip a test that lacks something, and say what; in CI nothing is skipped."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason} (and CI is set: nothing is skipped there)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The folder of the built site."""
+    if not (ROOT / "_docs" / "index.html").exists():
+        missing("no built site: run make docs first")
+    return ROOT / "_docs"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium, from $CHROMIUM or the PATH, that talks to nobody by itself."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        missing("no Chromium: install it, or set CHROMIUM=/path/to/it")
+    from playwright.sync_api import sync_playwright
+
+    quiet = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=found,
+            args=[f"--{flag}" for flag in f"{quiet} disable-component-update disable-sync".split()],
+        )
+        yield chromium
+        chromium.close()

@@ -1,0 +1,242 @@
+"""The notebooks keep the rules of the book: statements are checked, and what is generated is up to date."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import book
+import nbformat
+import pytest
+import readme
+
+NOTEBOOKS = {path.relative_to(book.NBS).as_posix(): path for path in book.book_notebooks()}
+
+
+def read(name):
+    return nbformat.read(NOTEBOOKS[name], as_version=4)
+
+
+def notebook(*cells):
+    """A notebook of code cells and, where the text starts with one of the marks of prose, Markdown cells."""
+    new = nbformat.v4
+    prose = ("#", "*", "$")
+    return new.new_notebook(
+        cells=[
+            new.new_markdown_cell(c)
+            if c.startswith(prose) and not c.startswith("#|")
+            else new.new_code_cell(c)
+            for c in cells
+        ]
+    )
+
+
+# ---- every numbered statement is checked -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_numbered_statement_is_checked(name):
+    unchecked = book.unchecked_statements(read(name))
+    assert not unchecked, f'nbs/{name} has no cell with check("...", ...) for: {", ".join(unchecked)}'
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_numbers_are_consecutive_and_belong_to_the_chapter(name):
+    chapter = re.match(r"0*(\d+[a-z]?)_", Path(name).name)
+    labels = [label for label, _ in book.numbered_statements(read(name))]
+    equations = [label for label in labels if " " not in label]
+    theorems = [label.split()[1] for label in labels if " " in label]
+    if not chapter:
+        assert not labels, f"nbs/{name} is not a chapter, so its statements cannot be numbered: {labels}"
+        return
+    for numbers in (equations, theorems):  # theorems, lemmas, definitions ... share one counter
+        wanted = [f"{chapter[1]}.{i + 1}" for i in range(len(numbers))]
+        assert numbers == wanted, f"nbs/{name}: numbers {numbers}, wanted {wanted}"
+
+
+def test_numbers_are_unique_over_the_book():
+    labels = Counter(label for name in NOTEBOOKS for label, _ in book.numbered_statements(read(name)))
+    assert not [label for label, times in labels.items() if times > 1]
+
+
+STATEMENTS = notebook(
+    "# A chapter\n\n$$ a = b \\tag{1.1} $$",
+    "**Theorem 1.1 (Title).** It is so, with $$ c = d. \\tag{1.2} $$",
+    "**Definition 1.2.** A name asserts nothing.",
+    "**Lemma 1.3.** It is so too.",
+    'check("1.1", a, b, tol=1e-12)\ncheck("Theorem 1.1", True)',
+    'for _ in range(3):\n    check("1.2", c, d, tol=1e-12)',
+    '%time check("S5", 1, 1)\n!ls\nresult = [check("Lemma 1.3", True)]',
+)
+
+
+def test_the_statements_of_a_notebook_are_found():
+    assert book.numbered_statements(STATEMENTS) == [
+        ("1.1", "eq-1.1"),
+        ("Theorem 1.1", "thm-1.1"),
+        ("1.2", "eq-1.2"),
+        ("Definition 1.2", "def-1.2"),
+        ("Lemma 1.3", "lem-1.3"),
+    ]
+    assert book.unchecked_statements(STATEMENTS) == []
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [
+        pytest.param(lambda call: f"# {call}", id="commented out"),
+        pytest.param(lambda call: call.replace("check(", "print("), id="replaced"),
+        pytest.param(lambda call: f"text = '''{call}'''", id="in a string"),
+        pytest.param(lambda call: f"#| eval: false\n{call}", id="not executed"),
+        pytest.param(lambda call: f"#| slow\n{call}", id="behind a flag"),
+        pytest.param(lambda call: f"#| hide\n{call}", id="hidden from the reader"),
+    ],
+)
+def test_a_removed_check_is_noticed(remove):
+    call = 'check("1.1", 1.0, 1.0, tol=1e-12)'
+    assert book.unchecked_statements(notebook("$$ a \\tag{1.1} $$", call)) == []
+    assert book.unchecked_statements(notebook("$$ a \\tag{1.1} $$", remove(call))) == ["1.1"]
+
+
+@pytest.mark.parametrize("name", [n for n in NOTEBOOKS if book.numbered_statements(read(n))])
+def test_a_check_removed_from_a_chapter_is_noticed(name):
+    for label in filter(book.needs_check, dict(book.numbered_statements(read(name)))):
+        chapter = read(name)
+        for cell in chapter.cells:
+            cell.source = cell.source.replace(f'check("{label}"', f'print("{label}"')
+        assert book.unchecked_statements(chapter) == [label]
+
+
+# ---- notebooks are committed clean -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebook_is_clean(name):
+    raw = nbformat.read(NOTEBOOKS[name], as_version=nbformat.NO_CONVERT)
+    nbformat.validate(raw)
+    assert (raw.nbformat, raw.nbformat_minor) >= (4, 5)
+    assert raw.metadata.get("kernelspec", {}).get("name") == "python3"
+    assert set(raw.metadata) <= {"kernelspec"}, "run nbdev_clean: metadata beside the kernelspec"
+    ids = [cell.id for cell in raw.cells]
+    assert len(set(ids)) == len(ids)
+    for cell in raw.cells:
+        assert not cell.metadata, f"run nbdev_clean: cell {cell.id} has metadata"
+        assert cell.get("execution_count") is None, f"run nbdev_clean: cell {cell.id} has an execution count"
+        assert not cell.get("outputs"), f"run nbdev_clean: cell {cell.id} has outputs"
+        path = re.search(r"(?<![\w.])(?:/(?:home|root|Users|tmp|work|mnt)/\w|[A-Z]:\\\w)", cell.source)
+        assert not path, (
+            f"cell {cell.id} names a path of one machine: {path and cell.source[path.start() :][:40]}"
+        )
+
+
+# ---- what is generated is in step --------------------------------------------------------------------------
+
+
+def test_modules_are_in_step_with_the_notebooks(root, tmp_path):
+    """Export into a copy that holds only what is written by hand, and compare the whole package."""
+    shutil.copytree(root / "nbs", tmp_path / "nbs", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copy(root / "settings.ini", tmp_path)
+    package = tmp_path / "olsattention"
+    package.mkdir()
+    for name in ("__init__.py", "__init__.pyi", "py.typed"):
+        if (root / "olsattention" / name).exists():
+            shutil.copy(root / "olsattention" / name, package)
+    env = {
+        key: value for key, value in os.environ.items() if key != "IN_TEST"
+    }  # with it nbdev exports nothing
+    command = [Path(sys.executable).with_name("nbdev_export")]
+    subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True)
+
+    def contents(folder):
+        return {
+            p.relative_to(folder).as_posix(): p.read_text()
+            for p in folder.rglob("*.py*")
+            if p.suffix != ".pyc"
+        }
+
+    exported, committed = contents(package), contents(root / "olsattention")
+    assert set(exported) == set(committed), "run make export, and delete modules that no notebook exports"
+    differing = [name for name in exported if exported[name] != committed[name]]
+    assert not differing, f"not in step with the notebooks: {differing}; run make export"
+
+
+def test_readme_is_in_step_with_the_index(root):
+    text, images = readme.render()
+    assert (root / "README.md").read_text() == text, "run make readme"
+    for name in images:
+        assert (readme.IMAGES / name).exists(), "run make readme"
+
+
+# ---- the conventions are translated ------------------------------------------------------------------------
+
+
+def test_directives_are_read_and_taken_off():
+    directives, code = book.split_directives(
+        "#| label: fig-x\n#| fig-cap: One line: and\n#|   another.\n#|echo: false\nplot()  #| not this"
+    )
+    assert directives == {"label": "fig-x", "fig-cap": "One line: and another.", "echo": "false"}
+    assert code == "plot()  #| not this"
+    assert book.split_directives("#| default_exp svd") == ({"default_exp": "svd"}, "")
+
+
+@pytest.mark.parametrize(
+    ("source", "tags"),
+    [
+        ("#| hide\nimport x", ["remove-cell"]),
+        ("#| export\ndef _f(): pass", ["hide-input"]),
+        ("#| exporti\ndef f(): pass", ["hide-input"]),
+        ("#| echo: false\nplot()", ["remove-input"]),
+        ("#| eval: false\nplot()", ["skip-execution"]),
+        ("#| gpu\nplot()", ["skip-execution"]),
+        ("plot()", []),
+    ],
+)
+def test_directives_become_tags(source, tags):
+    (cell,) = book.translate(notebook(source), "01_x").cells
+    assert cell.metadata.tags == tags
+    assert not cell.source.startswith("#|")
+
+
+def test_an_exported_cell_is_preceded_by_its_api_entries():
+    source = "#| export\ndef f(): pass\n\ndef _g(): pass\n\nclass A: pass\n\nx = 1"
+    line, entries, cell = book.translate(notebook("# Title", "#| default_exp svd", source), "01_x").cells
+    assert ".. autofunction:: olsattention.svd.f" in entries.source
+    assert ".. autoclass:: olsattention.svd.A\n   :members:" in entries.source
+    assert "_g" not in entries.source
+    assert "_modules/olsattention/svd.html" in line.source
+
+
+def test_cells_that_speak_to_nbdev_alone_disappear():
+    cells = book.translate(
+        notebook("#| default_exp svd", "#| hide\nimport nbdev; nbdev.nbdev_export()"), "x"
+    ).cells
+    assert cells == []
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        (
+            "**Theorem 1.1 (A, or (B)).** Text.",
+            "::::::{admonition} Theorem 1.1 (A, or (B))\n:class: theorem\n:name: thm-1.1\n\nText.",
+        ),
+        ("**Proof.** Text. ∎", "::::::{admonition} Proof\n:class: proof\n\nText. ∎"),
+        ("**Theorem of the day.** Text.", "**Theorem of the day.** Text."),
+        ("as [Golub et al. 1979](references.bib#golub1979) do", "as {cite:t}`golub1979` do"),
+        ("[Figure](03_x.ipynb#fig-y) shows", "{numref}`fig-y` shows"),
+        ("[x](02_y.ipynb#eq-2.1)", "[x](02_y.ipynb#eq-2.1)"),
+    ],
+)
+def test_markdown_is_translated(source, wanted):
+    assert book.translate_markdown(source, "01_x").startswith(wanted)
+
+
+def test_links_out_of_the_book_lead_to_the_code_host():
+    assert "/blob/main/CONTRIBUTING.md)" in book.translate_markdown("[c](../CONTRIBUTING.md)", "01_x")
+    assert book.translate_markdown("[c](../01_x.ipynb)", "cases/a") == "[c](../01_x.ipynb)"
+    assert readme.relink("[a](01_x.ipynb#eq-1.2) [b](../LICENSE) [c](https://x.org/a#b) [d](#e)") == (
+        "[a](nbs/01_x.ipynb) [b](LICENSE) [c](https://x.org/a#b) [d](#e)"
+    )

@@ -1,0 +1,228 @@
+"""The built site, page by page: its links as written, and its pages as a browser shows them.
+
+`make docs` builds the site; without it, or without Chromium, these tests are skipped and say so (not in CI).
+"""
+
+import functools
+import http.server
+import threading
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin
+
+import pytest
+from conftest import ROOT
+
+SITE = ROOT / "_docs"
+PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts) or [
+    "index.html"
+]
+CONTENT = [page for page in PAGES if not page.startswith(("_modules", "genindex", "search", "py-modindex"))]
+LEAKS = [
+    "{target=",
+    "#|",
+    "$$",
+    ":::",
+    "show_doc(",
+    "\\tag",
+    "[object",
+    "{cite",
+    "{eval-rst}",
+    "ipykernel_",
+    "\\(",
+]
+WIDTHS = {"desktop": (1300, 900), "phone": (390, 844)}
+
+
+# ---- as written --------------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """The links, resources and anchors of one page."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.resources, self.anchors = [], [], {""}
+        self.feed((SITE / path).read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.anchors |= {attrs.get("id"), attrs.get("name")}
+        if tag == "a" and attrs.get("href"):
+            self.links.append(attrs["href"])
+        for name in ("src", "href") if tag != "a" else ():
+            if attrs.get(name):
+                self.resources.append(attrs[name])
+
+
+@functools.cache
+def parsed(page):
+    return Page(page)
+
+
+def is_foreign(link):
+    return link.startswith(("http:", "https:", "//", "mailto:", "data:"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_anchors_resolve(page, site):
+    broken = []
+    for link in parsed(page).links + parsed(page).resources:
+        if not is_foreign(link):
+            target, anchor = urldefrag(urljoin(page, link))
+            target = unquote(target.split("?")[0]) or page
+            if not (site / target).is_file():
+                broken.append(link)
+            elif target.endswith(".html") and unquote(anchor) not in parsed(target).anchors:
+                broken.append(link)
+    assert not broken, f"{page} links to what is not there: {broken}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_fetched_from_elsewhere(page, site):
+    foreign = [link for link in parsed(page).resources if is_foreign(link) and not link.startswith("data:")]
+    assert not foreign, f"{page} needs the network for {foreign}"
+
+
+# ---- as shown ----------------------------------------------------------------------------------------------
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A file server that does not log."""
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """The site on a free local port."""
+    handler = functools.partial(Quiet, directory=site)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture
+def tab(browser, address):
+    """A tab that may talk to the site alone, and that remembers all that goes wrong in `tab.problems`."""
+    context = browser.new_context()
+    tab = context.new_page()
+    tab.problems = []
+
+    def only_the_site(route):
+        if route.request.url.startswith((address, "data:", "blob:")):
+            route.continue_()
+        else:
+            tab.problems.append(f"asks for {route.request.url}")
+            route.abort()
+
+    context.route("**/*", only_the_site)
+    tab.on("pageerror", lambda error: tab.problems.append(f"JavaScript error: {error}"))
+    tab.on("console", lambda m: m.type == "error" and tab.problems.append(f"console error: {m.text}"))
+    tab.on("response", lambda r: r.status >= 400 and tab.problems.append(f"HTTP {r.status}: {r.url}"))
+    yield tab
+    context.close()
+
+
+def visit(tab, url):
+    """Open a page and wait until its formulas are typeset."""
+    tab.goto(url)
+    tab.evaluate("async () => { if (window.MathJax?.startup) await window.MathJax.startup.promise }")
+
+
+LOOK = """() => {
+    const article = document.querySelector("article");
+    const prose = article.cloneNode(true);
+    prose.querySelectorAll("pre, code, mjx-container, script, style").forEach(node => node.remove());
+    const cut = [...document.querySelectorAll("article *")].filter(node => {
+        const box = node.getBoundingClientRect();
+        if (box.right <= innerWidth + 1 || !box.width) return false;
+        for (let up = node; up; up = up.parentElement)       // beyond the edge is fine inside what scrolls
+            if (up !== document.body && getComputedStyle(up).overflowX !== "visible") return false;
+        return true;
+    });
+    return {
+        prose: prose.textContent,
+        code: [...article.querySelectorAll(".cell_input pre")].map(node => node.textContent),
+        bare: [...article.querySelectorAll(".math:not(:has(mjx-container))")].map(node => node.textContent),
+        errors: [...document.querySelectorAll("mjx-merror, [data-mjx-error]")].map(node => node.textContent),
+        broken: [...document.images].filter(image => !image.naturalWidth).map(image => image.src),
+        mute: [...article.querySelectorAll("img")].filter(image => !image.alt.trim()).map(image => image.src),
+        sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        cut: cut.map(node => node.outerHTML.slice(0, 90)),
+    };
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", PAGES)
+def test_page_is_whole(page, tab, address):
+    for name, (width, height) in WIDTHS.items():
+        tab.set_viewport_size({"width": width, "height": height})
+        visit(tab, address + page)
+        seen = tab.evaluate(LOOK)
+        where = f"{page} ({name})"
+        assert not seen["bare"], f"{where}: formulas not typeset: {seen['bare']}"
+        assert not seen["errors"], f"{where}: formulas with an error: {seen['errors']}"
+        assert not seen["broken"], f"{where}: images that do not load: {seen['broken']}"
+        assert not seen["mute"], f"{where}: images without a description (fig-alt): {seen['mute']}"
+        assert seen["sideways"] <= 0, f"{where}: scrolls sideways by {seen['sideways']} px: {seen['cut'][:3]}"
+        assert not seen["cut"], f"{where}: reaches beyond the edge: {seen['cut'][:3]}"
+        leaks = [leak for leak in LEAKS if leak in seen["prose"] and not page.startswith("_modules")]
+        assert not leaks, f"{where}: shows {leaks}"
+        assert not [code for code in seen["code"] if "#|" in code], f"{where}: shows a directive of nbdev"
+    assert not tab.problems, f"{page}: {tab.problems}"
+
+
+@pytest.mark.browser
+def test_search_finds_a_word_of_the_book(tab, address):
+    visit(tab, address + "search.html?q=tolerance")
+    tab.wait_for_selector("#search-results li a", timeout=10_000)
+    assert any(
+        "checks" in link.get_attribute("href") for link in tab.query_selector_all("#search-results li a")
+    )
+    assert not tab.problems
+
+
+@pytest.mark.browser
+def test_dark_mode_toggles(tab, address):
+    tab.emulate_media(color_scheme="light")
+    visit(tab, address + "checks.html")
+
+    def background():
+        color = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(int(part) for part in color.strip("rgb()").split(",")[:3])
+
+    assert background() > 600
+    for _ in range(3):  # auto, light, dark in turn
+        tab.click(".content-icon-container .theme-toggle")
+        if tab.evaluate("document.body.dataset.theme") == "dark":
+            break
+    assert background() < 200
+    tab.reload()
+    assert background() < 200, "the choice is forgotten on the next page"
+
+
+@pytest.mark.browser
+def test_previous_and_next_lead_through_the_book(tab, address):
+    page, seen = "index.html", []
+    while page and len(seen) <= len(CONTENT):
+        seen.append(page)
+        visit(tab, address + page)
+        assert (tab.query_selector(".prev-page") is not None) == (page != "index.html"), f"{page}: previous"
+        following = tab.query_selector(".next-page")
+        page = following and Path(urljoin(page, following.get_attribute("href"))).as_posix()
+    assert sorted(seen) == sorted(CONTENT)
+
+
+@pytest.mark.browser
+def test_notebooks_can_be_downloaded(site):
+    for page in CONTENT:
+        links = [link for link in parsed(page).links if link.endswith(".ipynb")]
+        source = ROOT / "nbs" / Path(page).with_suffix(".ipynb")
+        if source.exists():
+            assert len(links) == 1, f"{page} offers {links}"
+            downloaded = site / urljoin(page, links[0])
+            assert downloaded.read_bytes() == source.read_bytes(), f"{page}: the download is not the notebook"
