@@ -80,7 +80,7 @@ $(EXPORTED): $(INSTALLED) $(NOTEBOOKS) $(MODULES)
 
 $(INSTALLED): settings.ini setup.py
 	@[ -n "$(PYTHON)" ] && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "olsattention needs Python >= 3.11; found $$( $(or $(PYTHON),python3) --version 2>&1 || echo none)."; \
+	  echo "olsattention needs Python >= 3.11; found $$( $(or $(PYTHON),python3) --version 2>/dev/null || echo none)."; \
 	  echo "Install one, or call make PYTHON=/path/to/python."; exit 1; }
 	@echo "Setting up .venv with $$($(PYTHON) --version): about 1.6 GB and a few minutes, once."
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || { \

@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 import array_api_compat
 
-from .arrays import Table, as_lam, as_matrix, as_queries, as_regression, labelled
+from olsattention.arrays import (
+    Table,
+    as_lam,
+    as_matrix,
+    as_number,
+    as_queries,
+    as_regression,
+    labelled,
+)
 from .refinement import augmented_solve, orthonormalise
 from .rfactor import VIF_HARMLESS
 
@@ -16,11 +24,28 @@ from .rfactor import VIF_HARMLESS
 class _Design(NamedTuple):
     """The matrix (2.7), and how to write new rows in its coordinates."""
 
-    A: Table                    # (n + phantom rows, q)
+    A: Table  # (n + phantom rows, q)
     n: int
-    mean: object                # (p,), zeros without an intercept
-    basis: object               # (p, n) orthonormal, where p > n and lam > 0; else None
+    mean: object  # (p,), zeros without an intercept
+    basis: object  # (p, n) orthonormal, where p > n and lam > 0; else None
     intercept: bool
+
+    @property
+    def offset(self):
+        """How far from the origin the columns lie, in units of their own spread: the digits that centring rounds away."""
+        xp, spread = (
+            self.A.xp,
+            self.A.xp.max(self.A.xp.abs(self.A.values[: self.n, :]), axis=0)[
+                int(self.intercept) :
+            ],
+        )
+        return (
+            as_number(
+                xp.max(xp.abs(self.mean) / xp.where(spread > 0, spread, 1 + 0 * spread))
+            )
+            if self.basis is None
+            else 0.0
+        )
 
     def rows(self, X):
         xp, X = self.A.xp, X - self.mean
@@ -28,15 +53,18 @@ class _Design(NamedTuple):
         return xp.concat([xp.ones_like(X[:, :1]), X], axis=1) if self.intercept else X
 
 
-def _design(train, lam, intercept):
+def _design(train, lam, intercept, centre=True):
     xp, X = train.xp, train.values
-    mean = xp.mean(X, axis=0) if intercept else xp.zeros_like(X[0, :])
     wide = lam > 0 and X.shape[1] > X.shape[0]
-    basis = xp.linalg.qr((X - mean).T)[0] if wide else None        # ridge never leaves the span of the rows
+    mean = xp.mean(X, axis=0) if intercept and (centre or wide) else xp.zeros_like(X[0, :])
+    # ridge never leaves the span of the rows
+    basis = xp.linalg.qr((X - mean).T)[0] if wide else None
     design = _Design(train, X.shape[0], mean, basis, intercept)
     A = design.rows(X)
     if lam > 0:
-        phantom = xp.eye(A.shape[1], dtype=A.dtype, device=array_api_compat.device(A)) * lam**0.5
+        phantom = (
+            xp.eye(A.shape[1], dtype=A.dtype, device=array_api_compat.device(A)) * lam**0.5
+        )
         A = xp.concat([A, phantom[1:, :] if intercept else phantom], axis=0)
     names = None
     if train.columns is not None and not wide:
@@ -44,6 +72,9 @@ def _design(train, lam, intercept):
     return design._replace(A=Table(A, train.name, None, names))
 
 # %% ../nbs/02_embeddings.ipynb #20b00548
+OFFSET_HARMLESS = 1e3  # centring then costs at most 3 of 16 digits
+
+# %% ../nbs/02_embeddings.ipynb #712bf0f0
 def attention_weights(X_test, X_train, lam=0.0, intercept=False):
     """How much each forecast of a linear regression listens to each training outcome.
 
@@ -76,19 +107,25 @@ def attention_weights(X_test, X_train, lam=0.0, intercept=False):
 
     Notes
     -----
-    Cost: one QR of ``(n, p)`` and an ``(m, p) @ (p, n)`` product; ten times that where refinement is needed.
+    Cost: one QR of ``(n, p)`` and an ``(m, p) @ (p, n)`` product; about thirty times that where refinement is needed.
     Source: (2.2) and (2.7); Goulet Coulombe (2025); Björck (1967) for the refinement.
     """
     lam = as_lam(lam)
     test, train = as_queries(X_test, X_train)
     design = _design(train, lam, intercept)
-    factor, queries = orthonormalise(design.A), design.rows(test.values)
-    if factor.full_rank and factor.vif > VIF_HARMLESS:
-        xp = train.xp
-        zeros = xp.zeros((design.A.shape[0], test.shape[0]), dtype=queries.dtype, device=array_api_compat.device(queries))
-        W = augmented_solve(design.A, zeros, queries.T, factor)[0][:design.n, :].T
+    factor = orthonormalise(design.A)
+    if factor.full_rank and (factor.vif > VIF_HARMLESS or design.offset > OFFSET_HARMLESS):
+        # the data as they are, not as centring rounds them
+        design = _design(train, lam, intercept, centre=False)
+        queries, xp = design.rows(test.values), train.xp
+        zeros = xp.zeros(
+            (design.A.shape[0], test.shape[0]),
+            dtype=queries.dtype,
+            device=array_api_compat.device(queries),
+        )
+        W = augmented_solve(design.A, zeros, queries.T)[0][: design.n, :].T
     else:
-        W = (queries @ factor.P) @ factor.Q[:design.n, :].T
+        W = (design.rows(test.values) @ factor.P) @ factor.Q[: design.n, :].T
     both = test.index is not None and train.index is not None
     return labelled(W, test.index, train.index) if both else W
 
@@ -125,7 +162,11 @@ class CoulombeEmbedding:
         self.lam, self.intercept = as_lam(lam), bool(intercept)
 
     def __repr__(self):
-        fitted = f", rank={self.rank_}, n={self.train_.shape[0]}" if hasattr(self, "train_") else ""
+        fitted = (
+            f", rank={self.rank_}, n={self.train_.shape[0]}"
+            if hasattr(self, "train_")
+            else ""
+        )
         return f"CoulombeEmbedding(lam={self.lam}, intercept={self.intercept}{fitted})"
 
     def fit(self, X):
@@ -134,11 +175,14 @@ class CoulombeEmbedding:
         design = _design(train, self.lam, self.intercept)
         factor = orthonormalise(design.A)
         c = int(self.intercept)
-        V, inverse, turn = train.xp.linalg.svd(factor.P[c:, c:], full_matrices=False)     # P = V D^-1 turn
+        # P = V D^-1 turn
+        V, inverse, turn = train.xp.linalg.svd(factor.P[c:, c:], full_matrices=False)
         V, inverse, turn = (train.xp.flip(a, axis=a.ndim - 1) for a in (V, inverse, turn.T))
-        Q = factor.Q[:design.n, :]
+        Q = factor.Q[: design.n, :]
         self.train_ = train.xp.concat([Q[:, :c], Q[:, c:] @ turn], axis=1)
-        self.projection_ = V * inverse if design.basis is None else design.basis @ (V * inverse)
+        self.projection_ = (
+            V * inverse if design.basis is None else design.basis @ (V * inverse)
+        )
         self.eigenvalues_, self.rank_ = inverse**-2 - self.lam, V.shape[1]
         self._train, self._mean, self._constant = train, design.mean, factor.P[:c, :c]
         return self
@@ -146,7 +190,9 @@ class CoulombeEmbedding:
     def transform(self, X):
         """Embed rows of shape (m, p) as (m, r); a DataFrame keeps its index."""
         if not hasattr(self, "train_"):
-            raise ValueError("this CoulombeEmbedding is not fitted yet; call fit(X_train) first")
+            raise ValueError(
+                "this CoulombeEmbedding is not fitted yet; call fit(X_train) first"
+            )
         test, _ = as_queries(X, self._train)
         F, xp = (test.values - self._mean) @ self.projection_, test.xp
         if self.intercept:
@@ -166,7 +212,7 @@ class LearnedEmbedding(NamedTuple):
         test, train = as_queries(X_test, X_train)
         return test.values @ self.omega @ train.values.T
 
-
+# %% ../nbs/02_embeddings.ipynb #438cae9c
 def learn_embedding(X, y, steps=5000, tol=1e-10):
     """Learn a query-key matrix by gradient descent from zero on ``||Y - X omega X'Y||^2 / 2``.
 
@@ -201,8 +247,12 @@ def learn_embedding(X, y, steps=5000, tol=1e-10):
     X, y = as_regression(X, y)
     rows, Y = (torch.as_tensor(a) for a in (X.values, y if y.ndim == 2 else y[:, None]))
     C = rows.T @ Y
-    step = 1 / float(torch.linalg.matrix_norm(rows, 2) ** 2 * torch.linalg.matrix_norm(C, 2) ** 2)
-    omega = ahead = torch.zeros(X.shape[1], X.shape[1], dtype=rows.dtype, device=rows.device)
+    step = 1 / float(
+        torch.linalg.matrix_norm(rows, 2) ** 2 * torch.linalg.matrix_norm(C, 2) ** 2
+    )
+    omega = ahead = torch.zeros(
+        X.shape[1], X.shape[1], dtype=rows.dtype, device=rows.device
+    )
     history, first, k = [], None, 0
     for _ in range(steps):
         ahead = ahead.detach().requires_grad_()
@@ -213,10 +263,15 @@ def learn_embedding(X, y, steps=5000, tol=1e-10):
         if gradient.norm() <= tol * first:
             break
         new = (ahead - step * gradient).detach()
-        k = 0 if torch.sum(gradient * (new - omega)) > 0 else k + 1          # momentum points uphill: restart
+        # momentum points uphill: restart
+        k = 0 if torch.sum(gradient * (new - omega)) > 0 else k + 1
         ahead, omega = new + k / (k + 3) * (new - omega), new
     converged = bool(gradient.norm() <= tol * first)
-    return LearnedEmbedding(omega if array_api_compat.is_torch_array(X.values) else omega.numpy(), history, converged)
+    return LearnedEmbedding(
+        omega if array_api_compat.is_torch_array(X.values) else omega.numpy(),
+        history,
+        converged,
+    )
 
 # %% ../nbs/02_embeddings.ipynb #a4dca944
 def dual_diagnostics(weights, top=0.05):
@@ -257,9 +312,17 @@ def dual_diagnostics(weights, top=0.05):
     W = values.detach().cpu().numpy() if array_api_compat.is_torch_array(values) else values
     size = np.abs(W)
     gross, squares = size.sum(axis=1), (W**2).sum(axis=1)
-    largest = np.sort(size, axis=1)[:, ::-1][:, :max(1, round(top * W.shape[1]))].sum(axis=1)
+    largest = np.sort(size, axis=1)[:, ::-1][:, : max(1, round(top * W.shape[1]))].sum(
+        axis=1
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
-        columns = {"total": W.sum(axis=1), "short_position": np.minimum(W, 0).sum(axis=1), "gross_exposure": gross,
-                   "leverage": squares, "concentration": largest / gross, "effective_rows": gross**2 / squares,
-                   "turnover": np.r_[np.nan, np.abs(np.diff(W, axis=0)).sum(axis=1)]}
+        columns = {
+            "total": W.sum(axis=1),
+            "short_position": np.minimum(W, 0).sum(axis=1),
+            "gross_exposure": gross,
+            "leverage": squares,
+            "concentration": largest / gross,
+            "effective_rows": gross**2 / squares,
+            "turnover": np.r_[np.nan, np.abs(np.diff(W, axis=0)).sum(axis=1)],
+        }
     return pd.DataFrame(columns, index=table.index)

@@ -41,11 +41,10 @@ def browser():
         missing("no Chromium: install it, or set CHROMIUM=/path/to/it")
     from playwright.sync_api import sync_playwright
 
-    quiet = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+    flags = "headless no-sandbox disable-gpu disable-dev-shm-usage no-first-run "
+    flags += "disable-quic disable-background-networking disable-component-update disable-sync"
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=found,
-            args=[f"--{flag}" for flag in f"{quiet} disable-component-update disable-sync".split()],
-        )
+        arguments = [f"--{flag}" for flag in flags.split()]
+        chromium = playwright.chromium.launch(executable_path=found, args=arguments)
         yield chromium
         chromium.close()

@@ -225,4 +225,6 @@ def test_notebooks_can_be_downloaded(site):
         if source.exists():
             assert len(links) == 1, f"{page} offers {links}"
             downloaded = site / urljoin(page, links[0])
-            assert downloaded.read_bytes() == source.read_bytes(), f"{page}: the download is not the notebook"
+            assert downloaded.read_bytes() == source.read_bytes(), (
+                f"{page} is not of this notebook: run make docs"
+            )

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import zlib
 from collections import defaultdict
 from configparser import ConfigParser
@@ -283,8 +284,16 @@ logger = logging.getLogger(__name__)
 
 def prepare_execution(app):
     """Keep what MyST-NB extracts in `_build/`, and make its cache before several processes race to do so."""
+    shutil.rmtree(Path(app.outdir, "reports"), ignore_errors=True)  # of cells that failed in an earlier build
     app.env.mystnb_config = app.env.mystnb_config.copy(output_folder=str(ROOT / "_build" / "executed"))
     get_cache(app.env.mystnb_config.execution_cache_path).list_cache_records()
+
+
+def remove_old_pages(app, env, added, changed, removed):
+    """Remove the pages of notebooks that are no more, which Sphinx would leave on the site."""
+    for docname in removed:
+        Path(app.outdir, f"{docname}.html").unlink(missing_ok=True)
+    return []
 
 
 def read_source(app, docname, content):
@@ -478,12 +487,16 @@ def coverage_table(app, here, table):
 
     body = nodes.tbody()
     for label, page, anchor, checks in table:
-        places = {check["anchor"]: link(page, check["anchor"], check["section"]) for check in checks}
-        where = [node for place in places.values() for node in (nodes.Text(", "), place)][1:]
+        where, sections = [], {}
+        for check in checks:
+            sections.setdefault(check["section"], check["anchor"])
+        for section, anchor_of_cell in sections.items():
+            where += [nodes.Text(", ")] * bool(where) + [link(page, anchor_of_cell, section)]
         measured = [check for check in checks if check["error"]]
         worst = max(measured, key=lambda check: float(check["error"]), default=None)
         seen = f"{worst['error']} ≤ {worst['tol']}" if worst else "holds" if checks else "not checked"
         chapter = app.env.titles[page].astext()
+        chapter = chapter.partition(".")[0] if chapter[0].isdigit() else chapter
         body += row([link(page, anchor, shown(label))], [link(page, "", chapter)], where, [nodes.Text(seen)])
     heads = ("Statement", "Chapter", "Checked in", "Largest error seen")
     head = nodes.thead("", row(*([nodes.Text(text)] for text in heads)))
@@ -521,9 +534,23 @@ def skip_tuple_fields(app, what, name, member, skip, options):
     return True if type(member).__name__ == "_tuplegetter" else None
 
 
+def mend_back_links(app, pagename, templatename, context, doctree):
+    """Lead `[docs]` on a source page to the entry: viewcode takes one prefix for all the entries of a module,
+    but some have the package's and others the module's."""
+    module = pagename.removeprefix("_modules/").replace("/", ".")
+    if module.startswith(f"{LIB}."):
+        objects = app.env.domains.python_domain.objects
+
+        def entry(link):
+            return next(name for name in (f"{LIB}.{link[1]}", f"{module}.{link[1]}") if name in objects)
+
+        context["body"] = re.sub(rf'(?<=#)(?:{module}|{LIB})\.([\w.]+)(?=">\[docs\])', entry, context["body"])
+
+
 def setup(app):
     """Register all this with Sphinx."""
     app.connect("builder-inited", prepare_execution, priority=900)  # after MyST-NB's own
+    app.connect("env-get-outdated", remove_old_pages)
     app.connect("source-read", read_source)
     app.add_transform(Formulas)
     app.add_env_collector(Checks)
@@ -534,5 +561,6 @@ def setup(app):
     app.connect("doctree-resolved", resolve_coverage)
     app.add_directive("api-index", ApiIndex)
     app.connect("autodoc-skip-member", skip_tuple_fields)
+    app.connect("html-page-context", mend_back_links)
     version = zlib.crc32(Path(__file__).read_bytes())  # Sphinx reads every page anew when this file changes
     return {"version": "1", "env_version": version, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -33,7 +33,7 @@ extensions = [
     "sphinx_copybutton",
     "book",  # what the notebooks mean: see book.py
 ]
-exclude_patterns = ["_site", "**/.ipynb_checkpoints"]
+exclude_patterns = ["data", "_site", "**/.ipynb_checkpoints"]
 templates_path = ["templates"]
 suppress_warnings = [
     "mystnb.exec",  # a failing cell is reported by book.py, with the notebook, the cell and the error
@@ -118,6 +118,7 @@ html_title = project
 MATHJAX = Path(import_module("sphinx-mathjax-offline").__file__).with_name("static")
 html_static_path = ["static", str(MATHJAX)]
 mathjax_path = "mathjax/tex-chtml.js"
+mathjax3_config = {"chtml": {"scale": 0.95}}
 html_css_files = ["book.css"]
 html_favicon = "static/favicon.svg"
 html_copy_source = html_show_sourcelink = html_show_sphinx = False
