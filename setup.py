@@ -9,7 +9,9 @@ parser = ConfigParser(delimiters=["="])
 parser.read(Path(__file__).parent / "settings.ini", encoding="utf-8")
 cfg = parser["DEFAULT"]
 extras = {
-    key.removesuffix("_requirements"): cfg[key].split() for key in cfg if key.endswith("_requirements")
+    key.removesuffix("_requirements"): cfg[key].split()
+    for key in cfg
+    if key.endswith("_requirements")
 }
 extras["dev"] += extras["sklearn"] + extras["docs"]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from harness import Case
 from macroforecast.interpretation import ols_attention_weights
+
 from olsattention import attention_weights
 
 
@@ -16,23 +17,40 @@ def cases():
         Q, _ = np.linalg.qr(train)
         return test @ Q.T
 
-    ours, theirs = attention_weights(test, train, intercept=True), ols_attention_weights(*frames)
-    yield Case("weights, 2000 x 400 training rows, 2000 queries",
-               lambda: attention_weights(test, train, intercept=True),
-               {"floor: one thin QR and the product": bare,
-                "numpy pinv": lambda: test @ np.linalg.pinv(train),
-                "macroforecast": lambda: ols_attention_weights(*frames)},
-               {"error of W X_train = X_test, ours": f"{error(ours, train, test):.1e}",
-                "error of W X_train = X_test, macroforecast": f"{error(weights_of(theirs), train, test):.1e}"})
+    ours, theirs = (
+        attention_weights(test, train, intercept=True),
+        ols_attention_weights(*frames),
+    )
+    yield Case(
+        "weights, 2000 x 400 training rows, 2000 queries",
+        lambda: attention_weights(test, train, intercept=True),
+        {
+            "floor: one thin QR and the product": bare,
+            "numpy pinv": lambda: test @ np.linalg.pinv(train),
+            "macroforecast": lambda: ols_attention_weights(*frames),
+        },
+        {
+            "error of W X_train = X_test, ours": f"{error(ours, train, test):.1e}",
+            "error of W X_train = X_test, macroforecast": f"{error(weights_of(theirs), train, test):.1e}",
+        },
+    )
 
     near = train.copy()
     near[:, 1] = near[:, 0] + 1e-6 * near[:, 1]
-    ours, theirs = attention_weights(test, near), weights_of(ols_attention_weights(*map(named, (near, test)), add_intercept=False))
-    yield Case("the same, two columns nearly equal (refined)",
-               lambda: attention_weights(test, near),
-               {"floor: one thin QR and the product": bare},
-               {"error of W X_train = X_test, ours": f"{error(ours, near, test):.1e}",
-                "error of W X_train = X_test, macroforecast": f"{error(theirs, near, test):.1e}"}, repeats=3)
+    ours, theirs = (
+        attention_weights(test, near),
+        weights_of(ols_attention_weights(*map(named, (near, test)), add_intercept=False)),
+    )
+    yield Case(
+        "the same, two columns nearly equal (refined)",
+        lambda: attention_weights(test, near),
+        {"floor: one thin QR and the product": bare},
+        {
+            "error of W X_train = X_test, ours": f"{error(ours, near, test):.1e}",
+            "error of W X_train = X_test, macroforecast": f"{error(theirs, near, test):.1e}",
+        },
+        repeats=3,
+    )
 
 
 def named(values):

@@ -1,5 +1,6 @@
-"""Time ours and its peers in turn, in one process, and report ratios: a drifting machine then drifts for both."""
+"""Time ours and its peers in turn, in one process: a machine that drifts then drifts for both."""
 
+import ctypes
 import json
 import os
 import platform
@@ -16,7 +17,7 @@ PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "macroforecast", "olsatte
 
 @dataclass
 class Case:
-    """One comparison: our function, functions it is compared with by name, and facts worth recording.
+    """One comparison: ours, the functions it is compared with by name, and facts to record.
 
     A name that begins with "floor" is the least work anyone could do (the bare products); the others are peers.
     """
@@ -31,7 +32,7 @@ class Case:
 def measure(case):
     """Run a case; returns a plain dictionary."""
     runs = {"ours": case.ours, **case.others}
-    for run in runs.values():                                     # warm up: imports, thread pools, page faults
+    for run in runs.values():  # warm up: imports, thread pools, page faults
         run()
     seconds = {name: [] for name in runs}
     for _ in range(case.repeats):
@@ -39,24 +40,39 @@ def measure(case):
             start = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - start)
-    result = {"name": case.name, "repeats": case.repeats, "ours": summary(seconds["ours"]),
-              "peak_extra_mib": round(peak_extra_memory(case.ours) / 2**20, 1), "facts": case.facts, "others": {}}
+    result = {
+        "name": case.name,
+        "repeats": case.repeats,
+        "ours": summary(seconds["ours"]),
+        "peak_extra_mib": round(peak_extra_memory(case.ours) / 2**20, 1),
+        "facts": case.facts,
+        "others": {},
+    }
     for name in case.others:
         ratios = [theirs / ours for theirs, ours in zip(seconds[name], seconds["ours"])]
-        result["others"][name] = {"seconds": summary(seconds[name]), "times_ours": summary(ratios)}
+        result["others"][name] = {
+            "seconds": summary(seconds[name]),
+            "times_ours": summary(ratios),
+        }
     return result
 
 
 def summary(values):
     """Median, minimum and maximum, to four significant digits."""
-    return {key: float(f"{f(values):.4g}") for key, f in (("median", statistics.median), ("min", min), ("max", max))}
+    return {
+        key: float(f"{f(values):.4g}")
+        for key, f in (("median", statistics.median), ("min", min), ("max", max))
+    }
 
 
 def peak_extra_memory(run):
     """Bytes by which the resident set grows at its peak while `run` runs (Linux; NaN elsewhere)."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")             # forget the high-water mark so far
-    except OSError:
+        ctypes.CDLL(None).malloc_trim(
+            0
+        )  # memory that was freed but kept would hide the growth
+        Path("/proc/self/clear_refs").write_text("5")  # forget the high-water mark so far
+    except (OSError, AttributeError):
         return float("nan")
     before = _status("VmRSS")
     run()
@@ -64,19 +80,29 @@ def peak_extra_memory(run):
 
 
 def _status(key):
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
+    line = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith(key)
+    )
     return int(line.split()[1]) * 1024
 
 
 def machine():
     """What was measured on."""
-    return {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version(), "date": str(date.today()),
-            "versions": {name: _version(name) for name in PACKAGES}}
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "date": str(date.today()),
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
 
 
 def _processor():
     cpuinfo = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
     return names[0] if names else platform.processor()
 
 
@@ -91,17 +117,24 @@ def save(topic, results):
     """Write the results of one topic to ``results/<topic>.json``."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{topic}.json"
-    path.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps({"machine": machine(), "results": results}, indent=1) + "\n",
+        encoding="utf-8",
+    )
     return path
 
 
 def print_table(results):
     """One line a comparison: their time over ours, so that more than 1 means we are faster."""
-    print(f"{'case':44} {'against':34} {'their time / ours: median (min to max)':>40} {'ours':>9} {'peak extra':>11}")
+    print(
+        f"{'case':44} {'against':34} {'their time / ours: median (min to max)':>40} {'ours':>9} {'peak extra':>11}"
+    )
     for r in results:
         for name, other in r["others"].items():
             t = other["times_ours"]
-            print(f"{r['name']:44} {name:34} {t['median']:>18.3g} ({t['min']:.3g} to {t['max']:.3g}){'':6} "
-                  f"{r['ours']['median']:>8.3g}s {r['peak_extra_mib']:>7.0f} MiB")
+            print(
+                f"{r['name']:44} {name:34} {t['median']:>18.3g} ({t['min']:.3g} to {t['max']:.3g}){'':6} "
+                f"{r['ours']['median']:>8.3g}s {r['peak_extra_mib']:>7.0f} MiB"
+            )
         for key, value in r["facts"].items():
             print(f"{'':44} {key}: {value}")

@@ -1,9 +1,10 @@
-"""A hundred penalties with their leave-one-out errors: against scikit-learn's RidgeCV and the bare Gram product."""
+"""A hundred penalties with leave-one-out errors: against RidgeCV and the bare Gram product."""
 
 import numpy as np
 from harness import Case
-from olsattention import ridge_path
 from sklearn.linear_model import RidgeCV
+
+from olsattention import ridge_path
 
 LAMS = np.geomspace(1e-3, 1e6, 100)
 
@@ -24,8 +25,13 @@ def compare(n, p, repeats):
 
     path, fitted = ridge_path(X, y, LAMS, intercept=True), peer()
     loo = fitted.cv_results_.mean(axis=0)
-    return Case(f"ridge path with df, RSS, GCV, LOO, {n} x {p}, 100 penalties",
-                lambda: ridge_path(X, y, LAMS, intercept=True),
-                {"floor: the bare Gram product": gram, "scikit-learn RidgeCV": peer},
-                {"largest relative difference of LOO": f"{np.max(np.abs(path.loo / loo - 1)):.1e}",
-                 "extra memory over X": f"see peak extra; X is {X.nbytes / 2**20:.0f} MiB"}, repeats)
+    return Case(
+        f"ridge path with df, RSS, GCV, LOO, {n} x {p}, 100 penalties",
+        lambda: ridge_path(X, y, LAMS, intercept=True),
+        {"floor: the bare Gram product": gram, "scikit-learn RidgeCV": peer},
+        {
+            "largest relative difference of LOO": f"{np.max(np.abs(path.loo / loo - 1)):.1e}",
+            "extra memory over X": f"X is {X.nbytes / 2**20:.0f} MiB",
+        },
+        repeats,
+    )

@@ -1,4 +1,4 @@
-"""Run the benchmarks: ``python benchmarks/run.py [topic ...]``. Prints a table and writes ``benchmarks/results``."""
+"""Run the benchmarks, print a table, write ``benchmarks/results``."""
 
 import argparse
 import importlib
@@ -11,7 +11,13 @@ TOPICS = ("attention_weights", "ridge_path")
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("topics", nargs="*", default=TOPICS, metavar="topic", help=f"any of: {', '.join(TOPICS)}")
+    parser.add_argument(
+        "topics",
+        nargs="*",
+        default=TOPICS,
+        metavar="topic",
+        help=f"any of: {', '.join(TOPICS)}",
+    )
     for topic in parser.parse_args().topics:
         if topic not in TOPICS:
             sys.exit(f"unknown topic {topic!r}; known are {', '.join(TOPICS)}")

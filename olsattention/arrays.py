@@ -55,6 +55,11 @@ def as_number(x):
     return float(x.detach() if hasattr(x, "detach") else x)
 
 
+def to_numpy(x):
+    """An array of any library as a NumPy array on the CPU, outside of any gradient."""
+    return x.detach().cpu().numpy() if array_api_compat.is_torch_array(x) else np.asarray(x)
+
+
 def as_lam(lam, name="lam"):
     """Validate a penalty: one finite number that is not negative.
 

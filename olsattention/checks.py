@@ -38,12 +38,16 @@ def check(label, got, want=True, *, tol=None):
     name = f"({label})" if label[0].isdigit() else label
     got, want = _as_array(got), _as_array(want)
     if want.ndim and got.shape != want.shape:
-        raise AssertionError(f"{name} cannot compare shape {got.shape} with shape {want.shape}")
+        raise AssertionError(
+            f"{name} cannot compare shape {got.shape} with shape {want.shape}"
+        )
     if not got.size:
         raise AssertionError(f"{name} has nothing to compare: the arrays are empty")
     if tol is None:
         if not np.all(got == want):
-            raise AssertionError(f"{name} does not hold: {np.sum(got != want)} of {got.size} values are wrong")
+            raise AssertionError(
+                f"{name} does not hold: {np.sum(got != want)} of {got.size} values are wrong"
+            )
         print(f"{name} holds")
         return
     error = np.max(np.abs(got - want)) / (np.max(np.abs(want)) or 1.0)

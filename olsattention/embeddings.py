@@ -16,6 +16,7 @@ from olsattention.arrays import (
     as_queries,
     as_regression,
     labelled,
+    to_numpy,
 )
 from .refinement import augmented_solve, orthonormalise
 from .rfactor import VIF_HARMLESS
@@ -308,8 +309,7 @@ def dual_diagnostics(weights, top=0.05):
     if not 0 < top <= 1:
         raise ValueError(f"top must be in (0, 1], got {top}")
     table = as_matrix(weights, "weights")
-    values = table.values
-    W = values.detach().cpu().numpy() if array_api_compat.is_torch_array(values) else values
+    W = to_numpy(table.values)
     size = np.abs(W)
     gross, squares = size.sum(axis=1), (W**2).sum(axis=1)
     largest = np.sort(size, axis=1)[:, ::-1][:, : max(1, round(top * W.shape[1]))].sum(

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import Rectangle
 
-from .ridge import FILTERS, spectral_filter
+from .ridge import spectral_filter
 
 # %% ../nbs/14_plots.ipynb #49868975
 COLOURS = [
@@ -231,7 +231,7 @@ def plot_ratios(ratios, ax=None):
     Axes
     """
     ax = _axes(ax, (6.4, 0.7 + 0.36 * len(ratios)))
-    for row, (label, r) in enumerate(ratios.items()):
+    for row, r in enumerate(ratios.values()):
         colour = COLOURS[0] if r["median"] >= 1 else COLOURS[1]
         ax.plot([r["min"], r["max"]], [row, row], color=colour, linewidth=1.2)
         ax.plot(r["median"], row, "o", color=colour, markersize=6)

@@ -16,6 +16,7 @@ from olsattention.arrays import (
     as_queries,
     as_regression,
     labelled,
+    to_numpy,
     triangular_inverse,
 )
 from .refinement import orthonormalise
@@ -369,21 +370,18 @@ class RidgePath(NamedTuple):
             raise ValueError(
                 "to_frame needs a path with a single outcome; select one with y[:, j] before the call"
             )
-        host = lambda a: (
-            a.detach().cpu().numpy() if array_api_compat.is_torch_array(a) else a
-        )
         names = (
             self.columns
             if self.columns is not None
             else [f"x{j}" for j in range(self.coefficients.shape[1])]
         )
         criteria = {
-            name: host(getattr(self, name))
+            name: to_numpy(getattr(self, name))
             for name in ("df", "rss", "gcv", "loo", "intercept")
         }
-        index = pd.Index(host(self.lam), name="lam")
+        index = pd.Index(to_numpy(self.lam), name="lam")
         return pd.DataFrame(criteria, index=index).join(
-            pd.DataFrame(host(self.coefficients), index=index, columns=names)
+            pd.DataFrame(to_numpy(self.coefficients), index=index, columns=names)
         )
 
     def plot(self, ax=None):

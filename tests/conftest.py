@@ -42,7 +42,9 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     flags = "headless no-sandbox disable-gpu disable-dev-shm-usage no-first-run "
-    flags += "disable-quic disable-background-networking disable-component-update disable-sync"
+    flags += (
+        "disable-quic disable-background-networking disable-component-update disable-sync"
+    )
     with sync_playwright() as playwright:
         arguments = [f"--{flag}" for flag in flags.split()]
         chromium = playwright.chromium.launch(executable_path=found, args=arguments)

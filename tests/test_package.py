@@ -25,7 +25,9 @@ LOADED = "import olsattention, sys; print(*sorted(sys.modules))"
 def run(python, code, cwd):
     """Run code in a fresh interpreter, away from the repository."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    done = subprocess.run([python, "-c", code], cwd=cwd, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [python, "-c", code], cwd=cwd, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -38,18 +40,33 @@ def wheel(root, tmp_path_factory):
         if (root / name).exists():
             shutil.copy(root / name, copy)
     shutil.copytree(
-        root / "olsattention", copy / "olsattention", ignore=shutil.ignore_patterns("__pycache__")
+        root / "olsattention",
+        copy / "olsattention",
+        ignore=shutil.ignore_patterns("__pycache__"),
     )
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", copy / "dist", copy]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        copy / "dist",
+        copy,
+    ]
     built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     return next((copy / "dist").glob("*.whl"))
 
 
 def test_wheel_holds_the_package_and_nothing_else(root, wheel):
-    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    inside = {
+        name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name
+    }
     package = {
-        p for p in (root / "olsattention").rglob("*") if p.suffix in (".py", ".pyi") or p.name == "py.typed"
+        p
+        for p in (root / "olsattention").rglob("*")
+        if p.suffix in (".py", ".pyi") or p.name == "py.typed"
     }
     assert inside == {p.relative_to(root).as_posix() for p in package}
     assert "olsattention/__init__.pyi" in inside
@@ -74,9 +91,20 @@ def test_wheel_installs_and_imports_every_public_name(root, wheel, tmp_path):
     ]
     subprocess.run(install, check=True)
     lent = next(folder.glob("lib/python*/site-packages")) / "lent.pth"
-    lent.write_text(sysconfig.get_paths()["purelib"] + "\n")  # a plain path: its own .pth files are not read
+    lent.write_text(
+        sysconfig.get_paths()["purelib"] + "\n"
+    )  # a plain path: its own .pth files are not read
     version = wheel.name.split("-")[1]
-    assert int(run(python, IMPORT_EVERYTHING.format(folder=str(folder), version=version), tmp_path)) > 0
+    assert (
+        int(
+            run(
+                python,
+                IMPORT_EVERYTHING.format(folder=str(folder), version=version),
+                tmp_path,
+            )
+        )
+        > 0
+    )
 
 
 def test_import_is_light(tmp_path):

@@ -7,8 +7,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from olsattention import (CoulombeEmbedding, RankDeficiencyWarning, SpectralSmoother, attention_weights, hat_matrix, leverage, loo_residuals,
-                          ols_coefficients, r_factor, ridge_path, thin_svd)
+
+from olsattention import (
+    CoulombeEmbedding,
+    RankDeficiencyWarning,
+    SpectralSmoother,
+    attention_weights,
+    hat_matrix,
+    leverage,
+    loo_residuals,
+    ols_coefficients,
+    r_factor,
+    ridge_path,
+    thin_svd,
+)
 from olsattention.arrays import qr_triangle
 from olsattention.rfactor import merge_r
 
@@ -43,8 +55,14 @@ def test_ridge_weights_from_known_singular_values(sizes, lam):
     X, U, d, V, rng = draw(n, p, seed)
     T = rng.normal(size=(3, p))
     known = T @ (V * (d / (d**2 + lam))) @ U.T
-    np.testing.assert_allclose(attention_weights(T, X, lam), known, atol=1e-11 * max(1, np.abs(known).max()))
-    np.testing.assert_allclose(SpectralSmoother.from_design(X).weights(T, lam), known, atol=1e-9 * max(1, np.abs(known).max()))
+    np.testing.assert_allclose(
+        attention_weights(T, X, lam), known, atol=1e-11 * max(1, np.abs(known).max())
+    )
+    np.testing.assert_allclose(
+        SpectralSmoother.from_design(X).weights(T, lam),
+        known,
+        atol=1e-9 * max(1, np.abs(known).max()),
+    )
 
 
 @given(SIZES, st.floats(0, 1e3))
@@ -60,7 +78,10 @@ def test_rows_sum_to_one_with_an_intercept(sizes, lam):
 def test_permutation_equivariance_and_basis_invariance(sizes):
     n, p, seed = sizes
     rng = np.random.default_rng(seed)
-    X, A = rng.normal(size=(n + p, p)), np.linalg.qr(rng.normal(size=(p, p)))[0] * rng.uniform(0.1, 10, p)
+    X, A = (
+        rng.normal(size=(n + p, p)),
+        np.linalg.qr(rng.normal(size=(p, p)))[0] * rng.uniform(0.1, 10, p),
+    )
     order = rng.permutation(n + p)
     W = attention_weights(X[:3], X)
     np.testing.assert_allclose(attention_weights(X[:3], X[order]), W[:, order], atol=1e-11)
@@ -116,10 +137,15 @@ def test_loo_residuals_equal_refits(sizes):
     rng = np.random.default_rng(seed)
     n = n + p + 2
     X, y = rng.normal(size=(n, p)), rng.normal(size=n)
-    refit = [y[i] - X[i] @ np.linalg.lstsq(np.delete(X, i, 0), np.delete(y, i), rcond=None)[0] for i in range(n)]
+    refit = [
+        y[i] - X[i] @ np.linalg.lstsq(np.delete(X, i, 0), np.delete(y, i), rcond=None)[0]
+        for i in range(n)
+    ]
     scale = np.max(np.abs(refit))
     np.testing.assert_allclose(loo_residuals(X, y), refit, atol=1e-8 * scale)
-    np.testing.assert_allclose(SpectralSmoother.from_design(X).loo_residuals(y, 0.0), refit, atol=1e-8 * scale)
+    np.testing.assert_allclose(
+        SpectralSmoother.from_design(X).loo_residuals(y, 0.0), refit, atol=1e-8 * scale
+    )
 
 
 def test_path_against_ridge_cv():
@@ -139,7 +165,10 @@ def test_path_against_ridge_cv():
 FUNCTIONS = {
     "attention_weights": lambda X, T, y: attention_weights(T, X),
     "ridge weights": lambda X, T, y: attention_weights(T, X, 0.5, True),
-    "embedding": lambda X, T, y: CoulombeEmbedding(0.5, True).fit(X).transform(T) @ CoulombeEmbedding(0.5, True).fit(X).train_.T,
+    "embedding": lambda X, T, y: (
+        CoulombeEmbedding(0.5, True).fit(X).transform(T)
+        @ CoulombeEmbedding(0.5, True).fit(X).train_.T
+    ),
     "hat_matrix": lambda X, T, y: hat_matrix(X),
     "leverage": lambda X, T, y: leverage(X),
     "loo_residuals": lambda X, T, y: loo_residuals(X, y),
@@ -147,7 +176,9 @@ FUNCTIONS = {
     "thin_svd": lambda X, T, y: thin_svd(X).s,
     "r_factor": lambda X, T, y: r_factor(X),
     "smoother fit": lambda X, T, y: SpectralSmoother.from_design(X, True).fit(y, 0.5),
-    "smoother weights": lambda X, T, y: SpectralSmoother.from_design(X, True).weights(T, 0.5),
+    "smoother weights": lambda X, T, y: SpectralSmoother.from_design(X, True).weights(
+        T, 0.5
+    ),
     "smoother loo": lambda X, T, y: SpectralSmoother.from_design(X, True).loo(y, 0.5),
     "smoother gcv": lambda X, T, y: SpectralSmoother.from_design(X, True).gcv(y, 0.5),
     "path": lambda X, T, y: ridge_path(X, y, [0.1, 1.0], True).coefficients,
@@ -159,18 +190,41 @@ FUNCTIONS = {
 @pytest.mark.filterwarnings("ignore::olsattention.RankDeficiencyWarning")
 def test_torch_gives_the_numbers_of_numpy(name, shape):
     rng = np.random.default_rng(3)
-    X, T, y = rng.normal(size=shape), rng.normal(size=(6, shape[1])), rng.normal(size=shape[0])
+    X, T, y = (
+        rng.normal(size=shape),
+        rng.normal(size=(6, shape[1])),
+        rng.normal(size=shape[0]),
+    )
     ours = FUNCTIONS[name](X, T, y)
     tensor = FUNCTIONS[name](*map(torch.from_numpy, (X, T, y)))
     assert isinstance(tensor, torch.Tensor) and tensor.dtype == torch.float64
-    np.testing.assert_allclose(tensor.numpy(), ours, rtol=1e-12, atol=1e-12 * np.nanmax(np.abs(ours), initial=0))
+    np.testing.assert_allclose(
+        tensor.numpy(), ours, rtol=1e-12, atol=1e-12 * np.nanmax(np.abs(ours), initial=0)
+    )
 
 
-@pytest.mark.parametrize("name", ["attention_weights", "ridge weights", "hat_matrix", "leverage", "loo_residuals", "ols_coefficients",
-                                  "smoother fit", "smoother weights", "smoother loo", "smoother gcv", "path"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "attention_weights",
+        "ridge weights",
+        "hat_matrix",
+        "leverage",
+        "loo_residuals",
+        "ols_coefficients",
+        "smoother fit",
+        "smoother weights",
+        "smoother loo",
+        "smoother gcv",
+        "path",
+    ],
+)
 def test_gradients_flow(name):
     rng = np.random.default_rng(4)
-    inputs = [torch.tensor(rng.normal(size=size), requires_grad=True) for size in ((9, 3), (2, 3), (9,))]
+    inputs = [
+        torch.tensor(rng.normal(size=size), requires_grad=True)
+        for size in ((9, 3), (2, 3), (9,))
+    ]
     assert torch.autograd.gradcheck(FUNCTIONS[name], inputs)
 
 

@@ -14,10 +14,14 @@ import pytest
 from conftest import ROOT
 
 SITE = ROOT / "_docs"
-PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts) or [
-    "index.html"
+PAGES = sorted(
+    p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts
+) or ["index.html"]
+CONTENT = [
+    page
+    for page in PAGES
+    if not page.startswith(("_modules", "genindex", "search", "py-modindex"))
 ]
-CONTENT = [page for page in PAGES if not page.startswith(("_modules", "genindex", "search", "py-modindex"))]
 LEAKS = [
     "{target=",
     "#|",
@@ -80,7 +84,11 @@ def test_links_and_anchors_resolve(page, site):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_nothing_is_fetched_from_elsewhere(page, site):
-    foreign = [link for link in parsed(page).resources if is_foreign(link) and not link.startswith("data:")]
+    foreign = [
+        link
+        for link in parsed(page).resources
+        if is_foreign(link) and not link.startswith("data:")
+    ]
     assert not foreign, f"{page} needs the network for {foreign}"
 
 
@@ -120,8 +128,14 @@ def tab(browser, address):
 
     context.route("**/*", only_the_site)
     tab.on("pageerror", lambda error: tab.problems.append(f"JavaScript error: {error}"))
-    tab.on("console", lambda m: m.type == "error" and tab.problems.append(f"console error: {m.text}"))
-    tab.on("response", lambda r: r.status >= 400 and tab.problems.append(f"HTTP {r.status}: {r.url}"))
+    tab.on(
+        "console",
+        lambda m: m.type == "error" and tab.problems.append(f"console error: {m.text}"),
+    )
+    tab.on(
+        "response",
+        lambda r: r.status >= 400 and tab.problems.append(f"HTTP {r.status}: {r.url}"),
+    )
     yield tab
     context.close()
 
@@ -129,7 +143,9 @@ def tab(browser, address):
 def visit(tab, url):
     """Open a page and wait until its formulas are typeset."""
     tab.goto(url)
-    tab.evaluate("async () => { if (window.MathJax?.startup) await window.MathJax.startup.promise }")
+    tab.evaluate(
+        "async () => { if (window.MathJax?.startup) await window.MathJax.startup.promise }"
+    )
 
 
 LOOK = """() => {
@@ -167,12 +183,22 @@ def test_page_is_whole(page, tab, address):
         assert not seen["bare"], f"{where}: formulas not typeset: {seen['bare']}"
         assert not seen["errors"], f"{where}: formulas with an error: {seen['errors']}"
         assert not seen["broken"], f"{where}: images that do not load: {seen['broken']}"
-        assert not seen["mute"], f"{where}: images without a description (fig-alt): {seen['mute']}"
-        assert seen["sideways"] <= 0, f"{where}: scrolls sideways by {seen['sideways']} px: {seen['cut'][:3]}"
+        assert not seen["mute"], (
+            f"{where}: images without a description (fig-alt): {seen['mute']}"
+        )
+        assert seen["sideways"] <= 0, (
+            f"{where}: scrolls sideways by {seen['sideways']} px: {seen['cut'][:3]}"
+        )
         assert not seen["cut"], f"{where}: reaches beyond the edge: {seen['cut'][:3]}"
-        leaks = [leak for leak in LEAKS if leak in seen["prose"] and not page.startswith("_modules")]
+        leaks = [
+            leak
+            for leak in LEAKS
+            if leak in seen["prose"] and not page.startswith("_modules")
+        ]
         assert not leaks, f"{where}: shows {leaks}"
-        assert not [code for code in seen["code"] if "#|" in code], f"{where}: shows a directive of nbdev"
+        assert not [code for code in seen["code"] if "#|" in code], (
+            f"{where}: shows a directive of nbdev"
+        )
     assert not tab.problems, f"{page}: {tab.problems}"
 
 
@@ -181,7 +207,8 @@ def test_search_finds_a_word_of_the_book(tab, address):
     visit(tab, address + "search.html?q=tolerance")
     tab.wait_for_selector("#search-results li a", timeout=10_000)
     assert any(
-        "checks" in link.get_attribute("href") for link in tab.query_selector_all("#search-results li a")
+        "checks" in link.get_attribute("href")
+        for link in tab.query_selector_all("#search-results li a")
     )
     assert not tab.problems
 
@@ -211,7 +238,9 @@ def test_previous_and_next_lead_through_the_book(tab, address):
     while page and len(seen) <= len(CONTENT):
         seen.append(page)
         visit(tab, address + page)
-        assert (tab.query_selector(".prev-page") is not None) == (page != "index.html"), f"{page}: previous"
+        assert (tab.query_selector(".prev-page") is not None) == (page != "index.html"), (
+            f"{page}: previous"
+        )
         following = tab.query_selector(".next-page")
         page = following and Path(urljoin(page, following.get_attribute("href"))).as_posix()
     assert sorted(seen) == sorted(CONTENT)

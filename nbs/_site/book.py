@@ -47,11 +47,19 @@ SKIP_FLAGS = set(settings["tst_flags"].split())
 # What a notebook says
 # ------------------------------------------------------------------------------------------------------------
 
-KINDS = {"Theorem": "thm", "Proposition": "prop", "Lemma": "lem", "Corollary": "cor", "Definition": "def"}
+KINDS = {
+    "Theorem": "thm",
+    "Proposition": "prop",
+    "Lemma": "lem",
+    "Corollary": "cor",
+    "Definition": "def",
+}
 
-BLOCK = re.compile(  # a Markdown cell that opens with **Theorem 1.1 (Title).** or **Proof.**
-    rf"\*\*(?P<heading>(?P<kind>{'|'.join(KINDS)}) (?P<number>\w+\.\d+)(?: \(.+?\))?"
-    r"|Proof(?: of [^*]+?)?)\.\*\*\s*"
+BLOCK = (
+    re.compile(  # a Markdown cell that opens with **Theorem 1.1 (Title).** or **Proof.**
+        rf"\*\*(?P<heading>(?P<kind>{'|'.join(KINDS)}) (?P<number>\w+\.\d+)(?: \(.+?\))?"
+        r"|Proof(?: of [^*]+?)?)\.\*\*\s*"
+    )
 )
 TAG = re.compile(r"\\tag\{(?P<number>[^}]+)\}")
 CITATION = re.compile(r"\[[^\]]*\]\([\w./]*references\.bib#(?P<key>[\w:-]+)\)")
@@ -65,8 +73,15 @@ ERRATUM = re.compile(r"(?P<source>[A-Z])(?P<row>\d+)")
 def book_notebooks():
     """List the notebooks of the book, chapters first."""
     paths = (path.relative_to(NBS) for path in NBS.rglob("*.ipynb"))
-    paths = (path for path in paths if not any(part.startswith(("_", ".")) for part in path.parts))
-    return [NBS / path for path in sorted(paths, key=lambda p: (not p.name[0].isdigit(), p.as_posix()))]
+    paths = (
+        path
+        for path in paths
+        if not any(part.startswith(("_", ".")) for part in path.parts)
+    )
+    return [
+        NBS / path
+        for path in sorted(paths, key=lambda p: (not p.name[0].isdigit(), p.as_posix()))
+    ]
 
 
 def split_directives(source):
@@ -90,17 +105,23 @@ def split_directives(source):
 
 def code_cells(notebook):
     """Yield `(directives, code)` of every code cell."""
-    return (split_directives(cell.source) for cell in notebook.cells if cell.cell_type == "code")
+    return (
+        split_directives(cell.source) for cell in notebook.cells if cell.cell_type == "code"
+    )
 
 
 def is_skipped(directives):
     """Tell whether a cell with these directives is not executed (`eval: false`, or a flag such as `slow`)."""
-    return directives.get("eval", "").lower() == "false" or bool(SKIP_FLAGS & directives.keys())
+    return directives.get("eval", "").lower() == "false" or bool(
+        SKIP_FLAGS & directives.keys()
+    )
 
 
 def default_module(notebook):
     """Name the module that a notebook exports, or None."""
-    return next((d["default_exp"] for d, _ in code_cells(notebook) if "default_exp" in d), None)
+    return next(
+        (d["default_exp"] for d, _ in code_cells(notebook) if "default_exp" in d), None
+    )
 
 
 def exported_names(notebook):
@@ -114,13 +135,17 @@ def exported_from(directives, code, default):
     """Yield `(module, definition)` for every public function and class of one cell: a name, a syntax tree."""
     if "export" in directives:
         for definition in ast.parse(code).body:
-            if isinstance(definition, ast.FunctionDef | ast.ClassDef) and not definition.name.startswith("_"):
+            if isinstance(
+                definition, ast.FunctionDef | ast.ClassDef
+            ) and not definition.name.startswith("_"):
                 yield directives["export"] or default, definition
 
 
 def dotted_name(module, name):
     """Give the name a reader imports: `package.name` where the package offers it, else with the module."""
-    return f"{LIB}.{name}" if name in import_module(LIB).__all__ else f"{LIB}.{module}.{name}"
+    return (
+        f"{LIB}.{name}" if name in import_module(LIB).__all__ else f"{LIB}.{module}.{name}"
+    )
 
 
 def numbered_statements(notebook):
@@ -134,7 +159,9 @@ def numbered_statements(notebook):
             if (block := BLOCK.match(cell.source)) and block["kind"]:
                 kind, number = block["kind"], block["number"]
                 found.append((f"{kind} {number}", f"{KINDS[kind]}-{number}"))
-            found += [(tag["number"], f"eq-{tag['number']}") for tag in TAG.finditer(cell.source)]
+            found += [
+                (tag["number"], f"eq-{tag['number']}") for tag in TAG.finditer(cell.source)
+            ]
     return found
 
 
@@ -148,10 +175,22 @@ def checked_labels(notebook):
     labels = set()
     for directives, code in code_cells(notebook):
         if "check(" in code and "hide" not in directives and not is_skipped(directives):
-            python = re.sub(r"(?m)^(\s*)([%!].*)$", r"\1pass", code)  # magics are not Python
-            calls = (node for node in ast.walk(ast.parse(python)) if isinstance(node, ast.Call))
-            calls = (call for call in calls if getattr(call.func, "id", None) == "check" and call.args)
-            labels |= {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
+            python = re.sub(
+                r"(?m)^(\s*)([%!].*)$", r"\1pass", code
+            )  # magics are not Python
+            calls = (
+                node for node in ast.walk(ast.parse(python)) if isinstance(node, ast.Call)
+            )
+            calls = (
+                call
+                for call in calls
+                if getattr(call.func, "id", None) == "check" and call.args
+            )
+            labels |= {
+                call.args[0].value
+                for call in calls
+                if isinstance(call.args[0], ast.Constant)
+            }
     return labels
 
 
@@ -195,7 +234,9 @@ def translate(notebook, docname):
             directives, code = split_directives(cell.source)
             if not code or "nbdev_export(" in code:  # a cell that only speaks to nbdev
                 continue
-            entries = [api_entry(*names) for names in exported_from(directives, code, module)]
+            entries = [
+                api_entry(*names) for names in exported_from(directives, code, module)
+            ]
             if entries:
                 cells.append(nbformat.v4.new_markdown_cell("\n".join(entries)))
             translate_code(cell, directives, code)
@@ -236,12 +277,18 @@ def translate_markdown(source, docname):
     A link to a file of the repository that is not part of the book leads to the code host.
     """
     outside = "../" * (docname.count("/") + 1)
-    source = source.replace(f"]({outside}", f"]({settings['git_url']}/blob/{settings['branch']}/")
+    source = source.replace(
+        f"]({outside}", f"]({settings['git_url']}/blob/{settings['branch']}/"
+    )
     source = CITATION.sub(r"{cite:t}`\g<key>`", source)
     source = FIGURE.sub(r"{numref}`\g<name>`", source)
     if block := BLOCK.match(source):
         kind, number, body = block["kind"], block["number"], source[block.end() :]
-        options = f":class: theorem\n:name: {KINDS[kind]}-{number}\n" if kind else ":class: proof\n"
+        options = (
+            f":class: theorem\n:name: {KINDS[kind]}-{number}\n"
+            if kind
+            else ":class: proof\n"
+        )
         # Six colons, so that the text may itself contain a fenced block.
         source = f"::::::{{admonition}} {block['heading']}\n{options}\n{body}\n::::::"
     return source
@@ -271,7 +318,9 @@ def contents():
     for caption, patterns in CONTENTS.items():
         found = "\n".join(pattern for pattern in patterns if any(NBS.glob(pattern + ".*")))
         if found:
-            trees += f"```{{toctree}}\n:hidden:\n:glob:\n:caption: {caption}\n\n{found}\n```\n"
+            trees += (
+                f"```{{toctree}}\n:hidden:\n:glob:\n:caption: {caption}\n\n{found}\n```\n"
+            )
     return trees
 
 
@@ -284,8 +333,12 @@ logger = logging.getLogger(__name__)
 
 def prepare_execution(app):
     """Keep what MyST-NB extracts in `_build/`, and make its cache before several processes race to do so."""
-    shutil.rmtree(Path(app.outdir, "reports"), ignore_errors=True)  # of cells that failed in an earlier build
-    app.env.mystnb_config = app.env.mystnb_config.copy(output_folder=str(ROOT / "_build" / "executed"))
+    shutil.rmtree(
+        Path(app.outdir, "reports"), ignore_errors=True
+    )  # of cells that failed in an earlier build
+    app.env.mystnb_config = app.env.mystnb_config.copy(
+        output_folder=str(ROOT / "_build" / "executed")
+    )
     get_cache(app.env.mystnb_config.execution_cache_path).list_cache_records()
 
 
@@ -356,7 +409,11 @@ class Checks(EnvironmentCollector):
     def merge_other(self, app, env, docnames, other):
         for name in ("book_statements", "book_checks"):
             rows(env, name).update(
-                {doc: rows(other, name)[doc] for doc in docnames if doc in rows(other, name)}
+                {
+                    doc: rows(other, name)[doc]
+                    for doc in docnames
+                    if doc in rows(other, name)
+                }
             )
 
 
@@ -372,7 +429,9 @@ def is_code_cell(node):
 
 def printed_checks(cell):
     """List what the `check` calls of a cell printed, as `(label, error, tol)`; a plain truth has no error."""
-    lines = "\n".join(node.astext() for node in cell[-1].findall(nodes.literal_block)).splitlines()
+    lines = "\n".join(
+        node.astext() for node in cell[-1].findall(nodes.literal_block)
+    ).splitlines()
     found = filter(None, map(PRINTED.fullmatch, lines))
     return [(line["label"].strip("()"), line["error"], line["tol"]) for line in found]
 
@@ -391,9 +450,15 @@ def report_failure(notebook, traceback, docname):
     """Report a failing cell in a few lines to act on: the notebook, the cell, and the end of the error."""
     traceback = re.sub(r"\x1b\[[\d;]*m", "", traceback)  # colours
     sources = [split_directives(cell.source)[1] for cell in notebook.cells]
-    failing = [i for i, source in enumerate(sources) if source and f"---\n{source}\n---" in traceback]
+    failing = [
+        i
+        for i, source in enumerate(sources)
+        if source and f"---\n{source}\n---" in traceback
+    ]
     where, source = (
-        (f": cell {failing[0] + 1} of {len(sources)}", sources[failing[0]]) if failing else ("", "")
+        (f": cell {failing[0] + 1} of {len(sources)}", sources[failing[0]])
+        if failing
+        else ("", "")
     )
     logger.error(
         "a cell of nbs/%s.ipynb fails%s\n\n%s\n\n  with\n\n%s\n",
@@ -419,7 +484,12 @@ def warn_about_coverage(app, env):
             if needs_check(label) and label not in checked:
                 message = "%s has no executed check(%r, ...)"
                 logger.warning(
-                    message, shown(label), label, location=docname, type="book", subtype="coverage"
+                    message,
+                    shown(label),
+                    label,
+                    location=docname,
+                    type="book",
+                    subtype="coverage",
                 )
 
 
@@ -450,10 +520,16 @@ def resolve_coverage(app, doctree, docname):
     """Put the tables in the place of their stand-ins."""
     for stand_in in list(doctree.findall(coverage)):
         what = stand_in["what"]
-        table = list(coverage_of_statements(app.env) if what == "statements" else coverage_of_errata(app.env))
+        table = list(
+            coverage_of_statements(app.env)
+            if what == "statements"
+            else coverage_of_errata(app.env)
+        )
         count = sum(len(checks) for *_, checks in table)
         summary = f"{len(table)} {what}, {count} checks, as executed for this site."
-        stand_in.replace_self([nodes.paragraph(text=summary), coverage_table(app, docname, table)])
+        stand_in.replace_self(
+            [nodes.paragraph(text=summary), coverage_table(app, docname, table)]
+        )
 
 
 def coverage_of_statements(env):
@@ -461,7 +537,11 @@ def coverage_of_statements(env):
     for docname, statements in sorted(rows(env, "book_statements").items()):
         for label, anchor in statements:
             if needs_check(label):
-                checks = [check for check in rows(env, "book_checks")[docname] if check["label"] == label]
+                checks = [
+                    check
+                    for check in rows(env, "book_checks")[docname]
+                    if check["label"] == label
+                ]
                 yield label, docname, nodes.make_id(anchor), checks
 
 
@@ -483,7 +563,9 @@ def coverage_table(app, here, table):
         return make_refnode(app.builder, here, page, anchor, nodes.Text(text))
 
     def row(*cells):
-        return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells))
+        return nodes.row(
+            "", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells)
+        )
 
     body = nodes.tbody()
     for label, page, anchor, checks in table:
@@ -491,17 +573,32 @@ def coverage_table(app, here, table):
         for check in checks:
             sections.setdefault(check["section"], check["anchor"])
         for section, anchor_of_cell in sections.items():
-            where += [nodes.Text(", ")] * bool(where) + [link(page, anchor_of_cell, section)]
+            where += [nodes.Text(", ")] * bool(where) + [
+                link(page, anchor_of_cell, section)
+            ]
         measured = [check for check in checks if check["error"]]
         worst = max(measured, key=lambda check: float(check["error"]), default=None)
-        seen = f"{worst['error']} ≤ {worst['tol']}" if worst else "holds" if checks else "not checked"
+        seen = (
+            f"{worst['error']} ≤ {worst['tol']}"
+            if worst
+            else "holds"
+            if checks
+            else "not checked"
+        )
         chapter = app.env.titles[page].astext()
         chapter = chapter.partition(".")[0] if chapter[0].isdigit() else chapter
-        body += row([link(page, anchor, shown(label))], [link(page, "", chapter)], where, [nodes.Text(seen)])
+        body += row(
+            [link(page, anchor, shown(label))],
+            [link(page, "", chapter)],
+            where,
+            [nodes.Text(seen)],
+        )
     heads = ("Statement", "Chapter", "Checked in", "Largest error seen")
     head = nodes.thead("", row(*([nodes.Text(text)] for text in heads)))
     columns = [nodes.colspec(colwidth=1) for _ in heads]
-    return nodes.table("", nodes.tgroup("", *columns, head, body, cols=len(heads)), classes=["coverage"])
+    return nodes.table(
+        "", nodes.tgroup("", *columns, head, body, cols=len(heads)), classes=["coverage"]
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -519,13 +616,21 @@ class ApiIndex(SphinxDirective):
             for module, definition in exported_names(nbformat.read(path, as_version=4)):
                 modules[f"{LIB}.{module}"].append(dotted_name(module, definition.name))
             for module, names in modules.items():
-                text += ["{.module}", f"`{module}` · [](/{path.relative_to(NBS).as_posix()})", ""]
+                text += [
+                    "{.module}",
+                    f"`{module}` · [](/{path.relative_to(NBS).as_posix()})",
+                    "",
+                ]
                 text += ["```{eval-rst}", ".. autosummary::", "   :nosignatures:", ""]
                 text += [*(f"   {name}" for name in names), "```", ""]
                 listed |= {module, *names}
         missing = {f"{LIB}.{name}" for name in import_module(LIB).__all__} - listed
         if missing:
-            logger.warning("public names without an entry in a chapter: %s", sorted(missing), type="book")
+            logger.warning(
+                "public names without an entry in a chapter: %s",
+                sorted(missing),
+                type="book",
+            )
         return self.parse_text_to_nodes("\n".join(text))
 
 
@@ -542,9 +647,15 @@ def mend_back_links(app, pagename, templatename, context, doctree):
         objects = app.env.domains.python_domain.objects
 
         def entry(link):
-            return next(name for name in (f"{LIB}.{link[1]}", f"{module}.{link[1]}") if name in objects)
+            return next(
+                name
+                for name in (f"{LIB}.{link[1]}", f"{module}.{link[1]}")
+                if name in objects
+            )
 
-        context["body"] = re.sub(rf'(?<=#)(?:{module}|{LIB})\.([\w.]+)(?=">\[docs\])', entry, context["body"])
+        context["body"] = re.sub(
+            rf'(?<=#)(?:{module}|{LIB})\.([\w.]+)(?=">\[docs\])', entry, context["body"]
+        )
 
 
 def setup(app):
@@ -562,5 +673,12 @@ def setup(app):
     app.add_directive("api-index", ApiIndex)
     app.connect("autodoc-skip-member", skip_tuple_fields)
     app.connect("html-page-context", mend_back_links)
-    version = zlib.crc32(Path(__file__).read_bytes())  # Sphinx reads every page anew when this file changes
-    return {"version": "1", "env_version": version, "parallel_read_safe": True, "parallel_write_safe": True}
+    version = zlib.crc32(
+        Path(__file__).read_bytes()
+    )  # Sphinx reads every page anew when this file changes
+    return {
+        "version": "1",
+        "env_version": version,
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }

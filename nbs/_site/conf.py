@@ -47,7 +47,10 @@ def cache_folder():
     the installed libraries. Folders for earlier states are deleted.
     """
     digest = hashlib.sha256()
-    files = [*(ROOT / settings["lib_path"]).rglob("*.py"), *(ROOT / "benchmarks" / "results").rglob("*")]
+    files = [
+        *(ROOT / settings["lib_path"]).rglob("*.py"),
+        *(ROOT / "benchmarks" / "results").rglob("*"),
+    ]
     files += [p for p in (NBS / "data").rglob("*")]
     for path in sorted(p for p in files if p.is_file()):
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
@@ -76,7 +79,9 @@ numfig = True
 numfig_format = {"figure": "Figure %s"}
 
 # API entries.
-default_role = "py:obj"  # `name` in a docstring links where it can, and is code where it cannot
+default_role = (
+    "py:obj"  # `name` in a docstring links where it can, and is code where it cannot
+)
 autosummary_generate = False  # the entries are in the chapters
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
@@ -84,7 +89,9 @@ numpydoc_show_class_members = False
 maximum_signature_line_length = 88
 add_module_names = False
 copybutton_exclude = ".linenos, .gp, .go"
-copybutton_selector = ":is(.cell_input, .highlight-bash, .highlight-python) .highlight pre"  # not outputs
+copybutton_selector = (
+    ":is(.cell_input, .highlight-bash, .highlight-python) .highlight pre"  # not outputs
+)
 
 
 @dataclass
@@ -101,7 +108,9 @@ class AsAuthored(BaseReferenceStyle):
 
     def inner(self, role_name):
         return reference[
-            join(sep=" ")[self.person.author_or_editor_or_title(full=False), optional_field("year")]
+            join(sep=" ")[
+                self.person.author_or_editor_or_title(full=False), optional_field("year")
+            ]
         ]
 
 
@@ -137,5 +146,8 @@ html_theme_options = {
         "color-brand-primary": "#1f4e79",
         "color-brand-content": "#1f5f99",
     },
-    "dark_css_variables": {"color-brand-primary": "#9cc4ea", "color-brand-content": "#8ab9e6"},
+    "dark_css_variables": {
+        "color-brand-primary": "#9cc4ea",
+        "color-brand-content": "#8ab9e6",
+    },
 }

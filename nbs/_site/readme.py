@@ -21,7 +21,9 @@ def main():
     IMAGES.mkdir(exist_ok=True)
     for name, content in images.items():
         (IMAGES / name).write_bytes(content)
-    print(f"README.md: {len(text.splitlines())} lines; nbs/images: {', '.join(images) or 'nothing new'}")
+    print(
+        f"README.md: {len(text.splitlines())} lines; nbs/images: {', '.join(images) or 'nothing new'}"
+    )
 
 
 def render():
@@ -30,7 +32,9 @@ def render():
     for cell in notebook.cells:
         if cell.cell_type == "code" and is_skipped(split_directives(cell.source)[0]):
             cell.metadata["tags"] = ["skip-execution"]
-    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(NBS)}}).execute()
+    NotebookClient(
+        notebook, kernel_name="python3", resources={"metadata": {"path": str(NBS)}}
+    ).execute()
     parts, images = [NOTICE], {}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -62,7 +66,9 @@ def code_cell(cell, images):
             kind = "svg" if "image/svg+xml" in data else "png"
             name = f"{directives.get('label', f'readme-{len(images) + 1}')}.{kind}"
             images[name] = (
-                data["image/svg+xml"].encode() if kind == "svg" else base64.b64decode(data["image/png"])
+                data["image/svg+xml"].encode()
+                if kind == "svg"
+                else base64.b64decode(data["image/png"])
             )
             parts.append(
                 f"![{directives.get('fig-alt', directives.get('fig-cap', 'figure'))}](nbs/images/{name})"
