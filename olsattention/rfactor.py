@@ -31,7 +31,7 @@ def merge_r(R1, R2):
     return qr_triangle(xp.concat([R1, R2], axis=0))
 
 # %% ../nbs/01b_rfactor.ipynb #f1dc6f54
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 1024  # a block and what is made of it stay in cache
 VIF_HARMLESS = 1e3  # squaring then costs at most 3 of 16 digits
 # beyond this the first Cholesky is no safe preconditioner in float64
 VIF_PRECONDITIONS = 1e10

@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 from olsattention.arrays import (
     as_lam,
     as_matrix,
+    as_number,
     as_queries,
     as_regression,
     labelled,
@@ -229,21 +230,34 @@ class SpectralSmoother:
         )
 
 # %% ../nbs/03_ridge.ipynb #aef90eb6
+def _left_vectors(R, xp):
+    """Left singular vectors and squared singular values of a triangle, largest first."""
+    mu, U = xp.linalg.eigh(R @ R.T)
+    # where the eigenvalues span four decades at most, squaring costs four of sixteen digits
+    if as_number(mu[-1]) <= 1e4 * as_number(mu[0]):
+        return xp.flip(U, axis=1), xp.flip(mu, axis=0)
+    U, d, _ = xp.linalg.svd(R)
+    return U, d**2
+
+
+def _times(X, directions):
+    """``X @ directions`` in the memory of X, by blocks of rows; autograd gets an array of its own."""
+    if getattr(X, "requires_grad", False):
+        return X @ directions
+    for a in range(0, X.shape[0], BLOCK_ROWS):
+        X[a : a + BLOCK_ROWS, :] = X[a : a + BLOCK_ROWS, :] @ directions
+    return X
+
+
 def _factor_tall(train, mean, intercept):
     """mu, U, and the directions W with ``(X - mean) @ W = U``, for n >= p."""
-    xp, n = train.xp, train.shape[0]
-    R, vif = r_factor_of_rows(lambda a, b: train.values[a:b, :] - mean, train.shape)
+    xp, centred = train.xp, train.values - mean  # the only large array: it becomes U
+    R, vif = r_factor_of_rows(lambda a, b: centred[a:b, :], train.shape)
     if vif <= VIF_HARMLESS:
-        U_R, d, _ = xp.linalg.svd(R)
+        U_R, mu = _left_vectors(R, xp)
         directions = triangular_inverse(R) @ U_R
-        U = xp.empty_like(train.values)
-        # by blocks: U is the only large array
-        for a in range(0, n, BLOCK_ROWS):
-            U[a : a + BLOCK_ROWS, :] = (
-                train.values[a : a + BLOCK_ROWS, :] - mean
-            ) @ directions
-        return d**2, U, directions
-    factor = orthonormalise(train._replace(values=train.values - mean), warn=False)
+        return mu, _times(centred, directions), directions
+    factor = orthonormalise(train._replace(values=centred), warn=False)
     V, inverse, turn = xp.linalg.svd(factor.P, full_matrices=False)
     V, inverse, turn = (xp.flip(a, axis=a.ndim - 1) for a in (V, inverse, turn.T))
     return inverse**-2, factor.Q @ turn, V * inverse
@@ -299,15 +313,17 @@ def _complement(smoother, lams):
 
 
 def _loo_residuals(smoother, y, complement, rows):
-    """Leave-one-out errors of some rows: one outcome and L penalties, or k outcomes and one penalty."""
+    """Leave-one-out errors of some rows: one outcome and L penalties, or k outcomes and one."""
     U, xp = smoother.U[rows, :], smoother._train.xp
-    residual, spare = U @ (complement * y.z), (U * U) @ complement
-    if not smoother.saturated:
-        residual = residual + (y.centred[rows, :] - U @ y.z)
-        spare = (
-            spare + (1 - smoother.intercept / smoother.n - xp.sum(U * U, axis=1))[:, None]
-        )
-    return residual / spare
+    if smoother.saturated:
+        return (U @ (complement * y.z)) / ((U * U) @ complement)
+    # one product each for what every penalty needs and for what all share: the part no direction explains
+    L, k = complement.shape[1], y.z.shape[1]
+    residual = U @ xp.concat([complement * y.z, y.z], axis=1)
+    spare = (U * U) @ xp.concat([complement, xp.ones_like(complement[:, :1])], axis=1)
+    unexplained = y.centred[rows, :] - residual[:, -k:]
+    free = 1 - smoother.intercept / smoother.n - spare[:, -1:]
+    return (residual[:, :-k] + unexplained) / (spare[:, :L] + free)
 
 
 def _loo(smoother, y, lams):
