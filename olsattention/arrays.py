@@ -9,47 +9,7 @@ from typing import NamedTuple
 import array_api_compat
 import numpy as np
 
-# %% ../nbs/00_notation.ipynb #9c0751cf
-def lam_from_mean(lam_mean, n):
-    """The sum-of-squares penalty `lam = n * lam_mean` that equals a mean-of-squares penalty.
-
-    Parameters
-    ----------
-    lam_mean : float
-        Penalty of the objective ``mean((y - f)**2) + lam_mean * norm(f)**2``.
-    n : int
-        Number of training rows.
-
-    Returns
-    -------
-    float
-        Penalty of ``sum((y - f)**2) + lam * norm(f)**2``, which is what this package calls ``lam``.
-
-    Notes
-    -----
-    Source: Wahba (1990), equation (1.2.4), writes the mean; Hoerl and Kennard (1970) the sum.
-    """
-    return as_lam(lam_mean, "lam_mean") * n
-
-
-def mean_from_lam(lam, n):
-    """The inverse of `lam_from_mean`: the mean-of-squares penalty ``lam / n``.
-
-    Parameters
-    ----------
-    lam : float
-        Penalty beside the Gram matrix.
-    n : int
-        Number of training rows.
-
-    Returns
-    -------
-    float
-        Penalty of the mean-of-squares objective.
-    """
-    return as_lam(lam) / n
-
-# %% ../nbs/00_notation.ipynb #bddfa704
+# %% ../nbs/00_notation.ipynb #681abcf0
 def as_number(x):
     """A 0-d array as a Python float, outside of any gradient."""
     return float(x.detach() if hasattr(x, "detach") else x)
@@ -91,6 +51,46 @@ def as_lam(lam, name="lam"):
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} must be >= 0 and finite, got {value}")
     return lam if array_api_compat.is_torch_array(lam) else value
+
+# %% ../nbs/00_notation.ipynb #9c0751cf
+def lam_from_mean(lam_mean, n):
+    """The sum-of-squares penalty `lam = n * lam_mean` that equals a mean-of-squares penalty.
+
+    Parameters
+    ----------
+    lam_mean : float
+        Penalty of the objective ``mean((y - f)**2) + lam_mean * norm(f)**2``.
+    n : int
+        Number of training rows.
+
+    Returns
+    -------
+    float
+        Penalty of ``sum((y - f)**2) + lam * norm(f)**2``, which is what this package calls ``lam``.
+
+    Notes
+    -----
+    Source: Wahba (1990), equation (1.2.4), writes the mean; Hoerl and Kennard (1970) the sum.
+    """
+    return as_lam(lam_mean, "lam_mean") * n
+
+
+def mean_from_lam(lam, n):
+    """The inverse of `lam_from_mean`: the mean-of-squares penalty ``lam / n``.
+
+    Parameters
+    ----------
+    lam : float
+        Penalty beside the Gram matrix.
+    n : int
+        Number of training rows.
+
+    Returns
+    -------
+    float
+        Penalty of the mean-of-squares objective.
+    """
+    return as_lam(lam) / n
 
 # %% ../nbs/00_notation.ipynb #1a8837dd
 class Table(NamedTuple):

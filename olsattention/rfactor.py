@@ -30,9 +30,9 @@ def merge_r(R1, R2):
     xp = array_api_compat.array_namespace(R1, R2)
     return qr_triangle(xp.concat([R1, R2], axis=0))
 
-# %% ../nbs/01b_rfactor.ipynb #f1dc6f54
+# %% ../nbs/01b_rfactor.ipynb #ff4e898e
 BLOCK_ROWS = 1024  # a block and what is made of it stay in cache
-VIF_HARMLESS = 1e3  # squaring then costs at most 3 of 16 digits
+VIF_HARMLESS = 1e3  # squaring then costs three or four of 16 digits
 # beyond this the first Cholesky is no safe preconditioner in float64
 VIF_PRECONDITIONS = 1e10
 
@@ -77,7 +77,7 @@ def largest_vif(R_inverse):
 
 # %% ../nbs/01b_rfactor.ipynb #32eb0a55
 def r_factor(X):
-    """The R factor of X, as accurate as Householder's and, on good data, as fast as ``X.T @ X``.
+    """The R factor of X: one Gram product where that costs few digits, elsewhere as accurate as Householder's.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def rank_tolerance(shape, dtype, xp):
 
     Notes
     -----
-    Source: Golub and Van Loan (2013), section 5.5.8.
+    Source: Golub and Van Loan (2013), section 5.4.1.
     """
     return max(shape) * float(xp.finfo(dtype).eps)
 
