@@ -20,7 +20,7 @@ def to_numpy(x):
     return x.detach().cpu().numpy() if array_api_compat.is_torch_array(x) else np.asarray(x)
 
 
-def as_lam(lam, name="lam"):
+def as_lam(lam, name="lam", like=None):
     """Validate a penalty: one finite number that is not negative.
 
     Parameters
@@ -29,6 +29,8 @@ def as_lam(lam, name="lam"):
         The penalty. A 0-d torch tensor is returned as it is, so that gradients reach it.
     name : str
         What to call it in an error.
+    like : array, optional
+        The array that the penalty will stand beside: a tensor takes its dtype and device, or becomes a float beside NumPy.
 
     Returns
     -------
@@ -50,7 +52,11 @@ def as_lam(lam, name="lam"):
         raise TypeError(f"{name} must be one real number, got {lam!r}") from error
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} must be >= 0 and finite, got {value}")
-    return lam if array_api_compat.is_torch_array(lam) else value
+    if not array_api_compat.is_torch_array(lam):
+        return value
+    if like is None:
+        return lam
+    return lam.to(like) if array_api_compat.is_torch_array(like) else value
 
 # %% ../nbs/00_notation.ipynb #9c0751cf
 def lam_from_mean(lam_mean, n):
@@ -72,7 +78,7 @@ def lam_from_mean(lam_mean, n):
     -----
     Source: Wahba (1990), equation (1.2.4), writes the mean; Hoerl and Kennard (1970) the sum.
     """
-    return as_lam(lam_mean, "lam_mean") * n
+    return as_lam(lam_mean, "lam_mean") * _as_count(n)
 
 
 def mean_from_lam(lam, n):
@@ -90,7 +96,13 @@ def mean_from_lam(lam, n):
     float
         Penalty of the mean-of-squares objective.
     """
-    return as_lam(lam) / n
+    return as_lam(lam) / _as_count(n)
+
+
+def _as_count(n):
+    if int(n) != n or n < 1:
+        raise ValueError(f"n must be a number of rows, at least 1, got {n}")
+    return int(n)
 
 # %% ../nbs/00_notation.ipynb #1a8837dd
 class Table(NamedTuple):
@@ -126,17 +138,26 @@ def _to_float(values, name):
         return xp.astype(values, xp.float64)
     if not xp.isdtype(values.dtype, "real floating"):
         raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}")
+    if xp.finfo(values.dtype).bits > 64:
+        raise TypeError(
+            f"{name} has dtype {values.dtype}; convert it to float64, the widest computed in"
+        )
     return values if xp.finfo(values.dtype).bits >= 32 else xp.astype(values, xp.float32)
 
 
 def _as_array(x, name):
     """The bare array behind lists, pandas objects, NumPy arrays and torch tensors."""
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise ValueError(f"{name} has masked entries; fill or drop them before the call")
     if array_api_compat.is_array_api_obj(x):
-        return x
+        # subclasses such as np.matrix index differently
+        return np.asarray(x) if isinstance(x, np.ndarray) else x
     if x is None or isinstance(x, (str, bytes)):
         raise TypeError(f"{name} must be an array of numbers, got {x!r}")
     try:
         values = x.to_numpy() if _is_pandas(x) else np.asarray(x)
+        if values.dtype == object and any(isinstance(v, (str, bytes)) for v in values.flat):
+            raise TypeError("it holds text")
         return values if values.dtype != object else values.astype(float)
     except (TypeError, ValueError) as error:
         raise TypeError(
@@ -249,7 +270,7 @@ def as_regression(X, y, name="X"):
     ----------
     X : array, tensor, DataFrame or list, shape (n, p)
     y : array, tensor, Series, DataFrame or list, shape (n,) or (n, k)
-        One row an observation. Integers take the dtype of X.
+        One row an observation, under the same index as X if both are pandas objects.
     name : str
         What to call X in an error.
 
@@ -265,14 +286,17 @@ def as_regression(X, y, name="X"):
     ValueError
         If the rows do not match, or on NaN or infinity.
     """
-    X, y = as_matrix(X, name), _as_array(y, "y")
-    xp = array_api_compat.array_namespace(y)
-    whole = xp.isdtype(y.dtype, ("integral", "bool")) and xp is X.xp
-    y = xp.astype(y, X.values.dtype) if whole else _to_float(y, "y")
-    if y.ndim not in (1, 2) or y.shape[0] != X.shape[0]:
+    X = as_matrix(X, name)
+    index = y.index if _is_pandas(y) else None
+    y = _to_float(_as_array(y, "y"), "y")
+    if y.ndim not in (1, 2) or y.shape[0] != X.shape[0] or 0 in y.shape:
         raise ValueError(
             f"y must have shape ({X.shape[0]},) or ({X.shape[0]}, k), one row for each row of {name}, "
             f"got shape {tuple(y.shape)}"
+        )
+    if index is not None and X.index is not None and not index.equals(X.index):
+        raise ValueError(
+            f"y has another index than {name}; align it with y.loc[{name}.index] or pass plain arrays"
         )
     _require_finite(y, "y")
     values, y = promote(X.values, y, (name, "y"))
@@ -402,7 +426,8 @@ def qr_triangle(X):
     elif array_api_compat.is_torch_array(X):
         import torch
 
-        R = torch.linalg.qr(X, mode="r").R
+        # mode "r" has no derivative
+        R = torch.linalg.qr(X, mode="reduced" if X.requires_grad else "r").R
     else:
         R = xp.linalg.qr(X).R
     diagonal = xp.linalg.diagonal(R)

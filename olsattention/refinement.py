@@ -9,6 +9,7 @@ from itertools import chain
 from typing import NamedTuple
 
 import array_api_compat
+from scipy.linalg.lapack import dgejsv
 
 from .arrays import as_number, as_regression, labelled, triangular_inverse
 from .rfactor import largest_vif
@@ -16,13 +17,16 @@ from .svd import column_scale, rank_tolerance, scaled_svd, warn_rank
 
 # %% ../nbs/01c_refinement.ipynb #a851e4bb
 class Orthonormalised(NamedTuple):
-    """A design factored as ``X @ P = Q`` with orthonormal Q.
+    """A design factored as ``X = Q @ L @ G.T`` and ``X @ P = Q``, with orthonormal Q and G.
 
-    `Q` has shape (n, r), `P` (p, r), where r is the rank. `scale` holds the powers of two near the column norms, `vif` the
-    largest variance inflation factor, which says how much accuracy is at stake.
+    `Q` has shape (n, r), `L` (r, r), `G` and `P` (p, r), where r is the rank; `G` is None where it is the identity. `scale`
+    holds the powers of two near the column norms, `vif` the largest variance inflation factor, which says how much accuracy
+    is at stake.
     """
 
     Q: object
+    L: object
+    G: object
     P: object
     scale: object
     vif: float
@@ -59,7 +63,7 @@ def orthonormalise(X, warn=True):
         vif = largest_vif(P)
         # norm(R) <= sqrt(2 p) and norm(P) <= sqrt(p vif) bound the condition number: no SVD is needed to be sure of the rank
         if math.sqrt(2 * vif) * X.shape[1] * rank_tolerance(X.shape, R.dtype, xp) < 1:
-            return Orthonormalised(Q, P / scale[:, None], scale, vif)
+            return Orthonormalised(Q, R * scale, None, P / scale[:, None], scale, vif)
     return _orthonormalise_by_svd(X, scale, warn)
 
 # %% ../nbs/01c_refinement.ipynb #405af476
@@ -67,11 +71,46 @@ def _orthonormalise_by_svd(X, scale, warn):
     U, s, Vt, rank = scaled_svd(X)
     if warn and rank < X.shape[1]:
         warn_rank(X, rank, Vt)
-    if rank == 0:
-        return Orthonormalised(U[:, :0], X.xp.zeros_like(Vt.T[:, :0]), scale, math.inf)
     M = s[:rank, None] * Vt[:rank, :] * scale
-    P, R = X.xp.linalg.qr(M.T)
-    return Orthonormalised(U[:, :rank], P @ triangular_inverse(R).T, scale, math.inf)
+    G, R = _graded_qr(M.T)
+    P = G @ triangular_inverse(R).T if rank else G
+    return Orthonormalised(U[:, :rank], R.T, G, P, scale, math.inf)
+
+
+def _graded_qr(M):
+    """Thin QR of a matrix with rows of very different size: large rows first, for Householder's sake (Cox and Higham, 1998)."""
+    xp = array_api_compat.array_namespace(M)
+    order = xp.argsort(-xp.max(xp.abs(M), axis=1)) if M.shape[1] else xp.arange(M.shape[0])
+    Q, R = xp.linalg.qr(M[order, :])
+    return Q[xp.argsort(order), :], R
+
+
+def accurate_svd(L):
+    """The SVD of a square matrix that may be graded: singular values as accurate as its scaling allows, not only the large ones.
+
+    Parameters
+    ----------
+    L : array, shape (r, r)
+
+    Returns
+    -------
+    U : array, shape (r, r)
+    d : array, shape (r,)
+    V : array, shape (r, r)
+        ``L == U * d @ V.T``.
+
+    Notes
+    -----
+    One-sided Jacobi rotations (LAPACK's dgejsv) on NumPy's float64, else the library's SVD. Source: Drmač and Veselić (2008).
+    """
+    xp = array_api_compat.array_namespace(L)
+    if array_api_compat.is_numpy_array(L) and L.dtype == xp.float64 and L.shape[0] > 1:
+        size = xp.max(xp.abs(L))
+        d, U, V, work, _, info = dgejsv(L / size, joba=2, jobu=0, jobv=0, jobr=1)
+        if info == 0:
+            return U, d * (size * work[0] / work[1]), V
+    U, d, Vt = xp.linalg.svd(L, full_matrices=False)
+    return U, d, Vt.T
 
 # %% ../nbs/01c_refinement.ipynb #70b82f91
 # terms of an inner product that are summed at once; a slice then has 21 bits

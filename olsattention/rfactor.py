@@ -7,6 +7,7 @@ __all__ = ['merge_r', 'r_factor']
 import math
 
 import array_api_compat
+import numpy as np
 
 from .arrays import as_matrix, as_number, qr_triangle, triangular_inverse
 
@@ -38,12 +39,15 @@ VIF_PRECONDITIONS = 1e10
 
 
 def _gram(rows, shape, P=None):
-    """``(X P)'(X P)`` by blocks of rows, so that no second copy of X is made."""
+    """``(X P)'(X P)`` in float64 by blocks of rows, so that no second copy of X is made."""
     total = 0
-    for start in range(0, shape[0], BLOCK_ROWS):
-        A = rows(start, start + BLOCK_ROWS)
-        A = A if P is None else A @ P
-        total = total + A.T @ A
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller sees the infinity
+        for start in range(0, shape[0], BLOCK_ROWS):
+            A = rows(start, start + BLOCK_ROWS)
+            xp = array_api_compat.array_namespace(A)
+            A = xp.astype(A, xp.float64, copy=False)
+            A = A if P is None else A @ P
+            total = total + A.T @ A
     return total
 
 
@@ -125,15 +129,11 @@ def r_factor_of_rows(rows, shape):
         G = _gram(rows, shape)
         xp = array_api_compat.array_namespace(G)
         norms = xp.sqrt(xp.linalg.diagonal(G))
-        safe = (
-            bool(xp.all((norms > 1e-140) & (norms < 1e140)))
-            and xp.finfo(G.dtype).bits == 64
-        )
-        if safe:
+        if bool(xp.all((norms > 1e-140) & (norms < 1e140))):
             scale = 2.0 ** xp.round(xp.log2(norms))
             R, vif = _by_cholesky(rows, shape, G / scale / scale[:, None], scale)
             if R is not None:
-                return R, vif
+                return xp.astype(R, rows(0, 0).dtype, copy=False), vif
     return qr_triangle(rows(0, n)), math.inf
 
 

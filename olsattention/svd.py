@@ -15,7 +15,7 @@ class RankDeficiencyWarning(UserWarning):
 
 # %% ../nbs/01_svd.ipynb #a80741ce
 def rank_tolerance(shape, dtype, xp):
-    """The relative tolerance ``max(n, p) * eps`` below which a singular value counts as zero.
+    """The relative tolerance below which a singular value counts as zero: ``max(n, p) * eps``, at most ``sqrt(eps)``.
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ def rank_tolerance(shape, dtype, xp):
     -----
     Source: Golub and Van Loan (2013), section 5.4.1.
     """
-    return max(shape) * float(xp.finfo(dtype).eps)
+    eps = float(xp.finfo(dtype).eps)
+    return min(max(shape) * eps, eps**0.5)
 
 
 def column_scale(X):
@@ -78,7 +79,7 @@ def scaled_svd(X, rtol=None):
     ----------
     X : Table, shape (n, p)
     rtol : float, optional
-        Default ``max(n, p) * eps``.
+        Default ``max(n, p) * eps``, at most ``sqrt(eps)``.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def thin_svd(X, rtol=None):
         Any real matrix.
     rtol : float, optional
         Singular values of the column-scaled matrix at or below ``rtol`` times the largest count as zero.
-        Default ``max(n, p) * eps``.
+        Default ``max(n, p) * eps``, at most ``sqrt(eps)``.
 
     Returns
     -------
