@@ -6,6 +6,7 @@ from . import (
     refinement as refinement,
     rfactor as rfactor,
     ridge as ridge,
+    smoother as smoother,
     svd as svd,
 )
 from .arrays import lam_from_mean as lam_from_mean, mean_from_lam as mean_from_lam
@@ -17,11 +18,8 @@ from .embeddings import (
 )
 from .refinement import ols_coefficients as ols_coefficients
 from .rfactor import merge_r as merge_r, r_factor as r_factor
-from .ridge import (
-    SpectralSmoother as SpectralSmoother,
-    ridge_path as ridge_path,
-    spectral_filter as spectral_filter,
-)
+from .ridge import spectral_filter as spectral_filter
+from .smoother import SpectralSmoother as SpectralSmoother, ridge_path as ridge_path
 from .svd import (
     RankDeficiencyWarning as RankDeficiencyWarning,
     hat_matrix as hat_matrix,

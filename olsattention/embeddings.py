@@ -17,63 +17,85 @@ from olsattention.arrays import (
     as_regression,
     labelled,
     to_numpy,
+    triangular_inverse,
 )
-from .refinement import augmented_solve, orthonormalise
-from .rfactor import VIF_HARMLESS
+from .refinement import accurate_svd, augmented_solve, orthonormalise
+from .rfactor import BLOCK_ROWS, VIF_HARMLESS, r_factor_of_rows
+from .svd import warn_rank
+
+# %% ../nbs/02_embeddings.ipynb #33acd8a8
+class Mean(NamedTuple):
+    """Column means (p,) in two parts: `low` holds what `high` rounds away."""
+
+    high: object
+    low: object
+
+    @classmethod
+    def of(cls, X):
+        xp = array_api_compat.array_namespace(X)
+        high, first = xp.mean(X, axis=0), X[0, :]
+        near = xp.abs(first - high) <= 1e-6 * xp.abs(high)
+        # the mean of a constant may round to a neighbour and leave dust
+        if bool(xp.any(near)):
+            high = xp.where(near & xp.all(X == first, axis=0), first, high)
+        blocks = range(0, X.shape[0], BLOCK_ROWS)
+        left = sum(xp.sum(X[a : a + BLOCK_ROWS, :] - high, axis=0) for a in blocks)
+        return cls(high, left / X.shape[0])
+
+    def subtract_from(self, X):
+        centred = X - self.high
+        centred -= self.low  # in place: rows may be many
+        return centred
+
+    def dot(self, b):
+        return self.high @ b + self.low @ b
 
 # %% ../nbs/02_embeddings.ipynb #44c5c550
 class _Design(NamedTuple):
-    """The matrix (2.7), and how to write new rows in its coordinates."""
+    """The matrix (2.7), and how to write new rows in its columns."""
 
     A: Table  # (n + phantom rows, q)
     n: int
-    mean: object  # (p,), zeros without an intercept
-    basis: object  # (p, n) orthonormal, where p > n and lam > 0; else None
+    mean: object  # a Mean, or None
     intercept: bool
 
-    @property
-    def offset(self):
-        """How far from the origin the columns lie, in units of their own spread: the digits that centring rounds away."""
-        xp, spread = (
-            self.A.xp,
-            self.A.xp.max(self.A.xp.abs(self.A.values[: self.n, :]), axis=0)[
-                int(self.intercept) :
-            ],
-        )
-        return (
-            as_number(
-                xp.max(xp.abs(self.mean) / xp.where(spread > 0, spread, 1 + 0 * spread))
-            )
-            if self.basis is None
-            else 0.0
-        )
-
     def rows(self, X):
-        xp, X = self.A.xp, X - self.mean
-        X = X if self.basis is None else X @ self.basis
-        return xp.concat([xp.ones_like(X[:, :1]), X], axis=1) if self.intercept else X
+        X = X if self.mean is None else self.mean.subtract_from(X)
+        return self.A.xp.concat([0 * X[:, :1] + 1, X], axis=1) if self.intercept else X
 
 
 def _design(train, lam, intercept, centre=True):
     xp, X = train.xp, train.values
-    wide = lam > 0 and X.shape[1] > X.shape[0]
-    mean = xp.mean(X, axis=0) if intercept and (centre or wide) else xp.zeros_like(X[0, :])
-    # ridge never leaves the span of the rows
-    basis = xp.linalg.qr((X - mean).T)[0] if wide else None
-    design = _Design(train, X.shape[0], mean, basis, intercept)
+    design = _Design(
+        train, X.shape[0], Mean.of(X) if intercept and centre else None, intercept
+    )
     A = design.rows(X)
-    if lam > 0:
+    if as_number(lam) > 0:
         phantom = (
             xp.eye(A.shape[1], dtype=A.dtype, device=array_api_compat.device(A)) * lam**0.5
         )
-        A = xp.concat([A, phantom[1:, :] if intercept else phantom], axis=0)
+        A = xp.concat([A, phantom[int(intercept) :, :]], axis=0)
     names = None
-    if train.columns is not None and not wide:
+    if train.columns is not None:
         names = ["(intercept)"] * intercept + list(train.columns)
     return design._replace(A=Table(A, train.name, None, names))
 
-# %% ../nbs/02_embeddings.ipynb #20b00548
-OFFSET_HARMLESS = 1e3  # centring then costs at most 3 of 16 digits
+# %% ../nbs/02_embeddings.ipynb #737ee869
+QUERIES_AT_ONCE = 1024  # refinement holds several arrays of the size of their weights
+
+
+def _refined(train, queries, lam, intercept, centred, factor):
+    """Weights (m, n) by `augmented_solve`, on the uncentred design if float64 can hold its rank."""
+    design = _design(train, lam, intercept, centre=False)
+    exact = orthonormalise(design.A, warn=False)
+    if not exact.full_rank:
+        design, exact = centred, factor
+    rows, xp, parts = design.rows(queries), train.xp, []
+    for a in range(0, rows.shape[0], QUERIES_AT_ONCE):
+        g = rows[a : a + QUERIES_AT_ONCE, :].T
+        zeros = xp.zeros_like(design.A.values[:, :1]) + xp.zeros_like(g[:1, :])
+        parts.append(augmented_solve(design.A, zeros, g, exact)[0][: design.n, :].T)
+    return xp.concat(parts, axis=0)
 
 # %% ../nbs/02_embeddings.ipynb #712bf0f0
 def attention_weights(X_test, X_train, lam=0.0, intercept=False):
@@ -111,24 +133,131 @@ def attention_weights(X_test, X_train, lam=0.0, intercept=False):
     Cost: one QR of ``(n, p)`` and an ``(m, p) @ (p, n)`` product; about thirty times that where refinement is needed.
     Source: (2.2) and (2.7); Goulet Coulombe (2025); Björck (1967) for the refinement.
     """
-    lam = as_lam(lam)
     test, train = as_queries(X_test, X_train)
-    design = _design(train, lam, intercept)
-    factor = orthonormalise(design.A)
-    if factor.full_rank and (factor.vif > VIF_HARMLESS or design.offset > OFFSET_HARMLESS):
-        # the data as they are, not as centring rounds them
-        design = _design(train, lam, intercept, centre=False)
-        queries, xp = design.rows(test.values), train.xp
-        zeros = xp.zeros(
-            (design.A.shape[0], test.shape[0]),
-            dtype=queries.dtype,
-            device=array_api_compat.device(queries),
-        )
-        W = augmented_solve(design.A, zeros, queries.T)[0][: design.n, :].T
-    else:
-        W = (design.rows(test.values) @ factor.P) @ factor.Q[: design.n, :].T
+    lam, intercept = as_lam(lam, like=train.values), bool(intercept)
+    wide = train.shape[1] > train.shape[0]
+    W = (_wide_weights if wide else _tall_weights)(test.values, train, lam, intercept)
     both = test.index is not None and train.index is not None
     return labelled(W, test.index, train.index) if both else W
+
+# %% ../nbs/02_embeddings.ipynb #7aae1d1b
+def _tall_weights(queries, train, lam, intercept):
+    """Weights (m, n) from the QR decomposition of (2.7), refined where a variance inflation factor says so."""
+    penalised = as_number(lam) > 0
+    design = _design(train, lam, intercept)
+    factor = orthonormalise(design.A, warn=not penalised)
+    if queries.shape[0] and factor.full_rank and factor.vif > VIF_HARMLESS:
+        return _refined(train, queries, lam, intercept, design, factor)
+    # beside large phantom rows, Q holds the small rows of the data with few digits
+    Q = design.A.values[: design.n, :] @ factor.P if penalised else factor.Q
+    return (design.rows(queries) @ factor.P) @ Q.T
+
+# %% ../nbs/02_embeddings.ipynb #d6f2e035
+class Principal(NamedTuple):
+    """Principal axes of a design: with `mean` subtracted, ``X @ axes == U``, orthonormal, and ``U * d`` are its coordinates.
+
+    `U` has shape (n, r), `d` (r,) descending, `axes` (p, r).
+    """
+
+    U: object
+    d: object
+    axes: object
+    mean: object
+
+
+def principal(train, intercept=False, warn=False):
+    """The principal axes of the rows of a `Table` (n, p), centred if there is an intercept; p may exceed n.
+
+    Parameters
+    ----------
+    train : Table, shape (n, p)
+    intercept : bool
+    warn : bool
+        Whether to warn of rank deficiency.
+
+    Returns
+    -------
+    Principal
+    """
+    mean = Mean.of(train.values) if intercept else None
+    X = train.values if mean is None else mean.subtract_from(train.values)
+    if X.shape[1] <= X.shape[0]:
+        return Principal(*_tall_axes(train._replace(values=X), intercept, warn), mean)
+    return Principal(*_wide_axes(train._replace(values=X), intercept, warn), mean)
+
+# %% ../nbs/02_embeddings.ipynb #e861c55d
+def _left_axes(R):
+    """Left singular vectors and singular values of a square matrix, largest first."""
+    xp = array_api_compat.array_namespace(R)
+    mu, U = xp.linalg.eigh(R @ R.T)
+    # where the eigenvalues span four decades at most, squaring costs four of sixteen digits
+    if as_number(mu[-1]) <= 1e4 * as_number(mu[0]):
+        return xp.flip(U, axis=1), xp.flip(mu, axis=0) ** 0.5
+    return accurate_svd(R)[:2]
+
+
+def _times(X, axes, owned):
+    """``X @ axes``, by blocks of rows in the memory of X if it is ours; autograd gets an array of its own."""
+    if not owned or getattr(X, "requires_grad", False):
+        return X @ axes
+    for a in range(0, X.shape[0], BLOCK_ROWS):
+        X[a : a + BLOCK_ROWS, :] = X[a : a + BLOCK_ROWS, :] @ axes
+    return X
+
+
+def _tall_axes(X, owned, warn):
+    """U, d and axes of a `Table` with n >= p, whose memory may be `owned`."""
+    R, vif = r_factor_of_rows(lambda a, b: X.values[a:b, :], X.shape)
+    if vif <= VIF_HARMLESS:
+        U_R, d = _left_axes(R)
+        axes = triangular_inverse(R) @ U_R
+        return _times(X.values, axes, owned), d, axes
+    factor = orthonormalise(X, warn)
+    U_L, d, V = accurate_svd(factor.L)
+    return factor.Q @ U_L, d, (V if factor.G is None else factor.G @ V) / d
+
+
+def _wide_axes(X, centred, warn):
+    """U, d and axes of a `Table` with n < p, through the transpose; centred rows are reflected (2.8)."""
+    Y = _reflect(X.values) if centred else X.values
+    if Y.shape[0] == 0:  # one centred row has no direction
+        return Y.T[:1, :], Y[:, 0], Y.T
+    R, vif = r_factor_of_rows(lambda a, b: Y[:, a:b].T, Y.T.shape)
+    if vif <= VIF_HARMLESS:
+        (U, d), inverse = _left_axes(R.T), triangular_inverse(R)
+        axes = _times(Y.T, inverse @ (inverse.T @ U), owned=centred)
+    else:
+        factor = orthonormalise(Table(Y.T), warn=False)
+        V, d, U = accurate_svd(factor.L)
+        U, axes = (U if factor.G is None else factor.G @ U), (factor.Q @ V) / d
+    if warn:
+        warn_rank(X, d.shape[0], None)
+    return _reflect_back(U) if centred else U, d, axes
+
+
+def _reflect(X):
+    """The reflection (2.8) of centred rows, in their memory unless autograd needs it."""
+    change = X[:1, :] / (1 + X.shape[0] ** 0.5)
+    if getattr(X, "requires_grad", False):
+        return X[1:, :] - change
+    Y = X[1:, :]
+    Y -= change
+    return Y
+
+
+def _reflect_back(U):
+    """The reflection (2.8) undone, shape (n, r) from (n - 1, r)."""
+    xp, root = array_api_compat.array_namespace(U), (U.shape[0] + 1) ** 0.5
+    total = xp.sum(U, axis=0)[None, :]
+    return xp.concat([-total / root, U - total / (root * (1 + root))], axis=0)
+
+
+def _wide_weights(queries, train, lam, intercept):
+    """Weights (m, n) for p > n: the ridge filter on the principal axes."""
+    U, d, axes, mean = principal(train, intercept, warn=as_number(lam) == 0)
+    rows = queries if mean is None else mean.subtract_from(queries)
+    W = ((rows @ axes) * (d**2 / (d**2 + lam))) @ U.T
+    return W + 1 / train.shape[0] if intercept else W
 
 # %% ../nbs/02_embeddings.ipynb #02a91236
 class CoulombeEmbedding:
@@ -173,20 +302,20 @@ class CoulombeEmbedding:
     def fit(self, X):
         """Compute the embedding of training rows, shape (n, p); returns self."""
         train = as_matrix(X, "X_train")
-        design = _design(train, self.lam, self.intercept)
-        factor = orthonormalise(design.A)
-        c = int(self.intercept)
-        # P = V D^-1 turn
-        V, inverse, turn = train.xp.linalg.svd(factor.P[c:, c:], full_matrices=False)
-        V, inverse, turn = (train.xp.flip(a, axis=a.ndim - 1) for a in (V, inverse, turn.T))
-        Q = factor.Q[: design.n, :]
-        self.train_ = train.xp.concat([Q[:, :c], Q[:, c:] @ turn], axis=1)
-        self.projection_ = (
-            V * inverse if design.basis is None else design.basis @ (V * inverse)
-        )
-        self.eigenvalues_, self.rank_ = inverse**-2 - self.lam, V.shape[1]
-        self._train, self._mean, self._constant = train, design.mean, factor.P[:c, :c]
+        lam = as_lam(self.lam, like=train.values)
+        U, d, axes, self._mean = principal(train, self.intercept, warn=as_number(lam) == 0)
+        root = d / (d**2 + lam) ** 0.5  # of the ridge filter: half on either side
+        self.eigenvalues_, self.rank_, self._train = d**2, d.shape[0], train
+        self.train_, self.projection_ = self._with_constant(U * root), axes * root
         return self
+
+    def _with_constant(self, F):
+        if not self.intercept:
+            return F
+        xp = self._train.xp
+        # a sum has the dtype and device of F, and exists without columns
+        constant = 0 * xp.sum(F, axis=1, keepdims=True)
+        return xp.concat([constant + self._train.shape[0] ** -0.5, F], axis=1)
 
     def transform(self, X):
         """Embed rows of shape (m, p) as (m, r); a DataFrame keeps its index."""
@@ -195,10 +324,8 @@ class CoulombeEmbedding:
                 "this CoulombeEmbedding is not fitted yet; call fit(X_train) first"
             )
         test, _ = as_queries(X, self._train)
-        F, xp = (test.values - self._mean) @ self.projection_, test.xp
-        if self.intercept:
-            F = xp.concat([xp.ones_like(test.values[:, :1]) * self._constant, F], axis=1)
-        return labelled(F, test.index)
+        rows = test.values if self._mean is None else self._mean.subtract_from(test.values)
+        return labelled(self._with_constant(rows @ self.projection_), test.index)
 
 # %% ../nbs/02_embeddings.ipynb #c0caf95d
 class LearnedEmbedding(NamedTuple):
@@ -222,7 +349,7 @@ def learn_embedding(X, y, steps=5000, tol=1e-10):
     X : array or tensor, shape (n, p)
         Rows; standardise them first, for the conditioning of the problem is the fourth power of theirs.
     y : array or tensor, shape (n,) or (n, k)
-        Targets. With k >= p generic ones, the minimiser is ``inv(X'X)``; with one, see (2.10).
+        Targets. With k >= p generic ones, the minimiser is ``inv(X'X)``; with one, see (2.11).
     steps : int
         Most steps.
     tol : float
@@ -241,7 +368,7 @@ def learn_embedding(X, y, steps=5000, tol=1e-10):
     Notes
     -----
     Runs in torch, with the gradient from autograd, step 1 / L, Nesterov momentum and restarts (O'Donoghue and Candès, 2015).
-    Source: (2.8); Goulet Coulombe (2025), section 3.
+    Source: (2.9); Goulet Coulombe (2025), section 3.
     """
     import torch
 

@@ -12,6 +12,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from .arrays import as_matrix, to_numpy
 from .ridge import spectral_filter
 
 # %% ../nbs/14_plots.ipynb #49868975
@@ -25,8 +26,9 @@ COLOURS = [
     "#7F7F7F",
     "#000000",
 ]
+WIDTH = 5.2  # inches
 STYLE = {
-    "figure.dpi": 120,
+    "figure.dpi": 160,  # sharper than the site's columns need, for sharp screens
     "font.size": 9.5,
     "axes.labelsize": 9.5,
     "xtick.labelsize": 9,
@@ -60,7 +62,7 @@ def _styled(draw):
 def _axes(ax, height=2.8):
     """The given Axes, or new ones in the width of the book."""
     return (
-        plt.subplots(figsize=(5.2, height), layout="constrained")[1] if ax is None else ax
+        plt.subplots(figsize=(WIDTH, height), layout="constrained")[1] if ax is None else ax
     )
 
 # %% ../nbs/14_plots.ipynb #af2b9214
@@ -77,58 +79,45 @@ def plot_svd_shapes(n, p, ax=None):
     Returns
     -------
     Axes
+
+    Raises
+    ------
+    ValueError
+        If there are more columns than rows, or none.
     """
+    if not n >= p >= 1:
+        raise ValueError(f"n must be at least p and p at least 1, got n = {n}, p = {p}")
     ax = _axes(ax, 2.2)
     x, gap = 0.0, 0.16 * n
-    # name, height, full width, thin width, thin height
-    blocks = [("X", n, p, p, n), ("U", n, n, p, n), ("D", n, p, p, p), ("V'", p, p, p, p)]
-    for i, (name, height, width, thin_width, thin_height) in enumerate(blocks):
-        ax.add_patch(
-            Rectangle(
-                (x, -height), width, height, facecolor=COLOURS[i], alpha=0.18, linewidth=0
-            )
-        )
-        ax.add_patch(
-            Rectangle(
-                (x, -thin_height),
-                thin_width,
-                thin_height,
-                facecolor=COLOURS[i],
-                alpha=0.85,
-                linewidth=0,
-            )
-        )
-        ax.text(
-            x + thin_width / 2,
-            -thin_height / 2,
-            name,
-            color="white",
-            ha="center",
-            va="center",
-            fontsize=12,
-            weight="bold",
-        )
-        ax.text(
-            x + width / 2,
-            0.03 * n,
-            f"{height} × {width}",
-            ha="center",
-            va="bottom",
-            fontsize=8,
-        )
-        x += width
-        ax.text(
-            x + gap / 2,
-            -p / 2,
-            "=" if i == 0 else "",
-            ha="center",
-            va="center",
-            fontsize=12,
-        )
-        x += gap
+    # name, height, width, and height and width of the thin part
+    blocks = [("X", n, p, n, p), ("U", n, n, n, p), ("D", n, p, p, p), ("V'", p, p, p, p)]
+    for (name, height, width, *thin), colour in zip(blocks, COLOURS):
+        if name == "U":
+            ax.text(x - gap / 2, -p / 2, "=", ha="center", va="center", fontsize=12)
+        _block(ax, x, height, width, colour, alpha=0.18)
+        _block(ax, x, *thin, colour, alpha=0.85, name=name)
+        size = f"{height} × {width}"
+        ax.text(x + width / 2, 0.03 * n, size, ha="center", va="bottom", fontsize=8)
+        x += width + gap
     ax.set(xlim=(-0.02 * n, x - gap * 0.9), ylim=(-1.03 * n, 0.16 * n), aspect="equal")
     ax.axis("off")
     return ax
+
+
+def _block(ax, x, height, width, colour, alpha, name=""):
+    """A rectangle that hangs from the line y = 0, with a name in its middle."""
+    box = Rectangle((x, -height), width, height, facecolor=colour, alpha=alpha, linewidth=0)
+    ax.add_patch(box)
+    ax.text(
+        x + width / 2,
+        -height / 2,
+        name,
+        color="white",
+        ha="center",
+        va="center",
+        fontsize=12,
+        weight="bold",
+    )
 
 # %% ../nbs/14_plots.ipynb #eb2a734b
 LABELS = {
@@ -145,10 +134,10 @@ def plot_shrinkage(mu, lam=1.0, kinds=("ridge", "pcr"), ax=None):
 
     Parameters
     ----------
-    mu : array, shape (r,)
-        Eigenvalues to mark with dots.
+    mu : array or tensor, shape (r,)
+        Eigenvalues to mark with dots; at least one is above 0.
     lam : float
-        The penalty.
+        The penalty, > 0.
     kinds : sequence of str
         Names that `spectral_filter` knows.
     ax : Axes, optional
@@ -157,7 +146,7 @@ def plot_shrinkage(mu, lam=1.0, kinds=("ridge", "pcr"), ax=None):
     -------
     Axes
     """
-    ax, mu = _axes(ax), np.asarray(mu)
+    ax, mu = _axes(ax), np.asarray(to_numpy(mu), dtype=float)
     grid = np.geomspace(min(mu[mu > 0].min(), lam / 100), max(mu.max(), lam * 100), 600)
     for kind, colour in zip(kinds, COLOURS):
         ax.semilogx(
@@ -177,15 +166,21 @@ def plot_weights(weights, ax=None):
 
     Parameters
     ----------
-    weights : array or DataFrame, shape (m, n)
+    weights : array, tensor, DataFrame or nested list, shape (m, n)
         A DataFrame's labels are written on the axes.
     ax : Axes, optional
 
     Returns
     -------
     Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        On weights that are not a finite real matrix.
     """
-    values = np.asarray(weights)
+    table = as_matrix(weights, "weights")
+    values = to_numpy(table.values)
     ax = _axes(ax, min(5, 1.4 + 0.14 * len(values)))
     limit = np.abs(values).max() or 1.0
     image = ax.imshow(
@@ -195,10 +190,7 @@ def plot_weights(weights, ax=None):
         norm=TwoSlopeNorm(0, -limit, limit),
         interpolation="nearest",
     )
-    for axis, labels, most in (
-        (ax.yaxis, getattr(weights, "index", None), 16),
-        (ax.xaxis, getattr(weights, "columns", None), 5),
-    ):
+    for axis, labels, most in ((ax.yaxis, table.index, 16), (ax.xaxis, table.columns, 5)):
         if labels is not None:
             at = np.arange(0, len(labels), max(1, -(-len(labels) // most)))
             axis.set_ticks(at, [str(labels[i]) for i in at])
@@ -271,13 +263,15 @@ def plot_digits_lost(vif, errors, ax=None):
 
 # %% ../nbs/14_plots.ipynb #1d0e7256
 @_styled
-def plot_ratios(ratios, ax=None):
+def plot_ratios(ratios, floors=(), ax=None):
     """Draw ratios as dots with a line from least to largest, on a log axis around 1.
 
     Parameters
     ----------
     ratios : dict of str to dict
         For each label ``median``, ``min`` and ``max``.
+    floors : collection of str
+        Labels to draw in grey: a bound on what can be reached, not a competitor.
     ax : Axes, optional
 
     Returns
@@ -285,15 +279,12 @@ def plot_ratios(ratios, ax=None):
     Axes
     """
     ax = _axes(ax, 0.8 + 0.42 * len(ratios))
-    lo = min(1, *(r["min"] for r in ratios.values()))
-    hi = max(1, *(r["max"] for r in ratios.values()))
-    room = 1.25 * (hi / lo) ** 0.08
-    for row, r in enumerate(ratios.values()):
-        colour = COLOURS[0] if r["median"] >= 1 else COLOURS[1]
+    for row, (label, r) in enumerate(ratios.items()):
+        colour = COLOURS[6] if label in floors else COLOURS[int(r["median"] < 1)]
         ax.plot([r["min"], r["max"]], [row, row], color=colour, linewidth=1.2)
         ax.plot(r["median"], row, "o", color=colour, markersize=5)
         ax.annotate(
-            f"{r['median']:.3g}",
+            f"{r['median']:.2g}" if r["median"] < 100 else f"{r['median']:.0f}",
             (r["median"], row),
             xytext=(0, 5),
             textcoords="offset points",
@@ -303,13 +294,21 @@ def plot_ratios(ratios, ax=None):
     ax.axvline(1, color="0.6", linewidth=0.8, linestyle=":")
     ax.set(
         xscale="log",
-        xlim=(lo / room, hi * room),
         yticks=range(len(ratios)),
         yticklabels=list(ratios),
         ylim=(len(ratios) - 0.5, -0.8),
         xlabel="their time / ours (right of 1: we are faster)",
     )
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if hi / lo < 50 else (1,)))
+    _log_limits(ax, ratios.values())
+    return ax
+
+
+def _log_limits(ax, ratios):
+    """Limits and ticks with 1 in view, and room beside the outermost dots for the numbers above them."""
+    least = min(1, *(r["min"] for r in ratios))
+    most = max(1, *(r["max"] for r in ratios))
+    room = 1.3 * (most / least) ** 0.15
+    ax.set_xlim(least / room, most * room)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most / least < 50 else (1,)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    return ax

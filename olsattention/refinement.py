@@ -56,7 +56,7 @@ def orthonormalise(X, warn=True):
         If rank < p.
     """
     xp, scale = X.xp, column_scale(X)
-    Q, R = xp.linalg.qr(X.values / scale)
+    Q, R = graded_qr(X.values / scale)
     diagonal = xp.abs(xp.linalg.diagonal(R))
     if X.shape[0] >= X.shape[1] and bool(xp.min(diagonal) > 0):
         P = triangular_inverse(R)
@@ -72,15 +72,32 @@ def _orthonormalise_by_svd(X, scale, warn):
     if warn and rank < X.shape[1]:
         warn_rank(X, rank, Vt)
     M = s[:rank, None] * Vt[:rank, :] * scale
-    G, R = _graded_qr(M.T)
+    G, R = graded_qr(M.T)
     P = G @ triangular_inverse(R).T if rank else G
     return Orthonormalised(U[:, :rank], R.T, G, P, scale, math.inf)
 
 
-def _graded_qr(M):
-    """Thin QR of a matrix with rows of very different size: large rows first, for Householder's sake (Cox and Higham, 1998)."""
+def graded_qr(M):
+    """Thin QR of a matrix whose rows may differ much in size: then large rows go first, for Householder's sake.
+
+    Parameters
+    ----------
+    M : array, shape (n, p)
+
+    Returns
+    -------
+    Q : array, shape (n, min(n, p))
+    R : array, shape (min(n, p), p)
+
+    Notes
+    -----
+    Source: Cox and Higham (1998).
+    """
     xp = array_api_compat.array_namespace(M)
-    order = xp.argsort(-xp.max(xp.abs(M), axis=1)) if M.shape[1] else xp.arange(M.shape[0])
+    size = xp.max(xp.abs(M), axis=1) if M.shape[1] else M[:, :0]
+    if not M.shape[1] or as_number(xp.max(size)) <= 1e3 * as_number(xp.min(size)):
+        return tuple(xp.linalg.qr(M))
+    order = xp.argsort(-size)
     Q, R = xp.linalg.qr(M[order, :])
     return Q[xp.argsort(order), :], R
 

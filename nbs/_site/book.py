@@ -267,8 +267,25 @@ def translate_code(cell, directives, code):
     options = {"image": {"alt": alt}} if alt else {}
     if "label" in directives:
         options["figure"] = {"name": directives["label"], "caption": caption}
+    if tags["hide-input"]:
+        options["code_prompt_show"] = options["code_prompt_hide"] = fold_label(code)
     if options:
         cell.metadata["mystnb"] = options
+
+
+def fold_label(code, most=4):
+    """Say in a line what a folded cell holds: the names that it defines, or its imports."""
+    names = []
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign):
+            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+    if not names:
+        return "Imports of the module"
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return "Code of " + " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def translate_markdown(source, docname):

@@ -68,8 +68,6 @@ nb_execution_cache_path = str(cache_folder())
 nb_execution_timeout = 600
 nb_merge_streams = True
 nb_render_markdown_format = "myst"
-nb_code_prompt_show = "Show the code"
-nb_code_prompt_hide = "Hide the code"
 nb_ipywidgets_js = {}
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_block"]
