@@ -341,7 +341,7 @@ class LearnedEmbedding(NamedTuple):
         return test.values @ self.omega @ train.values.T
 
 # %% ../nbs/02_embeddings.ipynb #438cae9c
-def learn_embedding(X, y, steps=5000, tol=1e-10):
+def learn_embedding(X, y, steps=5000, tol=1e-13):
     """Learn a query-key matrix by gradient descent from zero on ``||Y - X omega X'Y||^2 / 2``.
 
     Parameters

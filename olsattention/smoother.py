@@ -27,7 +27,7 @@ from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
 from .svd import RankDeficiencyWarning, rank_tolerance
 
-# %% ../nbs/03b_smoother.ipynb #f43745ea
+# %% ../nbs/03b_smoother.ipynb #2a5307ab
 class SpectralSmoother:
     """One factorisation; every penalty afterwards is cheap.
 
@@ -85,10 +85,10 @@ class SpectralSmoother:
         train = as_matrix(X, "X_train")
         U, d, axes, mean = principal(train, intercept)
         null = 0 * train.values[:, : int(bool(intercept))] + train.shape[0] ** -0.5
-        return cls(d**2, U, null, _Design(train, axes, mean))
+        return cls(d**2, U, null, DesignRows(train, axes, mean))
 
     @classmethod
-    def from_gram(cls, K, intercept=False, null_space=None, overwrite=False):
+    def from_gram(cls, K, intercept=False, null_space=None, overwrite=False, index=None):
         """Factor a Gram matrix.
 
         Parameters
@@ -101,6 +101,8 @@ class SpectralSmoother:
             Values at the training rows of other functions that are not penalised.
         overwrite : bool
             Whether K may be destroyed, which saves a copy. NumPy only.
+        index : pandas.Index, optional
+            Labels of the training rows; by default those of K, if it is a DataFrame.
 
         Returns
         -------
@@ -115,14 +117,11 @@ class SpectralSmoother:
         -----
         Cost: one symmetric eigendecomposition. Memory: a copy of K, and the eigenvectors.
         """
-        table = as_matrix(K, "K")
-        _require_symmetric(table.values)
-        null, R = table.xp.linalg.qr(_null_space(table, intercept, null_space))
-        across = null.T @ table.values
-        mu, U = _eigh_beside(table.values, null, across, overwrite)
+        rows, K, null = gram_rows(K, intercept, null_space, index)
+        mu, U = _eigh_beside(K, null, rows.across, overwrite)
         _require_nonnegative(mu)
-        source = _Gram(table._replace(values=U), bool(intercept), R, across @ U)
-        return cls(table.xp.clip(mu, min=0.0), U, null, source)
+        rows = rows._replace(train=rows.train._replace(values=U), across=rows.across @ U)
+        return cls(rows.train.xp.clip(mu, min=0.0), U, null, rows)
 
     def shrinkage(self, lam, filter="ridge"):
         """The filter factors, shape (r,), one for each eigenvalue in `mu`."""
@@ -140,7 +139,7 @@ class SpectralSmoother:
             raise ValueError(f"df must be above {least} and at most {most:g}, got {df}")
         if df == most:
             return 0.0
-        centre = math.log(as_number(self.mu[0]))
+        centre = math.log(self.largest_eigenvalue)
         return math.exp(
             brentq(
                 lambda t: self.df(math.exp(t)) - df, centre - 80, centre + 80, xtol=1e-14
@@ -159,24 +158,24 @@ class SpectralSmoother:
 
     def fit(self, y, lam, filter="ridge"):
         """Fitted values at the training rows, the shape of y."""
-        y = _Outcome.of(self, y)
+        y = Outcome.of(self, y)
         fitted = y.free_fit + self.U @ (self.shrinkage(lam, filter)[:, None] * y.z)
         return labelled(y.squeeze(fitted), self._index)
 
     def residuals(self, y, lam, filter="ridge"):
         """What the fit leaves, the shape of y."""
-        y = _Outcome.of(self, y)
+        y = Outcome.of(self, y)
         g = self.shrinkage(lam, filter)[:, None]
         return labelled(y.squeeze(y.centred - self.U @ (g * y.z)), self._index)
 
     def coefficients(self, y, lam, filter="ridge"):
         """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""
-        if not isinstance(self._source, _Design):
+        if not isinstance(self._source, DesignRows):
             raise TypeError(
                 "a Gram matrix has no coefficients on variables; see dual_coefficients"
             )
         self._warn(lam)
-        y = _Outcome.of(self, y)
+        y = Outcome.of(self, y)
         b = self._source.axes @ (self.shrinkage(lam, filter)[:, None] * y.z)
         return labelled(y.squeeze(b), self._source.train.columns), y.squeeze(
             self._source.constant(self, y, b)
@@ -187,9 +186,9 @@ class SpectralSmoother:
 
         After `from_gram`, predictions are ``K_new @ a + T_new @ b``.
         """
-        if not isinstance(self._source, _Gram):
+        if not isinstance(self._source, GramRows):
             raise TypeError("a design has coefficients on its variables; see coefficients")
-        y = _Outcome.of(self, y)
+        y = Outcome.of(self, y)
         a = self._gain(lam, filter)[:, None] * y.z
         b = self._xp.linalg.solve(
             self._source.R, self.null.T @ y.free_fit - self._source.across @ a
@@ -213,7 +212,7 @@ class SpectralSmoother:
     def predict(self, X, y, lam, filter="ridge", null_space=None):
         """Predictions at m new rows, shape (m,) or (m, k), without forming the weights."""
         self._warn(lam)
-        y = _Outcome.of(self, y)
+        y = Outcome.of(self, y)
         T, E, index = self._source.embed(self, X, null_space)
         predicted = E @ (self._gain(lam, filter)[:, None] * y.z) + T @ (
             self.null.T @ y.free_fit
@@ -222,19 +221,33 @@ class SpectralSmoother:
 
     def gcv(self, y, lam):
         """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
-        y = _Outcome.of(self, y)
-        return y.squeeze(_gcv(self, y, [as_lam(lam)])[None, :])[0]
+        y = Outcome.of(self, y)
+        found = [
+            _sums(self, y.only(j), [as_lam(lam)]).gcv()[0] for j in range(y.z.shape[1])
+        ]
+        return found[0] if y.single else self._xp.stack(found)
 
     def loo(self, y, lam):
         """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
-        y = _Outcome.of(self, y)
+        y = Outcome.of(self, y)
         return y.squeeze(_loo(self, y, [as_lam(lam)])[None, :])[0]
 
     def loo_residuals(self, y, lam):
         """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one."""
-        y = _Outcome.of(self, y)
+        y = Outcome.of(self, y)
         errors = _loo_residuals(self, y, _removed(self, [as_lam(lam)])[0], slice(None))
         return labelled(y.squeeze(errors), self._index)
+
+    def criterion_sums(self, y, lams):
+        """The `CriterionSums` of every outcome, in NumPy, and whether there was a single one."""
+        y = Outcome.of(self, y)
+        found = [_sums(self, y.only(j), lams) for j in range(y.z.shape[1])]
+        return [_in_numpy(sums) for sums in found], y.single
+
+    @property
+    def largest_eigenvalue(self):
+        """The largest eigenvalue, a number; 0 if there is none."""
+        return as_number(self.mu[0]) if self.mu.shape[0] else 0.0
 
     @property
     def _xp(self):
@@ -260,8 +273,8 @@ class SpectralSmoother:
         if as_number(as_lam(lam)) == 0:
             self._source.warn(self.mu.shape[0])
 
-# %% ../nbs/03b_smoother.ipynb #0c989011
-class _Design(NamedTuple):
+# %% ../nbs/03b_smoother.ipynb #642a6804
+class DesignRows(NamedTuple):
     """How rows of a design enter: by their coordinates on the principal axes."""
 
     train: object
@@ -300,7 +313,7 @@ class _Design(NamedTuple):
             )
 
 
-class _Gram(NamedTuple):
+class GramRows(NamedTuple):
     """How rows known by their kernel with the training rows enter (3b.6)."""
 
     train: object  # a Table, for its labels
@@ -324,7 +337,7 @@ class _Gram(NamedTuple):
                 f"K must have shape (m, {smoother.n}), the kernel of new rows with the training rows, got {tuple(test.shape)}"
             )
         K, U = promote(test.values, smoother.U, ("K", "the training Gram matrix"))
-        T = _null_space(test._replace(values=K), self.intercept, null_space)
+        T = null_functions(test._replace(values=K), self.intercept, null_space)
         if T.shape[1] != smoother.null.shape[1]:
             raise ValueError(
                 f"null_space must have the {smoother.null.shape[1] - self.intercept} columns it was fitted with"
@@ -335,8 +348,8 @@ class _Gram(NamedTuple):
     def warn(self, rank):
         pass  # with a kernel, interpolation is a choice
 
-# %% ../nbs/03b_smoother.ipynb #2dafea68
-def _require_symmetric(K):
+# %% ../nbs/03b_smoother.ipynb #48a59ca7
+def require_symmetric(K):
     xp, n = array_api_compat.array_namespace(K), K.shape[0]
     if K.shape[1] != n:
         raise ValueError(f"K must be square, got shape {tuple(K.shape)}")
@@ -363,7 +376,7 @@ def _require_nonnegative(mu):
         )
 
 
-def _null_space(table, intercept, null_space):
+def null_functions(table, intercept, null_space):
     """The unpenalised functions at the rows of a table, (rows, c)."""
     xp, K = table.xp, table.values
     T = 0 * K[:, : int(bool(intercept))] + 1
@@ -386,36 +399,53 @@ def _null_space(table, intercept, null_space):
     return T
 
 
-def _eigh_beside(K, null, across, overwrite):
-    """Eigenvalues, descending, and eigenvectors of K on the complement of `null`; `across` is ``null.T @ K``."""
-    xp, (n, c) = array_api_compat.array_namespace(K), null.shape
-    ours = bool(overwrite) and array_api_compat.is_numpy_array(K)
-    if c:
-        beyond = 2 * xp.sum(xp.abs(xp.linalg.diagonal(K))) + 1
-        middle = across @ null + beyond * xp.eye(
-            c, dtype=K.dtype, device=array_api_compat.device(K)
-        )
-        half = across - middle @ null.T / 2
-        K, ours = _minus(K, null, half, ours), True
-    if array_api_compat.is_numpy_array(K):
-        mu, U = scipy.linalg.eigh(K, driver="evr", overwrite_a=ours, check_finite=False)
-    else:
-        mu, U = xp.linalg.eigh(K)
-    return xp.flip(mu[: n - c], axis=0), xp.flip(U[:, : n - c], axis=1)
+def gram_rows(K, intercept, null_space, index):
+    """A validated Gram matrix: how its rows enter (with ``N'K`` as `across`), its values, and N."""
+    table = as_matrix(K, "K")
+    require_symmetric(table.values)
+    null, R = table.xp.linalg.qr(null_functions(table, intercept, null_space))
+    if index is not None:
+        table = table._replace(index=index)
+    return GramRows(table, bool(intercept), R, null.T @ table.values), table.values, null
 
 
-def _minus(K, null, half, ours):
-    """``K - null @ half - (null @ half).T``, by blocks of rows, in place if it is ours."""
-    if not array_api_compat.is_numpy_array(K):
+def largest_row_sum(K):
+    """The largest sum of absolute values of a row, which no eigenvalue exceeds."""
+    xp = array_api_compat.array_namespace(K)
+    blocks = [K[a : a + BLOCK_ROWS, :] for a in range(0, K.shape[0], BLOCK_ROWS)]
+    return max(as_number(xp.max(xp.sum(xp.abs(block), axis=1))) for block in blocks)
+
+
+def centred_gram(K, null, across, value, overwrite):
+    """``(I - NN') K (I - NN') + value NN'``, in the memory of K if allowed; `across` is ``N'K``."""
+    xp, in_place = array_api_compat.array_namespace(K), array_api_compat.is_numpy_array(K)
+    if not null.shape[1]:
+        return K if overwrite or not in_place else K.copy()
+    unit = xp.eye(null.shape[1], dtype=K.dtype, device=array_api_compat.device(K))
+    half = across - (across @ null + value * unit) @ null.T / 2
+    if not in_place:
         return K - null @ half - (null @ half).T
-    K = K if ours else K.copy()
+    K = K if overwrite else K.copy()
     for a in range(0, K.shape[0], BLOCK_ROWS):
         rows = slice(a, a + BLOCK_ROWS)
         K[rows] -= null[rows] @ half + half[:, rows].T @ null.T
     return K
 
-# %% ../nbs/03b_smoother.ipynb #fe3d3239
-class _Outcome(NamedTuple):
+
+def _eigh_beside(K, null, across, overwrite):
+    """Eigenvalues, descending, and eigenvectors of K on the complement of `null`."""
+    xp, (n, c) = array_api_compat.array_namespace(K), null.shape
+    # centring may double an eigenvalue's bound, no more
+    beyond = (3 * largest_row_sum(K) or 1.0) if c else 0.0
+    K = centred_gram(K, null, across, beyond, overwrite)
+    if array_api_compat.is_numpy_array(K):
+        mu, U = scipy.linalg.eigh(K, driver="evr", overwrite_a=True, check_finite=False)
+    else:
+        mu, U = xp.linalg.eigh(K)
+    return xp.flip(mu[: n - c], axis=0), xp.flip(U[:, : n - c], axis=1)
+
+# %% ../nbs/03b_smoother.ipynb #db789975
+class Outcome(NamedTuple):
     """An outcome in columns (n, k): its fit by the null space, the rest, and the coordinates z (r, k) of the rest."""
 
     free_fit: object
@@ -430,7 +460,7 @@ class _Outcome(NamedTuple):
         y = array_api_compat.array_namespace(y).astype(y, smoother.U.dtype, copy=False)
         y = y[:, None] if single else y
         fit = null @ (null.T @ y)
-        if isinstance(smoother._source, _Design) and null.shape[1]:
+        if isinstance(smoother._source, DesignRows) and null.shape[1]:
             fit = 0 * y + smoother._xp.mean(y, axis=0)
         return cls(fit, y - fit, smoother.U.T @ (y - fit), single)
 
@@ -440,9 +470,7 @@ class _Outcome(NamedTuple):
     def only(self, j):
         """The j-th outcome, still in columns."""
         keep = slice(j, j + 1)
-        return _Outcome(
-            self.free_fit[:, keep], self.centred[:, keep], self.z[:, keep], True
-        )
+        return Outcome(self.free_fit[:, keep], self.centred[:, keep], self.z[:, keep], True)
 
 
 def _full(smoother):
@@ -483,7 +511,7 @@ def _quotient(top, bottom, xp):
     fine = bottom > 0
     return xp.where(fine, top / xp.where(fine, bottom, 1 + 0 * bottom), xp.nan + 0 * top)
 
-# %% ../nbs/03b_smoother.ipynb #e55a4153
+# %% ../nbs/03b_smoother.ipynb #eef68566
 def _loo_residuals(smoother, y, q, rows):
     """Leave-one-out errors (3b.4) of some rows: one outcome and L penalties, or k outcomes and one."""
     U, N, xp = smoother.U[rows, :], smoother.null[rows, :], smoother._xp
@@ -521,12 +549,53 @@ def _unexplained(smoother, y):
     return total
 
 
-def _gcv(smoother, y, lams):
-    """Generalised cross-validation (3b.4), one value a penalty or an outcome."""
-    xp, q = smoother._xp, _removed(smoother, lams)[0]
-    left = smoother.n - smoother.null.shape[1] - smoother.mu.shape[0]
-    rss = xp.sum((q * y.z) ** 2, axis=0) + _unexplained(smoother, y)
-    return _quotient(smoother.n * rss, (xp.sum(q, axis=0) + left) ** 2, xp)
+def _in_numpy(sums):
+    arrays = {
+        name: to_numpy(value)
+        for name, value in sums._asdict().items()
+        if hasattr(value, "shape")
+    }
+    return sums._replace(**arrays, left_out=lambda: to_numpy(sums.left_out()))
+
+
+class CriterionSums(NamedTuple):
+    """What criteria for choosing a penalty are made of: one outcome, L penalties, up to the factor that the q have in common.
+
+    `rss` is the sum of ``q**2 z**2`` and `quadratic` that of ``q z**2``, each with what no direction explains; `spare` sums the q
+    and `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out error.
+    ``factor * q`` is ``1 - g``. All have shape (L,).
+    """
+
+    n: int
+    unpenalised: int
+    factor: object
+    rss: object
+    quadratic: object
+    spare: object
+    log_determinant: object
+    squared: object
+    left_out: object
+
+    def gcv(self):
+        xp = array_api_compat.array_namespace(self.rss)
+        return _quotient(self.n * self.rss, self.spare**2, xp)
+
+
+def _sums(smoother, y, lams):
+    xp, (q, factor) = smoother._xp, _removed(smoother, lams)
+    free, n, c = _unexplained(smoother, y), smoother.n, smoother.null.shape[1]
+    tiny = xp.finfo(q.dtype).tiny
+    return CriterionSums(
+        n,
+        c,
+        factor,
+        xp.sum((q * y.z) ** 2, axis=0) + free,
+        xp.sum(q * y.z**2, axis=0) + free,
+        xp.sum(q, axis=0) + (n - c - smoother.mu.shape[0]),
+        xp.sum(xp.log(xp.where(q > tiny, q, tiny + 0 * q)), axis=0),
+        xp.sum((1 - factor * q) ** 2, axis=0) + c,
+        lambda: _loo(smoother, y, lams),
+    )
 
 # %% ../nbs/03b_smoother.ipynb #2cb896aa
 class RidgePath(NamedTuple):
@@ -611,7 +680,7 @@ def ridge_path(X, y, lams, intercept=False):
     s = SpectralSmoother.from_design(X, intercept)
     if any(as_number(lam) == 0 for lam in lams):
         s._warn(0.0)
-    xp, outcome = X.xp, _Outcome.of(s, y)
+    xp, outcome = X.xp, Outcome.of(s, y)
     grid = xp.stack([xp.asarray(as_lam(lam, like=s.mu), dtype=s.mu.dtype) for lam in lams])
     filters = spectral_filter(s.mu[:, None], grid)
     parts = [_path(s, outcome.only(j), lams, filters) for j in range(outcome.z.shape[1])]
@@ -624,7 +693,7 @@ def ridge_path(X, y, lams, intercept=False):
 # %% ../nbs/03b_smoother.ipynb #7826e52f
 def _path(s, y, lams, filters):
     """Coefficients (L, p), intercept, RSS, GCV and LOO (L,) of one outcome."""
-    b, (q, factor) = s._source.axes @ (filters * y.z), _removed(s, lams)
-    rss = factor**2 * (s._xp.sum((q * y.z) ** 2, axis=0) + _unexplained(s, y))
+    b, sums = s._source.axes @ (filters * y.z), _sums(s, y, lams)
+    rss = sums.factor**2 * sums.rss
     intercept = s._source.constant(s, y, b)[0, :] + 0 * rss
-    return b.T, intercept, rss, _gcv(s, y, lams), _loo(s, y, lams)
+    return b.T, intercept, rss, sums.gcv(), sums.left_out()

@@ -256,7 +256,8 @@ def translate_code(cell, directives, code):
     """Turn the directives of a code cell into the tags and options of MyST-NB; drop stored outputs."""
     tags = {
         "remove-cell": "hide" in directives,
-        "hide-input": bool({"export", "exporti"} & directives.keys()),
+        "hide-input": bool({"export", "exporti"} & directives.keys())
+        or directives.get("code-fold") == "true",
         "remove-input": directives.get("echo") == "false",
         "skip-execution": is_skipped(directives),
     }
