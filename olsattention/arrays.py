@@ -4,6 +4,8 @@
 __all__ = ['lam_from_mean', 'mean_from_lam']
 
 # %% ../nbs/00_notation.ipynb #e0bc7521
+import sys
+from numbers import Real
 from typing import NamedTuple
 
 import array_api_compat
@@ -43,13 +45,11 @@ def as_lam(lam, name="lam", like=None):
     ValueError
         If it is negative, infinite or NaN.
     """
-    if np.ndim(lam) or isinstance(lam, (str, bool, bytes)) or lam is None:
-        given = f"an array of shape {np.shape(lam)}" if np.ndim(lam) else repr(lam)
-        raise TypeError(f"{name} must be one number, got {given}")
-    try:
-        value = as_number(lam)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be one real number, got {lam!r}") from error
+    if np.ndim(lam):
+        raise TypeError(f"{name} must be one number, got an array of shape {np.shape(lam)}")
+    if not _is_real(lam):
+        raise TypeError(f"{name} must be one real number, got {lam!r}")
+    value = as_number(lam)
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} must be >= 0 and finite, got {value}")
     if not array_api_compat.is_torch_array(lam):
@@ -57,6 +57,33 @@ def as_lam(lam, name="lam", like=None):
     if like is None:
         return lam
     return lam.to(like) if array_api_compat.is_torch_array(like) else value
+
+
+def _is_real(x):
+    if array_api_compat.is_torch_array(x):
+        return not x.is_complex() and "bool" not in str(x.dtype)
+    if isinstance(x, np.ndarray):
+        x = x[()]
+    return isinstance(x, Real) and not isinstance(x, (bool, np.bool_))
+
+
+def penalties(lams, like):
+    """Validated penalties as one array (L,) of the library, dtype and device of `like`; gradients of tensors survive."""
+    xp = array_api_compat.array_namespace(like)
+    place = {"dtype": like.dtype, "device": array_api_compat.device(like)}
+    lams = [as_lam(lam, f"lams[{i}]", like) for i, lam in enumerate(lams)]
+    lams = [
+        lam if array_api_compat.is_torch_array(lam) else xp.full((), lam, **place)
+        for lam in lams
+    ]
+    return xp.stack(lams)
+
+
+def as_flag(flag, name="intercept"):
+    """Validate a yes or no; a number in its place is more likely a penalty that slipped."""
+    if not isinstance(flag, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {flag!r}")
+    return bool(flag)
 
 # %% ../nbs/00_notation.ipynb #9c0751cf
 def lam_from_mean(lam_mean, n):
@@ -105,6 +132,10 @@ def _as_count(n):
     return int(n)
 
 # %% ../nbs/00_notation.ipynb #1a8837dd
+def _label(label):
+    return repr(label.item() if hasattr(label, "item") else label)
+
+
 class Table(NamedTuple):
     """A validated matrix with the labels it came with (`None` where it came without)."""
 
@@ -112,6 +143,12 @@ class Table(NamedTuple):
     name: str = "X"
     index: object = None
     columns: object = None
+    eps: float = None  # of the dtype the data came in, if it was another
+
+    @property
+    def roundoff(self):
+        """The relative rounding error that the data came with."""
+        return self.eps or float(self.xp.finfo(self.values.dtype).eps)
 
     @property
     def shape(self):
@@ -122,9 +159,19 @@ class Table(NamedTuple):
         """The array namespace of the values: NumPy's or torch's, behind the array API standard."""
         return array_api_compat.array_namespace(self.values)
 
+    @property
+    def wide(self):
+        """The same table in float64, in which the statistics are computed."""
+        values = self.xp.astype(self.values, self.xp.float64, copy=False)
+        return self._replace(values=values, eps=self.roundoff)
+
+    def like_data(self, result):
+        """A result in the dtype of the values."""
+        return self.xp.astype(result, self.values.dtype, copy=False)
+
     def column_name(self, j):
         """How an error or a warning should call column `j`."""
-        return repr(self.columns[j]) if self.columns is not None else str(j)
+        return _label(self.columns[j]) if self.columns is not None else str(j)
 
 # %% ../nbs/00_notation.ipynb #74d8ea32
 def _is_pandas(x):
@@ -149,9 +196,10 @@ def _as_array(x, name):
     """The bare array behind lists, pandas objects, NumPy arrays and torch tensors."""
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise ValueError(f"{name} has masked entries; fill or drop them before the call")
-    if array_api_compat.is_array_api_obj(x):
-        # subclasses such as np.matrix index differently
-        return np.asarray(x) if isinstance(x, np.ndarray) else x
+    if array_api_compat.is_array_api_obj(x) and not isinstance(x, np.ndarray):
+        return x
+    if isinstance(x, np.ndarray) and x.dtype != object:
+        return np.asarray(x)  # subclasses such as np.matrix index differently
     if x is None or isinstance(x, (str, bytes)):
         raise TypeError(f"{name} must be an array of numbers, got {x!r}")
     try:
@@ -163,6 +211,11 @@ def _as_array(x, name):
         raise TypeError(
             f"{name} must be an array of numbers, got {type(x).__name__}: {error}"
         ) from error
+
+# %% ../nbs/00_notation.ipynb #b93e5893
+def as_floats(values, name):
+    """Real numbers of any shape in a floating dtype of at least single precision; arrays, tensors, numbers and lists."""
+    return _to_float(_as_array(values, name), name)
 
 # %% ../nbs/00_notation.ipynb #672049b7
 def _require_finite(values, name, columns=None):
@@ -176,7 +229,7 @@ def _require_finite(values, name, columns=None):
     where = tuple(int(i[0]) for i in xp.nonzero(bad))
     value = float(values[where])
     place = f"row {where[0]}" + "".join(
-        f", column {columns[j] if columns is not None else j!r}" for j in where[1:]
+        f", column {_label(columns[j]) if columns is not None else j}" for j in where[1:]
     )
     raise ValueError(
         f"{name} contains {value} at {place}; drop or impute it before the call"
@@ -329,6 +382,10 @@ def require_same_columns(test, train):
         raise ValueError(
             f"{test.name} and {train.name} have different columns: missing {missing}, unexpected {extra}"
         )
+    if len(test.columns) != len(train.columns):
+        raise ValueError(
+            f"{test.name} has {len(test.columns)} columns but {train.name} has {len(train.columns)}; a name occurs twice"
+        )
     moved = [a for a, b in zip(test.columns, train.columns) if a != b]
     raise ValueError(
         f"{test.name} has the columns of {train.name} in another order (out of place: {moved}); "
@@ -360,6 +417,26 @@ def as_queries(X_test, X_train):
     return test._replace(values=values[0]), train._replace(values=values[1])
 
 # %% ../nbs/00_notation.ipynb #e0393339
+def labels_of(y):
+    """The column labels of an outcome that is a DataFrame, else None."""
+    return getattr(y, "columns", None) if _is_pandas(y) else None
+
+
+def matmul(A, B):
+    """``A @ B`` in the wider of their dtypes, which torch refuses to choose."""
+    xp = array_api_compat.array_namespace(A, B)
+    dtype = xp.result_type(A.dtype, B.dtype)
+    return xp.astype(A, dtype, copy=False) @ xp.astype(B, dtype, copy=False)
+
+
+def outside_level():
+    """The `stacklevel` with which a warning points at the first caller outside this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("olsattention."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 def labelled(values, index=None, columns=None):
     """`values` as a DataFrame (2-d) or Series (1-d) if any label is known, else as they are.
 

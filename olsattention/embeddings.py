@@ -7,23 +7,31 @@ __all__ = ['attention_weights', 'CoulombeEmbedding', 'LearnedEmbedding', 'learn_
 from typing import NamedTuple
 
 import array_api_compat
+import numpy as np
 
 from olsattention.arrays import (
     Table,
+    as_flag,
     as_lam,
     as_matrix,
     as_number,
     as_queries,
     as_regression,
     labelled,
+    matmul,
     to_numpy,
     triangular_inverse,
 )
-from .refinement import accurate_svd, augmented_solve, orthonormalise
+from olsattention.refinement import (
+    accurate_svd,
+    augmented_solve,
+    orthonormalise,
+    surely_independent,
+)
 from .rfactor import BLOCK_ROWS, VIF_HARMLESS, r_factor_of_rows
 from .svd import warn_rank
 
-# %% ../nbs/02_embeddings.ipynb #33acd8a8
+# %% ../nbs/02_embeddings.ipynb #c04c742e
 class Mean(NamedTuple):
     """Column means (p,) in two parts: `low` holds what `high` rounds away."""
 
@@ -48,7 +56,11 @@ class Mean(NamedTuple):
         return centred
 
     def dot(self, b):
-        return self.high @ b + self.low @ b
+        return matmul(self.high, b) + matmul(self.low, b)
+
+    def norm(self, n):
+        """The norms of the means as columns of n equal numbers, shape (p,)."""
+        return abs(self.high) * n**0.5
 
 # %% ../nbs/02_embeddings.ipynb #44c5c550
 class _Design(NamedTuple):
@@ -59,6 +71,13 @@ class _Design(NamedTuple):
     mean: object  # a Mean, or None
     intercept: bool
 
+    @property
+    def offset(self):
+        """How much larger the columns were before centring, shape (q,), or None."""
+        if self.mean is None:
+            return None
+        return self.A.xp.concat([0 * self.mean.high[:1], self.mean.norm(self.n)])
+
     def rows(self, X):
         X = X if self.mean is None else self.mean.subtract_from(X)
         return self.A.xp.concat([0 * X[:, :1] + 1, X], axis=1) if self.intercept else X
@@ -66,19 +85,17 @@ class _Design(NamedTuple):
 
 def _design(train, lam, intercept, centre=True):
     xp, X = train.xp, train.values
-    design = _Design(
-        train, X.shape[0], Mean.of(X) if intercept and centre else None, intercept
-    )
+    mean = Mean.of(X) if intercept and centre else None
+    design = _Design(train, X.shape[0], mean, intercept)
     A = design.rows(X)
     if as_number(lam) > 0:
         phantom = (
             xp.eye(A.shape[1], dtype=A.dtype, device=array_api_compat.device(A)) * lam**0.5
         )
         A = xp.concat([A, phantom[int(intercept) :, :]], axis=0)
-    names = None
-    if train.columns is not None:
-        names = ["(intercept)"] * intercept + list(train.columns)
-    return design._replace(A=Table(A, train.name, None, names))
+    columns = range(X.shape[1]) if train.columns is None else train.columns
+    names = ["(intercept)"] * intercept + list(columns)
+    return design._replace(A=train._replace(values=A, index=None, columns=names))
 
 # %% ../nbs/02_embeddings.ipynb #737ee869
 QUERIES_AT_ONCE = 1024  # refinement holds several arrays of the size of their weights
@@ -134,25 +151,25 @@ def attention_weights(X_test, X_train, lam=0.0, intercept=False):
     Source: (2.2) and (2.7); Goulet Coulombe (2025); Björck (1967) for the refinement.
     """
     test, train = as_queries(X_test, X_train)
-    lam, intercept = as_lam(lam, like=train.values), bool(intercept)
-    wide = train.shape[1] > train.shape[0]
-    W = (_wide_weights if wide else _tall_weights)(test.values, train, lam, intercept)
+    lam, intercept = as_lam(lam, like=train.values), as_flag(intercept)
+    weigh = _wide_weights if train.shape[1] > train.shape[0] else _tall_weights
+    W = train.like_data(weigh(test.wide.values, train.wide, lam, intercept))
     both = test.index is not None and train.index is not None
     return labelled(W, test.index, train.index) if both else W
 
-# %% ../nbs/02_embeddings.ipynb #7aae1d1b
+# %% ../nbs/02_embeddings.ipynb #1fe84c85
 def _tall_weights(queries, train, lam, intercept):
     """Weights (m, n) from the QR decomposition of (2.7), refined where a variance inflation factor says so."""
     penalised = as_number(lam) > 0
     design = _design(train, lam, intercept)
-    factor = orthonormalise(design.A, warn=not penalised)
+    factor = orthonormalise(design.A, not penalised, design.offset)
     if queries.shape[0] and factor.full_rank and factor.vif > VIF_HARMLESS:
         return _refined(train, queries, lam, intercept, design, factor)
     # beside large phantom rows, Q holds the small rows of the data with few digits
     Q = design.A.values[: design.n, :] @ factor.P if penalised else factor.Q
     return (design.rows(queries) @ factor.P) @ Q.T
 
-# %% ../nbs/02_embeddings.ipynb #d6f2e035
+# %% ../nbs/02_embeddings.ipynb #86495492
 class Principal(NamedTuple):
     """Principal axes of a design: with `mean` subtracted, ``X @ axes == U``, orthonormal, and ``U * d`` are its coordinates.
 
@@ -179,13 +196,32 @@ def principal(train, intercept=False, warn=False):
     -------
     Principal
     """
-    mean = Mean.of(train.values) if intercept else None
-    X = train.values if mean is None else mean.subtract_from(train.values)
-    if X.shape[1] <= X.shape[0]:
-        return Principal(*_tall_axes(train._replace(values=X), intercept, warn), mean)
-    return Principal(*_wide_axes(train._replace(values=X), intercept, warn), mean)
+    data, mean = train.wide, None
+    owned = intercept or data.values is not train.values
+    if intercept:
+        mean = Mean.of(data.values)
+        data = data._replace(values=mean.subtract_from(data.values))
+    factor = _tall_axes if data.shape[1] <= data.shape[0] else _wide_axes
+    U, d, axes, full_rank = factor(data, mean, owned, warn)
+    if not full_rank and getattr(train.values, "requires_grad", False):
+        raise ValueError(
+            f"{train.name} is rank deficient: its principal axes have no gradient. "
+            "Drop columns, detach it, or use attention_weights with lam > 0"
+        )
+    return Principal(U, d, axes, mean)
 
-# %% ../nbs/02_embeddings.ipynb #e861c55d
+# %% ../nbs/02_embeddings.ipynb #74ff4c29
+def squares(d, train):
+    """Eigenvalues from singular values, in the dtype of a `Table`; an error where they leave its range."""
+    with np.errstate(over="ignore"):
+        mu, range_ = train.like_data(d**2), train.xp.finfo(train.values.dtype)
+    if mu.shape[0] and not range_.tiny < as_number(mu[-1]) <= as_number(mu[0]) < range_.max:
+        raise ValueError(
+            f"the squares of {train.name}'s singular values leave the range of {train.values.dtype}; change its units"
+        )
+    return mu
+
+
 def _left_axes(R):
     """Left singular vectors and singular values of a square matrix, largest first."""
     xp = array_api_compat.array_namespace(R)
@@ -205,34 +241,54 @@ def _times(X, axes, owned):
     return X
 
 
-def _tall_axes(X, owned, warn):
-    """U, d and axes of a `Table` with n >= p, whose memory may be `owned`."""
+def _tall_axes(X, mean, owned, warn):
+    """U, d, axes of a `Table` with n >= p, whose memory may be `owned`, and whether it has full rank."""
+    n, p = X.shape
+    offset = None if mean is None else mean.norm(n)
     R, vif = r_factor_of_rows(lambda a, b: X.values[a:b, :], X.shape)
     if vif <= VIF_HARMLESS:
-        U_R, d = _left_axes(R)
-        axes = triangular_inverse(R) @ U_R
-        return _times(X.values, axes, owned), d, axes
-    factor = orthonormalise(X, warn)
+        inverse, norms = triangular_inverse(R), X.xp.linalg.vector_norm(R, axis=0)
+        if surely_independent(
+            inverse * (norms if mean is None else norms + offset)[:, None], X
+        ):
+            U_R, d = _left_axes(R)
+            axes = inverse @ U_R
+            return _times(X.values, axes, owned), d, axes, True
+    factor = orthonormalise(X, warn, offset)
     U_L, d, V = accurate_svd(factor.L)
-    return factor.Q @ U_L, d, (V if factor.G is None else factor.G @ V) / d
+    return (
+        factor.Q @ U_L,
+        d,
+        (V if factor.G is None else factor.G @ V) / d,
+        factor.full_rank,
+    )
 
 
-def _wide_axes(X, centred, warn):
-    """U, d and axes of a `Table` with n < p, through the transpose; centred rows are reflected (2.8)."""
-    Y = _reflect(X.values) if centred else X.values
+def _wide_axes(X, mean, owned, warn):
+    """U, d, axes of a `Table` with n < p, through the transpose; centred rows are reflected (2.8)."""
+    xp, offset = X.xp, None
+    Y = X.values if mean is None else _reflect(X.values)
     if Y.shape[0] == 0:  # one centred row has no direction
-        return Y.T[:1, :], Y[:, 0], Y.T
+        return Y.T[:1, :], Y[:, 0], Y.T, True
+    if mean is not None:
+        offset = xp.linalg.vector_norm(mean.high) + 0 * Y[:, 0]
     R, vif = r_factor_of_rows(lambda a, b: Y[:, a:b].T, Y.T.shape)
-    if vif <= VIF_HARMLESS:
-        (U, d), inverse = _left_axes(R.T), triangular_inverse(R)
-        axes = _times(Y.T, inverse @ (inverse.T @ U), owned=centred)
+    rows, safe = X._replace(values=Y.T, columns=None), vif <= VIF_HARMLESS
+    if safe:
+        inverse, norms = triangular_inverse(R), xp.linalg.vector_norm(R, axis=0)
+        safe = surely_independent(
+            inverse * (norms if mean is None else norms + offset)[:, None], rows
+        )
+    if safe:
+        U, d = _left_axes(R.T)
+        axes = _times(Y.T, inverse @ (inverse.T @ U), owned)
     else:
-        factor = orthonormalise(Table(Y.T), warn=False)
+        factor = orthonormalise(rows, False, offset)
         V, d, U = accurate_svd(factor.L)
         U, axes = (U if factor.G is None else factor.G @ U), (factor.Q @ V) / d
     if warn:
         warn_rank(X, d.shape[0], None)
-    return _reflect_back(U) if centred else U, d, axes
+    return U if mean is None else _reflect_back(U), d, axes, d.shape[0] == Y.shape[0]
 
 
 def _reflect(X):
@@ -289,7 +345,7 @@ class CoulombeEmbedding:
     """
 
     def __init__(self, lam=0.0, intercept=False):
-        self.lam, self.intercept = as_lam(lam), bool(intercept)
+        self.lam, self.intercept = as_lam(lam), as_flag(intercept)
 
     def __repr__(self):
         fitted = (
@@ -305,17 +361,19 @@ class CoulombeEmbedding:
         lam = as_lam(self.lam, like=train.values)
         U, d, axes, self._mean = principal(train, self.intercept, warn=as_number(lam) == 0)
         root = d / (d**2 + lam) ** 0.5  # of the ridge filter: half on either side
-        self.eigenvalues_, self.rank_, self._train = d**2, d.shape[0], train
-        self.train_, self.projection_ = self._with_constant(U * root), axes * root
+        self.train_ = self._with_constant(train.like_data(U * root), train)
+        self.projection_ = train.like_data(axes * root)
+        self.eigenvalues_ = squares(d, train)
+        self.rank_, self._train = d.shape[0], train
         return self
 
-    def _with_constant(self, F):
+    def _with_constant(self, F, train):
         if not self.intercept:
             return F
-        xp = self._train.xp
+        xp = train.xp
         # a sum has the dtype and device of F, and exists without columns
         constant = 0 * xp.sum(F, axis=1, keepdims=True)
-        return xp.concat([constant + self._train.shape[0] ** -0.5, F], axis=1)
+        return xp.concat([constant + train.shape[0] ** -0.5, F], axis=1)
 
     def transform(self, X):
         """Embed rows of shape (m, p) as (m, r); a DataFrame keeps its index."""
@@ -324,8 +382,13 @@ class CoulombeEmbedding:
                 "this CoulombeEmbedding is not fitted yet; call fit(X_train) first"
             )
         test, _ = as_queries(X, self._train)
-        rows = test.values if self._mean is None else self._mean.subtract_from(test.values)
-        return labelled(self._with_constant(rows @ self.projection_), test.index)
+        rows = (
+            test.values
+            if self._mean is None
+            else self._mean.subtract_from(test.wide.values)
+        )
+        F = test.like_data(matmul(rows, self.projection_))
+        return labelled(self._with_constant(F, self._train), test.index)
 
 # %% ../nbs/02_embeddings.ipynb #c0caf95d
 class LearnedEmbedding(NamedTuple):
@@ -338,7 +401,11 @@ class LearnedEmbedding(NamedTuple):
     def weights(self, X_test, X_train):
         """Attention weights ``X_test @ omega @ X_train.T``, shape (m, n)."""
         test, train = as_queries(X_test, X_train)
-        return test.values @ self.omega @ train.values.T
+        if test.shape[1] != self.omega.shape[0]:
+            raise ValueError(
+                f"omega is for {self.omega.shape[0]} columns, X_test has {test.shape[1]}"
+            )
+        return matmul(matmul(test.values, self.omega), train.values.T)
 
 # %% ../nbs/02_embeddings.ipynb #438cae9c
 def learn_embedding(X, y, steps=5000, tol=1e-13):
@@ -358,7 +425,7 @@ def learn_embedding(X, y, steps=5000, tol=1e-13):
     Returns
     -------
     LearnedEmbedding
-        ``omega (p, p)``, the loss after each step, and whether the tolerance was met.
+        ``omega (p, p)``, the loss at every point where the gradient was taken, and whether the tolerance was met.
 
     Raises
     ------
@@ -372,20 +439,27 @@ def learn_embedding(X, y, steps=5000, tol=1e-13):
     """
     import torch
 
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
     X, y = as_regression(X, y)
-    rows, Y = (torch.as_tensor(a) for a in (X.values, y if y.ndim == 2 else y[:, None]))
+    tensor = array_api_compat.is_torch_array(X.values)
+    rows, Y = (
+        a.detach() if tensor else torch.tensor(np.ascontiguousarray(a))
+        for a in (X.values, y if y.ndim == 2 else y[:, None])
+    )
     C = rows.T @ Y
-    step = 1 / float(
-        torch.linalg.matrix_norm(rows, 2) ** 2 * torch.linalg.matrix_norm(C, 2) ** 2
-    )
-    omega = ahead = torch.zeros(
-        X.shape[1], X.shape[1], dtype=rows.dtype, device=rows.device
-    )
+    curvature = torch.linalg.matrix_norm(rows, 2) ** 2 * torch.linalg.matrix_norm(C, 2) ** 2
+    if not torch.isfinite(curvature):
+        raise ValueError("the gradient overflows; standardise X and y first")
+    # without curvature there is nothing to learn
+    step = 1 / curvature if curvature > 0 else curvature
+    omega = ahead = rows.new_zeros(X.shape[1], X.shape[1])
     history, first, k = [], None, 0
     for _ in range(steps):
-        ahead = ahead.detach().requires_grad_()
-        loss = (Y - rows @ (ahead @ C)).square().sum() / 2
-        (gradient,) = torch.autograd.grad(loss, ahead)
+        with torch.enable_grad():
+            ahead = ahead.detach().requires_grad_()
+            loss = (Y - rows @ (ahead @ C)).square().sum() / 2
+            (gradient,) = torch.autograd.grad(loss, ahead)
         history.append(loss.item())
         first = gradient.norm() if first is None else first
         if gradient.norm() <= tol * first:
@@ -395,11 +469,7 @@ def learn_embedding(X, y, steps=5000, tol=1e-13):
         k = 0 if torch.sum(gradient * (new - omega)) > 0 else k + 1
         ahead, omega = new + k / (k + 3) * (new - omega), new
     converged = bool(gradient.norm() <= tol * first)
-    return LearnedEmbedding(
-        omega if array_api_compat.is_torch_array(X.values) else omega.numpy(),
-        history,
-        converged,
-    )
+    return LearnedEmbedding(omega if tensor else omega.numpy(), history, converged)
 
 # %% ../nbs/02_embeddings.ipynb #a4dca944
 def dual_diagnostics(weights, top=0.05):
@@ -430,7 +500,6 @@ def dual_diagnostics(weights, top=0.05):
     -----
     Source: Goulet Coulombe, Goebel and Klieber (2024) for concentration, short position and turnover; (2.5) for leverage.
     """
-    import numpy as np
     import pandas as pd
 
     if not 0 < top <= 1:

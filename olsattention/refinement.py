@@ -9,9 +9,17 @@ from itertools import chain
 from typing import NamedTuple
 
 import array_api_compat
+import numpy as np
 from scipy.linalg.lapack import dgejsv
 
-from .arrays import as_number, as_regression, labelled, triangular_inverse
+from olsattention.arrays import (
+    as_number,
+    as_regression,
+    labelled,
+    labels_of,
+    to_numpy,
+    triangular_inverse,
+)
 from .rfactor import largest_vif
 from .svd import column_scale, rank_tolerance, scaled_svd, warn_rank
 
@@ -36,14 +44,17 @@ class Orthonormalised(NamedTuple):
         return self.P.shape[0] == self.P.shape[1]
 
 
-def orthonormalise(X, warn=True):
+def orthonormalise(X, warn=True, offset=None):
     """Factor a design as ``X @ P = Q``, by Householder QR of the scaled columns, or by the SVD where they are dependent.
 
     Parameters
     ----------
     X : Table, shape (n, p)
+        In float64.
     warn : bool
         Whether to warn of rank deficiency.
+    offset : array, shape (p,), optional
+        How much larger the columns were before something was subtracted from them: rounding errors of that size are no rank.
 
     Returns
     -------
@@ -56,22 +67,30 @@ def orthonormalise(X, warn=True):
         If rank < p.
     """
     xp, scale = X.xp, column_scale(X)
+    ratio = xp.ones_like(scale) if offset is None else 1 + offset / scale
     Q, R = graded_qr(X.values / scale)
-    diagonal = xp.abs(xp.linalg.diagonal(R))
-    if X.shape[0] >= X.shape[1] and bool(xp.min(diagonal) > 0):
+    if X.shape[0] >= X.shape[1] and bool(xp.min(xp.abs(xp.linalg.diagonal(R))) > 0):
         P = triangular_inverse(R)
-        vif = largest_vif(P)
-        # norm(R) <= sqrt(2 p) and norm(P) <= sqrt(p vif) bound the condition number: no SVD is needed to be sure of the rank
-        if math.sqrt(2 * vif) * X.shape[1] * rank_tolerance(X.shape, R.dtype, xp) < 1:
-            return Orthonormalised(Q, R * scale, None, P / scale[:, None], scale, vif)
-    return _orthonormalise_by_svd(X, scale, warn)
+        if surely_independent(P * ratio[:, None], X):
+            return Orthonormalised(
+                Q, R * scale, None, P / scale[:, None], scale, largest_vif(P)
+            )
+    return _orthonormalise_by_svd(X, scale, ratio, warn)
+
+
+def surely_independent(P, X):
+    """Whether an inverse triangle of unit columns (p, p) bounds the condition number of a `Table` so that no SVD is needed."""
+    # norm(R) <= sqrt(2 p) and norm(P) <= sqrt(p vif)
+    bound = math.sqrt(2 * largest_vif(P)) * X.shape[1]
+    return bound * rank_tolerance(X.shape, X.roundoff) < 1
 
 # %% ../nbs/01c_refinement.ipynb #405af476
-def _orthonormalise_by_svd(X, scale, warn):
-    U, s, Vt, rank = scaled_svd(X)
+def _orthonormalise_by_svd(X, scale, ratio, warn):
+    judged = scale * 2.0 ** X.xp.round(X.xp.log2(ratio))
+    U, s, Vt, rank = scaled_svd(X, scale=judged, least=float(bool(X.xp.any(ratio > 2))))
     if warn and rank < X.shape[1]:
         warn_rank(X, rank, Vt)
-    M = s[:rank, None] * Vt[:rank, :] * scale
+    M = s[:rank, None] * Vt[:rank, :] * judged
     G, R = graded_qr(M.T)
     P = G @ triangular_inverse(R).T if rank else G
     return Orthonormalised(U[:, :rank], R.T, G, P, scale, math.inf)
@@ -108,6 +127,7 @@ def accurate_svd(L):
     Parameters
     ----------
     L : array, shape (r, r)
+        In float64.
 
     Returns
     -------
@@ -118,14 +138,17 @@ def accurate_svd(L):
 
     Notes
     -----
-    One-sided Jacobi rotations (LAPACK's dgejsv) on NumPy's float64, else the library's SVD. Source: Drmač and Veselić (2008).
+    One-sided Jacobi rotations (LAPACK's dgejsv); where a gradient is wanted, the library's SVD. Source: Drmač and Veselić (2008).
     """
     xp = array_api_compat.array_namespace(L)
-    if array_api_compat.is_numpy_array(L) and L.dtype == xp.float64 and L.shape[0] > 1:
-        size = xp.max(xp.abs(L))
-        d, U, V, work, _, info = dgejsv(L / size, joba=2, jobu=0, jobv=0, jobr=1)
+    if L.shape[0] > 1 and not getattr(L, "requires_grad", False):
+        small = to_numpy(L)
+        size = np.max(np.abs(small)) or 1.0
+        d, U, V, work, _, info = dgejsv(small / size, joba=2, jobu=0, jobv=0, jobr=1)
         if info == 0:
-            return U, d * (size * work[0] / work[1]), V
+            d = d * (size * work[0] / work[1])
+            place = array_api_compat.device(L)
+            return tuple(xp.asarray(part, device=place) for part in (U, d, V))
     U, d, Vt = xp.linalg.svd(L, full_matrices=False)
     return U, d, Vt.T
 
@@ -241,10 +264,6 @@ def _relative_size(change, *of):
 def _left_over(A, f, g, r, b, wanted):
     """The residual of the augmented system (1c.5), as if in twice the precision of A, by blocks of rows."""
     xp = array_api_compat.array_namespace(A)
-    # float32: float64 is twice the precision
-    if xp.finfo(A.dtype).bits < 64:
-        A64, r64, b64 = (xp.astype(x, xp.float64) for x in (A, r, b))
-        return xp.astype(f - r64 - A64 @ b64, A.dtype), xp.astype(g - A64.T @ r64, A.dtype)
     n, p = A.shape
     across, down = _slice_bits(p), _slice_bits(min(n, SLICED_ROWS))
     blocks = [slice(a, a + SLICED_ROWS) for a in range(0, n, SLICED_ROWS)]
@@ -296,8 +315,12 @@ def ols_coefficients(X, y):
     -----
     QR of the scaled columns, then iterative refinement in doubled precision. Source: (1c.3), (1c.5).
     """
-    X, y = as_regression(X, y)
-    F = y if y.ndim == 2 else y[:, None]
+    names = labels_of(y)
+    data, y = as_regression(X, y)
+    X, F = (
+        data.wide,
+        data.xp.astype(y if y.ndim == 2 else y[:, None], data.xp.float64, copy=False),
+    )
     factor = orthonormalise(X)
     if factor.full_rank:
         zeros = X.xp.zeros(
@@ -306,4 +329,5 @@ def ols_coefficients(X, y):
         b = augmented_solve(X, F, zeros, factor)[1]
     else:
         b = factor.P @ (factor.Q.T @ F)
-    return labelled(b if y.ndim == 2 else b[:, 0], X.columns)
+    b = data.like_data(b)
+    return labelled(b if y.ndim == 2 else b[:, 0], X.columns, names)

@@ -5,7 +5,8 @@ __all__ = ['spectral_filter']
 
 # %% ../nbs/03_ridge.ipynb #a0a809c5
 import array_api_compat
-import numpy as np
+
+from .arrays import as_floats
 
 # %% ../nbs/03_ridge.ipynb #1273637c
 def spectral_filter(mu, lam, kind="ridge"):
@@ -28,7 +29,7 @@ def spectral_filter(mu, lam, kind="ridge"):
     Raises
     ------
     ValueError
-        If `kind` is not known, or a number is negative or NaN.
+        If `kind` is not known, or a number is negative, infinite or NaN.
 
     Notes
     -----
@@ -36,11 +37,15 @@ def spectral_filter(mu, lam, kind="ridge"):
     """
     if kind not in FILTERS:
         raise ValueError(f"unknown filter {kind!r}; known are {', '.join(FILTERS)}")
-    mu = mu if array_api_compat.is_array_api_obj(mu) else np.asarray(mu, dtype=float)
+    mu = as_floats(mu, "mu")
     xp = array_api_compat.array_namespace(mu)
-    lam = xp.asarray(lam, dtype=mu.dtype, device=array_api_compat.device(mu))
-    if not (bool(xp.all(mu >= 0)) and bool(xp.all(lam >= 0))):
-        raise ValueError("mu and lam must be >= 0, without NaN")
+    if array_api_compat.is_torch_array(mu) and array_api_compat.is_torch_array(lam):
+        lam = lam.to(mu)
+    else:
+        lam = xp.asarray(lam, dtype=mu.dtype, device=array_api_compat.device(mu))
+    for name, values in (("mu", mu), ("lam", lam)):
+        if not bool(xp.all((values >= 0) & xp.isfinite(values))):
+            raise ValueError(f"{name} must be finite and >= 0")
     return FILTERS[kind](mu, lam, xp)
 
 # %% ../nbs/03_ridge.ipynb #2ca0f482

@@ -3,31 +3,39 @@
 # %% auto #0
 __all__ = ['SpectralSmoother', 'RidgePath', 'ridge_path']
 
-# %% ../nbs/03b_smoother.ipynb #2f22843f
+# %% ../nbs/03b_smoother.ipynb #511605a6
 import math
 import warnings
 from typing import NamedTuple
 
 import array_api_compat
+import numpy as np
 import scipy.linalg
 from scipy.optimize import brentq
 
 from olsattention.arrays import (
+    Table,
+    as_flag,
     as_lam,
     as_matrix,
     as_number,
     as_queries,
     as_regression,
     labelled,
+    labels_of,
+    matmul,
+    outside_level,
+    penalties,
     promote,
+    require_same_columns,
     to_numpy,
 )
-from .embeddings import principal
+from .embeddings import principal, squares
 from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
-from .svd import RankDeficiencyWarning, rank_tolerance
+from .svd import RankDeficiencyWarning, nothing_left, scaled_svd
 
-# %% ../nbs/03b_smoother.ipynb #2a5307ab
+# %% ../nbs/03b_smoother.ipynb #73cac99f
 class SpectralSmoother:
     """One factorisation; every penalty afterwards is cheap.
 
@@ -82,10 +90,11 @@ class SpectralSmoother:
         Cost: an R factor of the longer side, an SVD of the triangle and one product for U. Extra memory: one array of the
         size of X.
         """
-        train = as_matrix(X, "X_train")
+        train, intercept = as_matrix(X, "X_train"), as_flag(intercept)
         U, d, axes, mean = principal(train, intercept)
-        null = 0 * train.values[:, : int(bool(intercept))] + train.shape[0] ** -0.5
-        return cls(d**2, U, null, DesignRows(train, axes, mean))
+        null = 0 * train.values[:, : int(intercept)] + train.shape[0] ** -0.5
+        rows = DesignRows(train, train.like_data(axes), mean)
+        return cls(squares(d, train), train.like_data(U), null, rows)
 
     @classmethod
     def from_gram(cls, K, intercept=False, null_space=None, overwrite=False, index=None):
@@ -119,14 +128,12 @@ class SpectralSmoother:
         """
         rows, K, null = gram_rows(K, intercept, null_space, index)
         mu, U = _eigh_beside(K, null, rows.across, overwrite)
-        _require_nonnegative(mu)
         rows = rows._replace(train=rows.train._replace(values=U), across=rows.across @ U)
-        return cls(rows.train.xp.clip(mu, min=0.0), U, null, rows)
+        return cls(_without_noise(mu, K.shape[0]), U, null, rows)
 
     def shrinkage(self, lam, filter="ridge"):
         """The filter factors, shape (r,), one for each eigenvalue in `mu`."""
-        lam = as_lam(lam, like=self.mu)
-        return spectral_filter(self._mu(lam), lam, filter)
+        return spectral_filter(self.mu, as_lam(lam, like=self.mu), filter)
 
     def df(self, lam, filter="ridge"):
         """Effective degrees of freedom (3b.1), a number; each unpenalised function counts one."""
@@ -139,10 +146,16 @@ class SpectralSmoother:
             raise ValueError(f"df must be above {least} and at most {most:g}, got {df}")
         if df == most:
             return 0.0
-        centre = math.log(self.largest_eigenvalue)
+        mu = to_numpy(self.mu).astype(float)
+        mu = mu[mu > 0]
+        # sum(mu) / lam bounds the degrees of freedom, lam * sum(1 / mu) what they lack
+        lower, upper = (
+            math.log((most - df) / np.sum(1 / mu)),
+            math.log(np.sum(mu) / (df - least)),
+        )
         return math.exp(
             brentq(
-                lambda t: self.df(math.exp(t)) - df, centre - 80, centre + 80, xtol=1e-14
+                lambda t: self.df(math.exp(t)) - df, lower - 1e-9, upper + 1e-9, xtol=1e-14
             )
         )
 
@@ -160,13 +173,13 @@ class SpectralSmoother:
         """Fitted values at the training rows, the shape of y."""
         y = Outcome.of(self, y)
         fitted = y.free_fit + self.U @ (self.shrinkage(lam, filter)[:, None] * y.z)
-        return labelled(y.squeeze(fitted), self._index)
+        return labelled(y.squeeze(fitted), self._index, y.columns)
 
     def residuals(self, y, lam, filter="ridge"):
         """What the fit leaves, the shape of y."""
         y = Outcome.of(self, y)
         g = self.shrinkage(lam, filter)[:, None]
-        return labelled(y.squeeze(y.centred - self.U @ (g * y.z)), self._index)
+        return labelled(y.squeeze(y.centred - self.U @ (g * y.z)), self._index, y.columns)
 
     def coefficients(self, y, lam, filter="ridge"):
         """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""
@@ -177,7 +190,7 @@ class SpectralSmoother:
         self._warn(lam)
         y = Outcome.of(self, y)
         b = self._source.axes @ (self.shrinkage(lam, filter)[:, None] * y.z)
-        return labelled(y.squeeze(b), self._source.train.columns), y.squeeze(
+        return labelled(y.squeeze(b), self._source.train.columns, y.columns), y.squeeze(
             self._source.constant(self, y, b)
         )[0]
 
@@ -202,7 +215,7 @@ class SpectralSmoother:
         """
         self._warn(lam)
         T, E, index = self._source.embed(self, X, null_space)
-        W = (E * self._gain(lam, filter)) @ self.U.T + T @ self.null.T
+        W = matmul(E * self._gain(lam, filter), self.U.T) + matmul(T, self.null.T)
         return (
             labelled(W, index, self._index)
             if index is not None and self._index is not None
@@ -214,10 +227,9 @@ class SpectralSmoother:
         self._warn(lam)
         y = Outcome.of(self, y)
         T, E, index = self._source.embed(self, X, null_space)
-        predicted = E @ (self._gain(lam, filter)[:, None] * y.z) + T @ (
-            self.null.T @ y.free_fit
-        )
-        return labelled(y.squeeze(predicted), index)
+        z = self._gain(lam, filter)[:, None] * y.z
+        predicted = matmul(E, z) + matmul(T, self.null.T @ y.free_fit)
+        return labelled(y.squeeze(predicted), index, y.columns)
 
     def gcv(self, y, lam):
         """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
@@ -236,7 +248,7 @@ class SpectralSmoother:
         """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one."""
         y = Outcome.of(self, y)
         errors = _loo_residuals(self, y, _removed(self, [as_lam(lam)])[0], slice(None))
-        return labelled(y.squeeze(errors), self._index)
+        return labelled(y.squeeze(errors), self._index, y.columns)
 
     def criterion_sums(self, y, lams):
         """The `CriterionSums` of every outcome, in NumPy, and whether there was a single one."""
@@ -257,32 +269,21 @@ class SpectralSmoother:
     def _index(self):
         return self._source.train.index
 
-    def _mu(self, lam):
-        """The eigenvalues; at lam = 0, those of a Gram matrix that are rounding noise count as zero."""
-        if as_number(lam) > 0 or not self.mu.shape[0]:
-            return self.mu
-        return self._xp.where(
-            self.mu > self._source.tolerance(self.n) * self.mu[0], self.mu, 0 * self.mu
-        )
-
     def _gain(self, lam, filter):
         g, lam = self.shrinkage(lam, filter), as_lam(lam, like=self.mu)
-        return self._source.gain(g, self._mu(lam), lam, filter)
+        return self._source.gain(g, self.mu, lam, filter)
 
     def _warn(self, lam):
         if as_number(as_lam(lam)) == 0:
             self._source.warn(self.mu.shape[0])
 
-# %% ../nbs/03b_smoother.ipynb #642a6804
+# %% ../nbs/03b_smoother.ipynb #f679964f
 class DesignRows(NamedTuple):
     """How rows of a design enter: by their coordinates on the principal axes."""
 
     train: object
     axes: object
     mean: object
-
-    def tolerance(self, n):
-        return 0.0  # directions that are noise were dropped
 
     def gain(self, g, mu, lam, filter):
         return g
@@ -293,9 +294,11 @@ class DesignRows(NamedTuple):
                 "null_space goes with from_gram; a design knows its own intercept"
             )
         test, train = as_queries(X, self.train)
-        rows = test.values if self.mean is None else self.mean.subtract_from(test.values)
+        rows = test.values
+        if self.mean is not None:
+            rows = test.like_data(self.mean.subtract_from(test.wide.values))
         T = 0 * rows[:, : smoother.null.shape[1]] + smoother.n**-0.5
-        return T, rows @ self.axes, test.index
+        return T, matmul(rows, self.axes), test.index
 
     def constant(self, smoother, y, b):
         """The intercept (1, k) that goes with coefficients b (p, k)."""
@@ -309,7 +312,7 @@ class DesignRows(NamedTuple):
                 f"{self.train.name} has rank {rank} of {self.train.shape[1]} and lam is 0; "
                 "the minimum-norm answer is used. Drop a column or set lam > 0.",
                 RankDeficiencyWarning,
-                stacklevel=4,
+                stacklevel=outside_level(),
             )
 
 
@@ -321,9 +324,6 @@ class GramRows(NamedTuple):
     R: object  # (c, c)
     across: object  # N'KU, (c, r)
 
-    def tolerance(self, n):
-        return rank_tolerance((n, n), self.train.values.dtype, self.train.xp)
-
     def gain(self, g, mu, lam, filter):
         # g / mu; for ridge also where mu = 0
         top, bottom = (1 + 0 * g, mu + lam) if filter == "ridge" else (g, mu)
@@ -332,6 +332,9 @@ class GramRows(NamedTuple):
 
     def embed(self, smoother, K, null_space):
         test = as_matrix(K, "K", min_rows=0)
+        if test.columns is not None and self.train.index is not None:
+            trained_on = Table(smoother.U.T, "the training K", None, self.train.index)
+            require_same_columns(test, trained_on)
         if test.shape[1] != smoother.n:
             raise ValueError(
                 f"K must have shape (m, {smoother.n}), the kernel of new rows with the training rows, got {tuple(test.shape)}"
@@ -342,13 +345,13 @@ class GramRows(NamedTuple):
             raise ValueError(
                 f"null_space must have the {smoother.null.shape[1] - self.intercept} columns it was fitted with"
             )
-        T = self.train.xp.linalg.solve(self.R.T, T.T).T if T.shape[1] else T
-        return T, K @ U - T @ self.across, test.index
+        T = matmul(T, self.train.xp.linalg.inv(self.R)) if T.shape[1] else T
+        return T, K @ U - matmul(T, self.across), test.index
 
     def warn(self, rank):
         pass  # with a kernel, interpolation is a choice
 
-# %% ../nbs/03b_smoother.ipynb #48a59ca7
+# %% ../nbs/03b_smoother.ipynb #b721f85c
 def require_symmetric(K):
     xp, n = array_api_compat.array_namespace(K), K.shape[0]
     if K.shape[1] != n:
@@ -364,49 +367,53 @@ def require_symmetric(K):
             )
 
 
-def _require_nonnegative(mu):
+def _without_noise(mu, n):
+    """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
     if not mu.shape[0]:
-        return
+        return mu
     xp = array_api_compat.array_namespace(mu)
     least, largest = as_number(mu[-1]), as_number(xp.max(xp.abs(mu)))
-    if least < -10 * mu.shape[0] * float(xp.finfo(mu.dtype).eps) * largest:
+    noise = n * float(xp.finfo(mu.dtype).eps) * largest
+    if least < -10 * noise:
         raise ValueError(
             f"K must be positive semidefinite, but its least eigenvalue is {least:.6g} (the largest is {largest:.6g}); "
             "no kernel gives such a matrix"
         )
+    return xp.where(mu > noise, mu, 0 * mu)
 
 
 def null_functions(table, intercept, null_space):
     """The unpenalised functions at the rows of a table, (rows, c)."""
     xp, K = table.xp, table.values
-    T = 0 * K[:, : int(bool(intercept))] + 1
+    T = 0 * K[:, : int(intercept)] + 1
     if null_space is None:
         return T
-    extra = promote(
-        as_matrix(null_space, "null_space", min_rows=0).values, K, ("null_space", "K")
-    )[0]
+    extra = as_matrix(null_space, "null_space", min_rows=0).values
+    extra = xp.astype(promote(extra, K, ("null_space", "K"))[0], K.dtype, copy=False)
     if extra.shape[0] != K.shape[0]:
         raise ValueError(
             f"null_space must have {K.shape[0]} rows, as K has, got {extra.shape[0]}"
         )
-    T = xp.concat([T, extra], axis=1)
-    if T.shape[0] >= T.shape[1] and T.shape[0] == K.shape[1]:
-        d = xp.linalg.svdvals(T)
-        if as_number(d[-1]) <= rank_tolerance(T.shape, T.dtype, xp) * as_number(d[0]):
-            raise ValueError(
-                "null_space (with the intercept) has linearly dependent columns; drop one"
-            )
-    return T
+    return xp.concat([T, extra], axis=1)
+
+
+def _require_independent(T):
+    if T.shape[1] and scaled_svd(Table(T, "null_space")).rank < T.shape[1]:
+        raise ValueError(
+            "null_space (with the intercept) has linearly dependent columns; drop one"
+        )
 
 
 def gram_rows(K, intercept, null_space, index):
     """A validated Gram matrix: how its rows enter (with ``N'K`` as `across`), its values, and N."""
-    table = as_matrix(K, "K")
+    table, intercept = as_matrix(K, "K"), as_flag(intercept)
     require_symmetric(table.values)
-    null, R = table.xp.linalg.qr(null_functions(table, intercept, null_space))
+    T = null_functions(table, intercept, null_space)
+    _require_independent(T)
+    null, R = table.xp.linalg.qr(T)
     if index is not None:
         table = table._replace(index=index)
-    return GramRows(table, bool(intercept), R, null.T @ table.values), table.values, null
+    return GramRows(table, intercept, R, null.T @ table.values), table.values, null
 
 
 def largest_row_sum(K):
@@ -417,15 +424,18 @@ def largest_row_sum(K):
 
 
 def centred_gram(K, null, across, value, overwrite):
-    """``(I - NN') K (I - NN') + value NN'``, in the memory of K if allowed; `across` is ``N'K``."""
+    """``(I - NN') K (I - NN') + N diag(value, 2 value, ...) N'``, in the memory of K if allowed; `across` is ``N'K``."""
     xp, in_place = array_api_compat.array_namespace(K), array_api_compat.is_numpy_array(K)
+    if in_place and not (overwrite and K.flags.writeable):
+        K = K.copy()
     if not null.shape[1]:
-        return K if overwrite or not in_place else K.copy()
-    unit = xp.eye(null.shape[1], dtype=K.dtype, device=array_api_compat.device(K))
-    half = across - (across @ null + value * unit) @ null.T / 2
+        return K
+    # values that differ, or the gradient of the eigenvectors is 0/0
+    steps = xp.arange(null.shape[1], dtype=K.dtype, device=array_api_compat.device(K))
+    values = value * (1 + steps)[:, None]
+    half = across - ((across @ null) @ null.T + values * null.T) / 2
     if not in_place:
         return K - null @ half - (null @ half).T
-    K = K if overwrite else K.copy()
     for a in range(0, K.shape[0], BLOCK_ROWS):
         rows = slice(a, a + BLOCK_ROWS)
         K[rows] -= null[rows] @ half + half[:, rows].T @ null.T
@@ -444,7 +454,7 @@ def _eigh_beside(K, null, across, overwrite):
         mu, U = xp.linalg.eigh(K)
     return xp.flip(mu[: n - c], axis=0), xp.flip(U[:, : n - c], axis=1)
 
-# %% ../nbs/03b_smoother.ipynb #db789975
+# %% ../nbs/03b_smoother.ipynb #83dc8744
 class Outcome(NamedTuple):
     """An outcome in columns (n, k): its fit by the null space, the rest, and the coordinates z (r, k) of the rest."""
 
@@ -452,9 +462,11 @@ class Outcome(NamedTuple):
     centred: object
     z: object
     single: bool
+    columns: object = None
 
     @classmethod
     def of(cls, smoother, y):
+        names = labels_of(y)
         table, y = as_regression(smoother._source.train, y, smoother._source.train.name)
         single, null = y.ndim == 1, smoother.null
         y = array_api_compat.array_namespace(y).astype(y, smoother.U.dtype, copy=False)
@@ -462,7 +474,7 @@ class Outcome(NamedTuple):
         fit = null @ (null.T @ y)
         if isinstance(smoother._source, DesignRows) and null.shape[1]:
             fit = 0 * y + smoother._xp.mean(y, axis=0)
-        return cls(fit, y - fit, smoother.U.T @ (y - fit), single)
+        return cls(fit, y - fit, smoother.U.T @ (y - fit), single, names)
 
     def squeeze(self, values):
         return values[:, 0] if self.single else values
@@ -480,38 +492,21 @@ def _full(smoother):
 
 def _removed(smoother, lams):
     """The q of (3b.3), shape (r, L), and the factor (L,) that makes them ``1 - g``."""
-    xp, mu = smoother._xp, smoother.mu
-    columns, factors = [], []
-    for lam in lams:
-        lam = xp.asarray(
-            as_lam(lam, like=mu), dtype=mu.dtype, device=array_api_compat.device(mu)
-        )
-        values = smoother._mu(lam)
-        least = values[-1] if _full(smoother) and mu.shape[0] else 0 * lam
-        total = values + lam
-        columns.append(
-            xp.where(
-                total > 0,
-                (least + lam) / xp.where(total > 0, total, 1 + 0 * total),
-                1 + 0 * total,
-            )
-        )
-        factors.append(
-            xp.where(
-                least + lam > 0,
-                lam / xp.where(least + lam > 0, least + lam, 1 + 0 * lam),
-                1 + 0 * lam,
-            )
-        )
-    return xp.stack(columns, axis=1), xp.stack(factors)
+    xp, mu, lams = smoother._xp, smoother.mu[:, None], penalties(lams, smoother.mu)
+    least = mu[-1, 0] if _full(smoother) and mu.shape[0] else 0 * lams[0]
+    # where both terms of a sum are zero, the limit
+    q = _quotient(least + lams + 0 * mu, mu + lams, xp, 1.0)
+    return q, _quotient(lams, least + lams, xp, 1.0)
 
 
-def _quotient(top, bottom, xp):
-    """``top / bottom``, NaN where nothing is left to divide by."""
+def _quotient(top, bottom, xp, otherwise=math.nan):
+    """``top / bottom``, and something else where there is nothing to divide by."""
     fine = bottom > 0
-    return xp.where(fine, top / xp.where(fine, bottom, 1 + 0 * bottom), xp.nan + 0 * top)
+    return xp.where(
+        fine, top / xp.where(fine, bottom, 1 + 0 * bottom), otherwise + 0 * bottom
+    )
 
-# %% ../nbs/03b_smoother.ipynb #eef68566
+# %% ../nbs/03b_smoother.ipynb #96ce3da1
 def _loo_residuals(smoother, y, q, rows):
     """Leave-one-out errors (3b.4) of some rows: one outcome and L penalties, or k outcomes and one."""
     U, N, xp = smoother.U[rows, :], smoother.null[rows, :], smoother._xp
@@ -522,7 +517,10 @@ def _loo_residuals(smoother, y, q, rows):
     top = U @ xp.concat([q * y.z, y.z], axis=1)
     bottom = (U * U) @ xp.concat([q, xp.ones_like(q[:, :1])], axis=1)
     free = 1 - xp.sum(N * N, axis=1)[:, None] - bottom[:, -1:]
-    free = xp.where(free > rank_tolerance(smoother.U.shape, U.dtype, xp), free, 0 * free)
+    least = nothing_left(smoother.U.shape) * max(
+        1.0, float(xp.finfo(U.dtype).eps) * 2.0**52
+    )
+    free = xp.where(free > least, free, 0 * free)
     unexplained = xp.where(free > 0, y.centred[rows, :] - top[:, -k:], 0 * free)
     return _quotient(top[:, :-k] + unexplained, bottom[:, :L] + free, xp)
 
@@ -673,6 +671,10 @@ def ridge_path(X, y, lams, intercept=False):
     -----
     Cost: that of `SpectralSmoother.from_design`, plus L products of U with a vector. Source: (3b.1), (3b.4).
     """
+    if not hasattr(lams, "__len__"):
+        raise TypeError(
+            f"lams must be a sequence of penalties, got {lams!r}; for one, write [{lams!r}]"
+        )
     lams = [as_lam(lam, f"lams[{i}]") for i, lam in enumerate(lams)]
     if not lams:
         raise ValueError("lams must hold at least one penalty, got none")
@@ -681,7 +683,7 @@ def ridge_path(X, y, lams, intercept=False):
     if any(as_number(lam) == 0 for lam in lams):
         s._warn(0.0)
     xp, outcome = X.xp, Outcome.of(s, y)
-    grid = xp.stack([xp.asarray(as_lam(lam, like=s.mu), dtype=s.mu.dtype) for lam in lams])
+    grid = penalties(lams, s.mu)
     filters = spectral_filter(s.mu[:, None], grid)
     parts = [_path(s, outcome.only(j), lams, filters) for j in range(outcome.z.shape[1])]
     b, b0, rss, gcv, loo = (

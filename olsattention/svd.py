@@ -7,24 +7,29 @@ __all__ = ['RankDeficiencyWarning', 'ThinSVD', 'thin_svd', 'hat_matrix', 'levera
 import warnings
 from typing import NamedTuple
 
-from .arrays import as_matrix, as_regression, labelled
+from olsattention.arrays import (
+    as_matrix,
+    as_number,
+    as_regression,
+    labelled,
+    labels_of,
+    outside_level,
+)
 
 # %% ../nbs/01_svd.ipynb #4bb9beec
 class RankDeficiencyWarning(UserWarning):
     """The columns of a design are linearly dependent in floating point; the answer is the minimum-norm one."""
 
 # %% ../nbs/01_svd.ipynb #a80741ce
-def rank_tolerance(shape, dtype, xp):
-    """The relative tolerance below which a singular value counts as zero: ``max(n, p) * eps``, at most ``sqrt(eps)``.
+def rank_tolerance(shape, eps):
+    """The relative tolerance (1.8) below which a singular value counts as zero.
 
     Parameters
     ----------
     shape : tuple of int
         Shape of the matrix.
-    dtype : dtype
-        Its floating dtype.
-    xp : module
-        Its array namespace.
+    eps : float
+        Relative rounding error of the data.
 
     Returns
     -------
@@ -34,8 +39,12 @@ def rank_tolerance(shape, dtype, xp):
     -----
     Source: Golub and Van Loan (2013), section 5.4.1.
     """
-    eps = float(xp.finfo(dtype).eps)
-    return min(max(shape) * eps, eps**0.5)
+    return min(max(max(shape) * 2.0**-52, min(shape) * eps), eps**0.5)
+
+
+def nothing_left(shape):
+    """What ``1 - leverage`` may be by rounding alone, where it is zero."""
+    return 100 * max(shape) * 2.0**-52
 
 
 def column_scale(X):
@@ -72,23 +81,29 @@ class ThinSVD(NamedTuple):
     rank: int
 
 # %% ../nbs/01_svd.ipynb #5cf79d72
-def scaled_svd(X, rtol=None):
+def scaled_svd(X, rtol=None, scale=None, least=0.0):
     """The thin SVD of the column-scaled matrix, and its rank by (1.8).
 
     Parameters
     ----------
     X : Table, shape (n, p)
     rtol : float, optional
-        Default ``max(n, p) * eps``, at most ``sqrt(eps)``.
+        Default (1.8).
+    scale : array, shape (p,), optional
+        Default `column_scale`.
+    least : float
+        A lower bound on the largest singular value, for matrices that are known to hold rounding errors of that size.
 
     Returns
     -------
     ThinSVD
-        Of ``X / column_scale(X)``.
+        Of ``X / scale``.
     """
-    U, s, Vt = X.xp.linalg.svd(X.values / column_scale(X), full_matrices=False)
-    tolerance = rank_tolerance(X.shape, s.dtype, X.xp) if rtol is None else rtol
-    return ThinSVD(U, s, Vt, int(X.xp.count_nonzero(s > tolerance * s[0])))
+    scale = column_scale(X) if scale is None else scale
+    U, s, Vt = X.xp.linalg.svd(X.values / scale, full_matrices=False)
+    tolerance = rank_tolerance(X.shape, X.roundoff) if rtol is None else rtol
+    largest = max(as_number(s[0]), least)
+    return ThinSVD(U, s, Vt, int(X.xp.count_nonzero(s > tolerance * largest)))
 
 # %% ../nbs/01_svd.ipynb #4f08fc61
 def thin_svd(X, rtol=None):
@@ -100,7 +115,7 @@ def thin_svd(X, rtol=None):
         Any real matrix.
     rtol : float, optional
         Singular values of the column-scaled matrix at or below ``rtol`` times the largest count as zero.
-        Default ``max(n, p) * eps``, at most ``sqrt(eps)``.
+        Default (1.8): ``max(n, p) * eps`` for float64.
 
     Returns
     -------
@@ -118,8 +133,8 @@ def thin_svd(X, rtol=None):
     Source: chapter 1, (1.2) and (1.8); Golub and Van Loan (2013), section 2.4.
     """
     X = as_matrix(X)
-    U, s, Vt = X.xp.linalg.svd(X.values, full_matrices=False)
-    return ThinSVD(U, s, Vt, scaled_svd(X, rtol).rank)
+    U, s, Vt = map(X.like_data, X.xp.linalg.svd(X.wide.values, full_matrices=False))
+    return ThinSVD(U, s, Vt, scaled_svd(X.wide, rtol).rank)
 
 # %% ../nbs/01_svd.ipynb #2ae46fbb
 def projection_basis(X):
@@ -139,7 +154,7 @@ def projection_basis(X):
     RankDeficiencyWarning
         If r < p, naming the dependent columns.
     """
-    U, _, Vt, rank = scaled_svd(X)
+    U, _, Vt, rank = scaled_svd(X.wide)
     if rank < X.shape[1]:
         warn_rank(X, rank, Vt)
     return U[:, :rank]
@@ -166,7 +181,7 @@ def warn_rank(X, rank, Vt):
     warnings.warn(
         f"{X.name} has rank {rank} of {p}; {which}. The minimum-norm answer is used; drop a column or set lam > 0.",
         RankDeficiencyWarning,
-        stacklevel=4,
+        stacklevel=outside_level(),
     )
 
 # %% ../nbs/01_svd.ipynb #91fdb981
@@ -194,7 +209,7 @@ def hat_matrix(X):
     """
     X = as_matrix(X)
     U = projection_basis(X)
-    return labelled(U @ U.T, X.index, X.index)
+    return labelled(X.like_data(U @ U.T), X.index, X.index)
 
 
 def leverage(X):
@@ -221,7 +236,7 @@ def leverage(X):
     """
     X = as_matrix(X)
     U = projection_basis(X)
-    return labelled(X.xp.sum(U * U, axis=1), X.index)
+    return labelled(X.like_data(X.xp.sum(U * U, axis=1)), X.index)
 
 # %% ../nbs/01_svd.ipynb #d898c7de
 def loo_residuals(X, y):
@@ -244,13 +259,11 @@ def loo_residuals(X, y):
     -----
     Source: chapter 1, (1.9); Allen (1974).
     """
+    names = labels_of(y)
     X, y = as_regression(X, y)
     xp, U = X.xp, projection_basis(X)
-    spare = 1 - xp.sum(U * U, axis=1)
-    spare = xp.where(
-        spare > rank_tolerance(X.shape, X.values.dtype, xp),
-        spare,
-        xp.full_like(spare, xp.nan),
-    )
-    residual = y - U @ (U.T @ y)
-    return labelled(residual / (spare if y.ndim == 1 else spare[:, None]), X.index)
+    spare = 1 - xp.sum(U * U, axis=1)[:, None]
+    spare = xp.where(spare > nothing_left(X.shape), spare, xp.nan + 0 * spare)
+    Y = xp.astype(y if y.ndim == 2 else y[:, None], U.dtype, copy=False)
+    errors = X.like_data((Y - U @ (U.T @ Y)) / spare)
+    return labelled(errors if y.ndim == 2 else errors[:, 0], X.index, names)

@@ -109,8 +109,8 @@ def test_bad_outcomes(function, y, error, says):
         (np.nan, ValueError, "got nan"),
         (np.inf, ValueError, "got inf"),
         (np.ones(2), TypeError, "must be one number, got an array of shape (2,)"),
-        ("1", TypeError, "one number"),
-        (None, TypeError, "one number"),
+        ("1", TypeError, "one real number"),
+        (None, TypeError, "one real number"),
         (1j, TypeError, "one real number"),
     ],
 )

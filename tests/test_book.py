@@ -239,6 +239,22 @@ def test_an_exported_cell_is_preceded_by_its_api_entries():
     assert "_modules/olsattention/svd.html" in line.source
 
 
+@pytest.mark.parametrize(
+    "code, label",
+    [
+        ("import os", "Imports of the module"),
+        ("x = 1", "Code of x"),
+        ("def f(): pass\nclass A: pass", "Code of f and A"),
+        ("\n".join(f"def f{i}(): pass" for i in range(6)), "Code of f0, f1, f2 and 3 more"),
+    ],
+)
+def test_a_folded_cell_says_what_it_hides(code, label):
+    for directive in ("#| exporti", "#| code-fold: true"):
+        (cell,) = book.translate(notebook(f"{directive}\n{code}"), "x").cells
+        assert "hide-input" in cell.metadata.tags
+        assert cell.metadata.mystnb.code_prompt_show == label
+
+
 def test_cells_that_speak_to_nbdev_alone_disappear():
     cells = book.translate(
         notebook("#| default_exp svd", "#| hide\nimport nbdev; nbdev.nbdev_export()"), "x"
