@@ -2,12 +2,16 @@ from . import (
     arrays as arrays,
     checks as checks,
     embeddings as embeddings,
+    gcv as gcv,
+    kernels as kernels,
     plots as plots,
     refinement as refinement,
     rfactor as rfactor,
     ridge as ridge,
+    rkhs as rkhs,
     smoother as smoother,
     svd as svd,
+    tridiagonal as tridiagonal,
 )
 from .arrays import lam_from_mean as lam_from_mean, mean_from_lam as mean_from_lam
 from .embeddings import (
@@ -16,9 +20,17 @@ from .embeddings import (
     dual_diagnostics as dual_diagnostics,
     learn_embedding as learn_embedding,
 )
+from .gcv import (
+    BoundaryWarning as BoundaryWarning,
+    criterion_curve as criterion_curve,
+    randomized_gcv as randomized_gcv,
+    select_lam as select_lam,
+)
+from .kernels import get_kernel as get_kernel
 from .refinement import ols_coefficients as ols_coefficients
 from .rfactor import merge_r as merge_r, r_factor as r_factor
 from .ridge import spectral_filter as spectral_filter
+from .rkhs import KernelSmoother as KernelSmoother
 from .smoother import SpectralSmoother as SpectralSmoother, ridge_path as ridge_path
 from .svd import (
     RankDeficiencyWarning as RankDeficiencyWarning,
@@ -27,3 +39,4 @@ from .svd import (
     loo_residuals as loo_residuals,
     thin_svd as thin_svd,
 )
+from .tridiagonal import TridiagonalSmoother as TridiagonalSmoother
