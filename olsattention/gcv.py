@@ -129,7 +129,7 @@ class SelectedLam(NamedTuple):
 
         return plot_criterion(self, ax=ax)
 
-# %% ../nbs/05_gcv.ipynb #e854a9c8
+# %% ../nbs/05_gcv.ipynb #faadf54b
 def select_lam(
     smoother,
     y,
@@ -189,7 +189,7 @@ def select_lam(
     dfs = np.array([smoother.df(lam) for lam in lams])
     found = [
         _minimum(
-            lambda t: curve(np.exp(np.atleast_1d(t)))[:, j], np.log(lams), scores[:, j]
+            lambda t, j=j: curve(np.exp(np.atleast_1d(t)))[:, j], np.log(lams), scores[:, j]
         )
         for j in range(scores.shape[1])
     ]
