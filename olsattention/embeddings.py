@@ -210,7 +210,7 @@ def principal(train, intercept=False, warn=False):
         )
     return Principal(U, d, axes, mean)
 
-# %% ../nbs/02_embeddings.ipynb #74ff4c29
+# %% ../nbs/02_embeddings.ipynb #8b66dafb
 def squares(d, train):
     """Eigenvalues from singular values, in the dtype of a `Table`; an error where they leave its range."""
     with np.errstate(over="ignore"):
@@ -241,45 +241,44 @@ def _times(X, axes, owned):
     return X
 
 
+def _safe_inverse(R, vif, mean_norm, X):
+    """The inverse of a triangle of a `Table`, or None where one Gram product lost digits or the rank is in doubt."""
+    if vif > VIF_HARMLESS:
+        return None
+    inverse, norms = triangular_inverse(R), X.xp.linalg.vector_norm(R, axis=0)
+    return (
+        inverse if surely_independent(inverse * (norms + mean_norm)[:, None], X) else None
+    )
+
+
 def _tall_axes(X, mean, owned, warn):
     """U, d, axes of a `Table` with n >= p, whose memory may be `owned`, and whether it has full rank."""
-    n, p = X.shape
-    offset = None if mean is None else mean.norm(n)
+    offset = 0 * X.values[0, :] if mean is None else mean.norm(X.shape[0])
     R, vif = r_factor_of_rows(lambda a, b: X.values[a:b, :], X.shape)
-    if vif <= VIF_HARMLESS:
-        inverse, norms = triangular_inverse(R), X.xp.linalg.vector_norm(R, axis=0)
-        if surely_independent(
-            inverse * (norms if mean is None else norms + offset)[:, None], X
-        ):
-            U_R, d = _left_axes(R)
-            axes = inverse @ U_R
-            return _times(X.values, axes, owned), d, axes, True
+    inverse = _safe_inverse(R, vif, offset, X)
+    if inverse is not None:
+        U_R, d = _left_axes(R)
+        axes = inverse @ U_R
+        return _times(X.values, axes, owned), d, axes, True
     factor = orthonormalise(X, warn, offset)
     U_L, d, V = accurate_svd(factor.L)
-    return (
-        factor.Q @ U_L,
-        d,
-        (V if factor.G is None else factor.G @ V) / d,
-        factor.full_rank,
-    )
+    V = V if factor.G is None else factor.G @ V
+    return factor.Q @ U_L, d, V / d, factor.full_rank
 
 
 def _wide_axes(X, mean, owned, warn):
     """U, d, axes of a `Table` with n < p, through the transpose; centred rows are reflected (2.8)."""
-    xp, offset = X.xp, None
     Y = X.values if mean is None else _reflect(X.values)
     if Y.shape[0] == 0:  # one centred row has no direction
         return Y.T[:1, :], Y[:, 0], Y.T, True
+    rows, offset = X._replace(values=Y.T, columns=None), 0 * Y[:, 0]
     if mean is not None:
-        offset = xp.linalg.vector_norm(mean.high) + 0 * Y[:, 0]
+        largest = X.xp.max(abs(mean.high))  # so that no square overflows
+        share = mean.high / X.xp.where(largest > 0, largest, 1 + 0 * largest)
+        offset = offset + largest * X.xp.linalg.vector_norm(share)
     R, vif = r_factor_of_rows(lambda a, b: Y[:, a:b].T, Y.T.shape)
-    rows, safe = X._replace(values=Y.T, columns=None), vif <= VIF_HARMLESS
-    if safe:
-        inverse, norms = triangular_inverse(R), xp.linalg.vector_norm(R, axis=0)
-        safe = surely_independent(
-            inverse * (norms if mean is None else norms + offset)[:, None], rows
-        )
-    if safe:
+    inverse = _safe_inverse(R, vif, offset, rows)
+    if inverse is not None:
         U, d = _left_axes(R.T)
         axes = _times(Y.T, inverse @ (inverse.T @ U), owned)
     else:
@@ -289,6 +288,14 @@ def _wide_axes(X, mean, owned, warn):
     if warn:
         warn_rank(X, d.shape[0], None)
     return U if mean is None else _reflect_back(U), d, axes, d.shape[0] == Y.shape[0]
+
+
+def half_filter(d, lam):
+    """``d / sqrt(d**2 + lam)``, the square root of the ridge filter, without squares that leave the range."""
+    xp = array_api_compat.array_namespace(d)
+    if as_number(lam) == 0:
+        return xp.ones_like(d)
+    return d / xp.hypot(d, 0 * d + lam**0.5)
 
 
 def _reflect(X):
@@ -312,7 +319,7 @@ def _wide_weights(queries, train, lam, intercept):
     """Weights (m, n) for p > n: the ridge filter on the principal axes."""
     U, d, axes, mean = principal(train, intercept, warn=as_number(lam) == 0)
     rows = queries if mean is None else mean.subtract_from(queries)
-    W = ((rows @ axes) * (d**2 / (d**2 + lam))) @ U.T
+    W = ((rows @ axes) * half_filter(d, lam) ** 2) @ U.T
     return W + 1 / train.shape[0] if intercept else W
 
 # %% ../nbs/02_embeddings.ipynb #02a91236
@@ -360,7 +367,7 @@ class CoulombeEmbedding:
         train = as_matrix(X, "X_train")
         lam = as_lam(self.lam, like=train.values)
         U, d, axes, self._mean = principal(train, self.intercept, warn=as_number(lam) == 0)
-        root = d / (d**2 + lam) ** 0.5  # of the ridge filter: half on either side
+        root = half_filter(d, lam)  # one on either side
         self.train_ = self._with_constant(train.like_data(U * root), train)
         self.projection_ = train.like_data(axes * root)
         self.eigenvalues_ = squares(d, train)

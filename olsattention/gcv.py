@@ -46,13 +46,13 @@ def _loo(s, robustness, sigma):
 
 CRITERIA = {"gcv": _gcv, "loo": _loo, "gml": _gml, "rgcv": _rgcv, "ubre": _ubre}
 
-# %% ../nbs/05_gcv.ipynb #ff168262
+# %% ../nbs/05_gcv.ipynb #114e9a4b
 def criterion_curve(smoother, y, lams, criterion="gcv", *, sigma=None, robustness=0.3):
     """A criterion for choosing the penalty, at every penalty of a grid.
 
     Parameters
     ----------
-    smoother : SpectralSmoother
+    smoother : SpectralSmoother or TridiagonalSmoother
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
         Outcomes.
     lams : sequence of float, length L
@@ -129,7 +129,7 @@ class SelectedLam(NamedTuple):
 
         return plot_criterion(self, ax=ax)
 
-# %% ../nbs/05_gcv.ipynb #faadf54b
+# %% ../nbs/05_gcv.ipynb #847349d9
 def select_lam(
     smoother,
     y,
@@ -144,14 +144,15 @@ def select_lam(
 
     Parameters
     ----------
-    smoother : SpectralSmoother
+    smoother : SpectralSmoother or TridiagonalSmoother
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
         Outcomes. Several share the penalty that minimises their mean criterion, unless `per_outcome`.
     criterion : {"gcv", "loo", "gml", "rgcv", "ubre"}
     sigma, robustness : float
         As in `criterion_curve`.
     bounds : tuple of float, optional
-        Range of penalties to search, ``0 < lower < upper``; default 1e-14 to 1e6 times the largest eigenvalue.
+        Range of penalties to search, ``0 < lower < upper``; default from rounding errors (1e-14) to 1e6 times the largest
+        eigenvalue.
     per_outcome : bool
         Whether each outcome chooses for itself.
 
@@ -222,15 +223,14 @@ def select_lam(
         lam[0], score[0], df[0], criterion, boundary[0], lams, scores[:, 0], dfs
     )
 
-# %% ../nbs/05_gcv.ipynb #bc6a4e77
+# %% ../nbs/05_gcv.ipynb #47f28678
 STEP = 1e-3  # of the logarithm of lambda: the slope then has about twelve digits
 
 
 def _bounds(smoother, bounds):
     largest = smoother.largest_eigenvalue or 1.0  # a kernel that is zero prefers no penalty
-    lower, upper = (
-        (1e-14 * largest, 1e6 * largest) if bounds is None else map(float, bounds)
-    )
+    least = smoother.least_penalty or 1e-14
+    lower, upper = (least, 1e6 * largest) if bounds is None else map(float, bounds)
     if not 0 < lower < upper < math.inf:
         raise ValueError(f"bounds must be two penalties, 0 < lower < upper, got {bounds}")
     return lower, upper

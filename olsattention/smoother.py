@@ -35,7 +35,7 @@ from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
 from .svd import RankDeficiencyWarning, nothing_left, scaled_svd
 
-# %% ../nbs/03b_smoother.ipynb #73cac99f
+# %% ../nbs/03b_smoother.ipynb #52b4a147
 class SpectralSmoother:
     """One factorisation; every penalty afterwards is cheap.
 
@@ -262,6 +262,11 @@ class SpectralSmoother:
         return as_number(self.mu[0]) if self.mu.shape[0] else 0.0
 
     @property
+    def least_penalty(self):
+        """Where a search for a penalty should start; below, a criterion is that of lam = 0."""
+        return 1e-14 * self.largest_eigenvalue
+
+    @property
     def _xp(self):
         return array_api_compat.array_namespace(self.U)
 
@@ -351,12 +356,13 @@ class GramRows(NamedTuple):
     def warn(self, rank):
         pass  # with a kernel, interpolation is a choice
 
-# %% ../nbs/03b_smoother.ipynb #b721f85c
+# %% ../nbs/03b_smoother.ipynb #7228e496
 def require_symmetric(K):
     xp, n = array_api_compat.array_namespace(K), K.shape[0]
     if K.shape[1] != n:
         raise ValueError(f"K must be square, got shape {tuple(K.shape)}")
-    largest, allowed = as_number(xp.max(xp.abs(K))), 1e3 * float(xp.finfo(K.dtype).eps)
+    largest = max(as_number(xp.max(K)), -as_number(xp.min(K)))
+    allowed = 1e3 * float(xp.finfo(K.dtype).eps)
     for a in range(0, n, BLOCK_ROWS):
         apart = as_number(
             xp.max(xp.abs(K[a : a + BLOCK_ROWS, :] - K[:, a : a + BLOCK_ROWS].T))
@@ -445,8 +451,7 @@ def centred_gram(K, null, across, value, overwrite):
 def _eigh_beside(K, null, across, overwrite):
     """Eigenvalues, descending, and eigenvectors of K on the complement of `null`."""
     xp, (n, c) = array_api_compat.array_namespace(K), null.shape
-    # centring may double an eigenvalue's bound, no more
-    beyond = (3 * largest_row_sum(K) or 1.0) if c else 0.0
+    beyond = (2 * largest_row_sum(K) or 1.0) if c else 0.0
     K = centred_gram(K, null, across, beyond, overwrite)
     if array_api_compat.is_numpy_array(K):
         mu, U = scipy.linalg.eigh(K, driver="evr", overwrite_a=True, check_finite=False)

@@ -17,16 +17,23 @@ from olsattention.smoother import (
     null_functions,
 )
 
-# %% ../nbs/05b_tridiagonal.ipynb #f17487bf
+# %% ../nbs/05b_tridiagonal.ipynb #6627eaa1
+def _pivots(diagonal, beside):
+    """Pivots of a tridiagonal matrix eliminated from the top, and the multipliers; an error if it is not positive definite."""
+    pivots, multipliers, info = dpttrf(diagonal, beside)
+    if info:
+        raise ValueError(
+            "K + lam I is not positive definite: K is indefinite, or lam below its rounding errors; take a larger lam"
+        )
+    return pivots, multipliers
+
+
 def _inverse_diagonal(diagonal, beside):
-    """Diagonal of the inverse of a positive definite tridiagonal matrix, and its log determinant; None if it is not definite."""
-    down, _, info = dpttrf(diagonal, beside)
-    up, _, info_up = dpttrf(diagonal[::-1], beside[::-1])
-    if info or info_up:
-        return None
+    """Diagonal of the inverse of a positive definite tridiagonal matrix, and its log determinant."""
+    down, up = _pivots(diagonal, beside)[0], _pivots(diagonal[::-1], beside[::-1])[0]
     return 1 / (down + up[::-1] - diagonal), np.sum(np.log(down))
 
-# %% ../nbs/05b_tridiagonal.ipynb #77745e27
+# %% ../nbs/05b_tridiagonal.ipynb #59918107
 class TridiagonalSmoother:
     """Ridge for every penalty from a tridiagonal reduction of a Gram matrix: all of `SpectralSmoother` that needs no eigenvectors.
 
@@ -40,6 +47,8 @@ class TridiagonalSmoother:
         Values at the training rows of other functions that are not penalised.
     overwrite : bool
         Whether K may be destroyed, which saves a copy.
+    index : pandas.Index, optional
+        Labels of the training rows; by default those of K, if it is a DataFrame.
 
     Attributes
     ----------
@@ -77,6 +86,8 @@ class TridiagonalSmoother:
             K.T, lower=1, lwork=work, overwrite_a=True
         )
         np.fill_diagonal(self._reflections[1:], 1.0)  # LAPACK leaves out the leading ones
+        # of the training rows only the labels are needed from here on
+        self._rows = self._rows._replace(train=self._rows.train._replace(values=self.null))
 
     def __repr__(self):
         return f"TridiagonalSmoother(n={self.n}, unpenalised={self.null.shape[1]})"
@@ -85,6 +96,11 @@ class TridiagonalSmoother:
     def largest_eigenvalue(self):
         """A bound on the largest eigenvalue, a number."""
         return self._largest
+
+    @property
+    def least_penalty(self):
+        """Where a search for a penalty should start: above the rounding errors of the reduction."""
+        return 2.0**-50 * self.n * self._largest
 
     def df(self, lam):
         """Effective degrees of freedom of ridge, a number; each unpenalised function counts one."""
@@ -106,7 +122,7 @@ class TridiagonalSmoother:
         return (a[:, 0], b[:, 0]) if single else (a, b)
 
     def predict(self, K, y, lam, null_space=None):
-        """Predictions at m new rows, given their kernel (m, n) with the training rows."""
+        """Predictions (m,) or (m, k) at new rows, given their kernel (m, n) with the training rows and their null space (m, c)."""
         a, b = self.dual_coefficients(y, lam)
         test = as_matrix(K, "K", min_rows=0)
         T = null_functions(test, self._rows.intercept, null_space)
@@ -127,25 +143,14 @@ class TridiagonalSmoother:
             values[i + 1 :] -= self._tau[i] * np.outer(v, v @ values[i + 1 :])
         return values
 
-    def _factor(self, lam):
-        pivots, multipliers, info = dpttrf(self._diagonal + lam, self._beside)
-        if info:
-            raise ValueError(
-                f"K + lam I is not positive definite at lam = {lam:.3g}: K is indefinite, or lam below its rounding errors"
-            )
-        return pivots, multipliers
-
     def _solve(self, w, lam):
-        return dpttrs(*self._factor(lam), w)[0]
+        return dpttrs(*_pivots(self._diagonal + lam, self._beside), w)[0]
 
     def _trace(self, lam):
         """Trace of (K + lam I)^-1 on the complement of the null space, and the log determinant there."""
-        pivots, _ = self._factor(lam)
-        diagonal = self._diagonal + lam
-        up = dpttrf(diagonal[::-1], self._beside[::-1])[0][::-1]
+        inverse, log_determinant = _inverse_diagonal(self._diagonal + lam, self._beside)
         known = self._beyond * np.arange(1, self.null.shape[1] + 1) + lam
-        trace = np.sum(1 / (pivots + up - diagonal)) - np.sum(1 / known)
-        return trace, np.sum(np.log(pivots)) - np.sum(np.log(known))
+        return np.sum(inverse) - np.sum(1 / known), log_determinant - np.sum(np.log(known))
 
     def _sums(self, w, lams):
         n, c, rows = self.n, self.null.shape[1], []

@@ -264,3 +264,13 @@ def test_learning_where_there_is_nothing_to_learn():
         learn_embedding(X * 1e100, Y)
     with torch.no_grad():
         assert learn_embedding(X[::-1], Y[::-1]).converged
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e-170, 1e200])
+@pytest.mark.filterwarnings("ignore::olsattention.RankDeficiencyWarning")
+def test_wide_data_in_extreme_units(factor):
+    rows = X.T * factor
+    for intercept in (False, True):
+        np.testing.assert_allclose(
+            attention_weights(rows, rows, 0.0, intercept), np.eye(3), atol=1e-13
+        )
