@@ -324,7 +324,7 @@ def plot_samples(kernels, seed=0, ax=None):
     ax.spines["left"].set_visible(False)
     return ax
 
-# %% ../nbs/14_plots.ipynb #d0dadbaf
+# %% ../nbs/14_plots.ipynb #e7363025
 @_styled
 def plot_criterion(selected, ax=None):
     """Draw the curve of a `SelectedLam` against the penalty, divided by its least value, with a dot at the choice.
@@ -353,7 +353,7 @@ def plot_criterion(selected, ax=None):
         xscale="log", xlabel="penalty λ", ylabel="criterion, least = 1", ylim=(0.95, 2.5)
     )
     if ax.get_legend_handles_labels()[1]:
-        ax.legend(loc="upper left")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=5, handlelength=1.4)
     return ax
 
 
