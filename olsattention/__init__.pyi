@@ -1,8 +1,11 @@
 from . import (
     arrays as arrays,
+    causal as causal,
     checks as checks,
     embeddings as embeddings,
+    forgetting as forgetting,
     gcv as gcv,
+    heads as heads,
     kernels as kernels,
     plots as plots,
     refinement as refinement,
@@ -20,11 +23,19 @@ from .embeddings import (
     dual_diagnostics as dual_diagnostics,
     learn_embedding as learn_embedding,
 )
+from .forgetting import forgetful_ridge as forgetful_ridge
 from .gcv import (
     BoundaryWarning as BoundaryWarning,
     criterion_curve as criterion_curve,
     randomized_gcv as randomized_gcv,
     select_lam as select_lam,
+)
+from .causal import causal_ridge as causal_ridge
+from .heads import (
+    cross_hat_matrix as cross_hat_matrix,
+    head_coefficients as head_coefficients,
+    resonance as resonance,
+    resonance_spectrum as resonance_spectrum,
 )
 from .kernels import get_kernel as get_kernel
 from .refinement import ols_coefficients as ols_coefficients
