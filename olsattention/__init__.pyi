@@ -14,6 +14,7 @@ from . import (
     rkhs as rkhs,
     smoother as smoother,
     svd as svd,
+    state as state,
     tridiagonal as tridiagonal,
 )
 from .arrays import lam_from_mean as lam_from_mean, mean_from_lam as mean_from_lam
@@ -43,6 +44,7 @@ from .rfactor import merge_r as merge_r, r_factor as r_factor
 from .ridge import spectral_filter as spectral_filter
 from .rkhs import KernelSmoother as KernelSmoother
 from .smoother import SpectralSmoother as SpectralSmoother, ridge_path as ridge_path
+from .state import RidgeAttentionState as RidgeAttentionState
 from .svd import (
     RankDeficiencyWarning as RankDeficiencyWarning,
     hat_matrix as hat_matrix,
