@@ -1,5 +1,6 @@
 from . import (
     arrays as arrays,
+    attention as attention,
     causal as causal,
     checks as checks,
     embeddings as embeddings,
@@ -18,6 +19,11 @@ from . import (
     tridiagonal as tridiagonal,
 )
 from .arrays import lam_from_mean as lam_from_mean, mean_from_lam as mean_from_lam
+from .attention import (
+    RidgeAttentionOutput as RidgeAttentionOutput,
+    head_lam as head_lam,
+    ridge_attention as ridge_attention,
+)
 from .embeddings import (
     CoulombeEmbedding as CoulombeEmbedding,
     attention_weights as attention_weights,
