@@ -124,6 +124,43 @@ def test_a_check_removed_from_a_chapter_is_noticed(name):
         assert book.unchecked_statements(chapter) == [label]
 
 
+# ---- case studies ------------------------------------------------------------------------------------------
+
+CASES = [name for name in NOTEBOOKS if name.startswith("cases/")]
+
+
+def test_case_studies_have_a_place_in_the_contents():
+    assert CASES
+    _, tree = book.contents().split(":caption: Case studies\n")
+    assert tree.split("```")[0].split() == ["cases/*"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case_studies_export_nothing(name):
+    assert book.default_module(read(name)) is None
+    exporting = {"export", "exporti", "exports"}
+    assert not [d for d, _ in book.code_cells(read(name)) if exporting & d.keys()]
+
+
+def linked(name):
+    """The files that a notebook links to, and the data that it reads, as it writes them."""
+    text = "\n".join(cell.source for cell in read(name).cells)
+    links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)(?:#[^)\s]*)?\)", text)
+    return links + re.findall(r"""["']((?:\.\./)*data/[\w./-]+)["']""", text)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_files_are_named_as_seen_from_the_notebook(name):
+    folder = NOTEBOOKS[name].parent
+    missing = [path for path in linked(name) if not (folder / path).exists()]
+    assert not missing, f"nbs/{name} names files that are not there: {missing}"
+
+
+@pytest.mark.parametrize("name", [n for n in NOTEBOOKS if n != "index.ipynb"])
+def test_the_index_leads_to_every_notebook(name):
+    assert name in linked("index.ipynb"), f"nbs/index.ipynb has no link to {name}"
+
+
 # ---- notebooks are committed clean -------------------------------------------------------------------------
 
 
@@ -288,6 +325,15 @@ def test_links_out_of_the_book_lead_to_the_code_host():
         "[c](../CONTRIBUTING.md)", "01_x"
     )
     assert book.translate_markdown("[c](../01_x.ipynb)", "cases/a") == "[c](../01_x.ipynb)"
+    assert "/blob/main/LICENSE)" in book.translate_markdown("[c](../../LICENSE)", "cases/a")
+    cited = (
+        "[Stamey et al. 1989](../references.bib#stamey1989), [Figure](../03_x.ipynb#fig-y)"
+    )
+    assert (
+        book.translate_markdown(cited, "cases/a") == "{cite:t}`stamey1989`, {numref}`fig-y`"
+    )
+    line = book.translate(notebook("# Title"), "cases/a").cells[0].source
+    assert "<a.ipynb>`" in line  # beside the page, in its folder
     assert readme.relink(
         "[a](01_x.ipynb#eq-1.2) [b](../LICENSE) [c](https://x.org/a#b) [d](#e)"
     ) == ("[a](nbs/01_x.ipynb) [b](LICENSE) [c](https://x.org/a#b) [d](#e)")
