@@ -9,7 +9,10 @@ from . import (
     rfactor as rfactor,
     ridge as ridge,
     rkhs as rkhs,
+    similarity as similarity,
     smoother as smoother,
+    splines as splines,
+    stationary as stationary,
     svd as svd,
     tridiagonal as tridiagonal,
 )

@@ -1,5 +1,6 @@
 """The notebooks keep the rules of the book: statements are checked, and what is generated is up to date."""
 
+import ast
 import os
 import re
 import shutil
@@ -187,6 +188,29 @@ def test_notebook_is_clean(name):
         assert not path, (
             f"cell {cell.id} names a path of one machine: {path and cell.source[path.start() :][:40]}"
         )
+
+
+# ---- a module stands on those below it ---------------------------------------------------------------------
+
+
+def modules_in_order():
+    """The modules of the chapters, in the order of the book."""
+    found = {book.default_module(read(name)): name for name in NOTEBOOKS}
+    return {module: name for module, name in found.items() if module}
+
+
+@pytest.mark.parametrize("module, name", modules_in_order().items())
+def test_a_module_imports_from_floors_below(module, name):
+    order = list(modules_in_order())
+    above = order[order.index(module) :]
+    for directives, code in book.code_cells(read(name)):
+        if {"export", "exporti"} & directives.keys():
+            for node in ast.parse(code).body:  # inside a function it is lazy, and allowed
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    package, _, imported = node.module.partition(".")
+                    assert package != "olsattention" or imported not in above, (
+                        f"nbs/{name} exports an import of {node.module}, which is not below"
+                    )
 
 
 # ---- what is generated is in step --------------------------------------------------------------------------
