@@ -2,7 +2,8 @@
 
 # %% auto #0
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_ridge_path', 'plot_digits_lost', 'plot_kernels',
-           'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_errors', 'plot_spread', 'plot_ratios']
+           'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits', 'plot_errors', 'plot_spread',
+           'plot_ratios']
 
 # %% ../nbs/14_plots.ipynb #b9ce3798
 from functools import wraps
@@ -392,7 +393,34 @@ def plot_attention_rows(x, rows, query=None, ax=None):
     ax.legend(loc="upper right")
     return ax
 
-# %% ../nbs/14_plots.ipynb #0c0ad872
+
+@_styled
+def plot_fits(x, y, places, curves, ax=None):
+    """Draw observations of one variable, and curves through them.
+
+    Parameters
+    ----------
+    x, y : array, shape (n,)
+        Observations.
+    places : array, shape (m,)
+        Where the curves are known, increasing.
+    curves : dict of str to array, shape (m,)
+        For each label the values of a curve.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax, 3.0)
+    ax.plot(x, y, "o", color="0.6", markersize=3.5, mew=0)
+    for i, (name, curve) in enumerate(curves.items()):
+        ax.plot(places, curve, color=COLOURS[i % len(COLOURS)], label=name)
+    ax.set(xlabel="x", ylabel="y")
+    ax.legend(loc="best")
+    return ax
+
+# %% ../nbs/14_plots.ipynb #030c8ce4
 @_styled
 def plot_errors(x, curves, bars=None, dots=(), ax=None):
     """Draw estimates of an error against the size of a model.

@@ -300,6 +300,12 @@ def test_an_exported_cell_is_preceded_by_its_api_entries():
     assert "_modules/olsattention/svd.html" in line.source
 
 
+def test_an_entry_has_the_name_that_a_reader_imports():
+    assert book.dotted_name("svd", "leverage") == "olsattention.leverage"
+    assert book.dotted_name("svd", "ThinSVD") == "olsattention.svd.ThinSVD"
+    assert book.dotted_name("stationary", "rbf") == "olsattention.kernels.rbf"
+
+
 @pytest.mark.parametrize(
     "code, label",
     [
