@@ -680,14 +680,11 @@ def mend_back_links(app, pagename, templatename, context, doctree):
     module = pagename.removeprefix("_modules/").replace("/", ".")
     if module.startswith(f"{LIB}."):
         objects = app.env.domains.python_domain.objects
-        prefixes = [
-            module,
-            *{f"{LIB}.{other}" for other in offered_elsewhere().values()},
-            LIB,
-        ]
+        others = sorted({f"{LIB}.{other}" for other in offered_elsewhere().values()})
+        prefixes = [*others, module, LIB]  # the shortest last, as the others begin with it
 
         def entry(link):
-            names = (f"{prefix}.{link[1]}" for prefix in prefixes)
+            names = (f"{prefix}.{link[1]}" for prefix in reversed(prefixes))
             return next(name for name in names if name in objects)
 
         context["body"] = re.sub(
