@@ -3,7 +3,8 @@
 # %% auto #0
 __all__ = ['head_lam', 'RidgeAttentionOutput', 'ridge_attention']
 
-# %% ../nbs/06e_attention.ipynb #fb50e72f
+# %% ../nbs/06e_attention.ipynb #bcd824af
+import math
 import warnings
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from .heads import factor as cholesky
 from .smoother import SpectralSmoother
 from .state import RidgeAttentionState
 
-# %% ../nbs/06e_attention.ipynb #e4f191ac
+# %% ../nbs/06e_attention.ipynb #64fb941a
 def head_lam(key, value, criterion="gcv", key_mask=None):
     """The penalty that each head's keys and values ask for.
 
@@ -53,7 +54,7 @@ def head_lam(key, value, criterion="gcv", key_mask=None):
     """
     require_heads(key=key, value=value)
     heads, dtype = key.shape[:-2], solving_dtype(key.dtype)
-    keep = _mask(key_mask, key)
+    keep, N = _mask(key_mask, key), math.prod(heads)
     chosen = [
         _penalty_of(k[m].double(), v[m].double(), criterion, dtype)
         for k, v, m in zip(
@@ -177,7 +178,7 @@ class RidgeAttentionOutput(NamedTuple):
         """The value minus its fit, which has seen it: ``(1 - leverage) * error``, shape (..., T_k, d_v)."""
         return (1 - self.leverage[..., None]) * self.error
 
-# %% ../nbs/06e_attention.ipynb #6056b1df
+# %% ../nbs/06e_attention.ipynb #7663a01e
 def ridge_attention(
     query,
     key,
@@ -252,17 +253,18 @@ def ridge_attention(
                 query, key, value, gates, _mask(key_mask, key), is_causal
             )
         # heads in one dimension; query heads that share keys in another
-        q = query.reshape(-1, g, *query.shape[-2:])
-        k, v = (x.reshape(-1, *x.shape[-2:]) for x in (key, value))
+        N = math.prod(heads)
+        q = query.reshape(N, g, *query.shape[-2:])
+        k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))
         flat, prior = lam.reshape(-1), _prior(state, heads, d, d_v, lam)
-        if not is_causal:
+        if not is_causal or not N:
             found = _full(q, k, v, flat, *prior, diagnostics=full_output)
         elif gates is None:
             found = causal_ridge(
                 q, k, v, flat, *prior, diagnostics=full_output, chunk=chunk
             )
         else:
-            gates = gates.reshape(-1, gates.shape[-1])
+            gates = gates.reshape(N, gates.shape[-1])
             found = forgetful_ridge(q, k, v, gates, flat, *prior, diagnostics=full_output)
         out = found[0].reshape(*query.shape[:-1], d_v)
         _require_sound(out, *given)
@@ -274,7 +276,7 @@ def ridge_attention(
             out, after, leverage.reshape(key.shape[:-1]), error.reshape(value.shape)
         )
 
-# %% ../nbs/06e_attention.ipynb #214e2ec1
+# %% ../nbs/06e_attention.ipynb #531a76f8
 def _penalty(lam, key, value, key_mask, scale, is_causal, state):
     """The penalty of each head, in units of squared keys."""
     if lam is None:
@@ -326,7 +328,8 @@ def _prior(state, heads, d, d_v, lam):
         raise ValueError(
             f"state is on {state.R.device} but key on {lam.device}; move one of them"
         )
-    return state.gram.reshape(-1, d, d), state.moment.reshape(-1, d, d_v)
+    N = math.prod(heads)
+    return state.gram.reshape(N, d, d), state.moment.reshape(N, d, d_v)
 
 
 def _state(lam, G, B, heads, d_v, prior, gates, tokens):

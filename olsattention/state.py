@@ -3,7 +3,9 @@
 # %% auto #0
 __all__ = ['RidgeAttentionState']
 
-# %% ../nbs/06d_state.ipynb #e27e358d
+# %% ../nbs/06d_state.ipynb #fa9a79f9
+import pickle
+
 import torch
 
 from .heads import head_penalty, require_heads, solving_dtype
@@ -33,7 +35,7 @@ def change(R, Z, lam, fade, gram, moment):
     L = torch.where((info == 0)[..., None, None], L, float("nan"))
     return L.mT @ R, torch.linalg.solve_triangular(L, fade * Z + F @ moment, upper=False)
 
-# %% ../nbs/06d_state.ipynb #1378f50b
+# %% ../nbs/06d_state.ipynb #891f44f3
 class RidgeAttentionState:
     """What causal ridge-attention heads remember, in square-root form; its size does not depend on how much they saw.
 
@@ -236,7 +238,12 @@ class RidgeAttentionState:
     @classmethod
     def load(cls, path, device=None):
         """Read a state that `save` wrote; only tensors and numbers are read."""
-        content = torch.load(path, map_location=device, weights_only=True)
+        try:
+            content = torch.load(path, map_location=device, weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            raise ValueError(
+                f"{path} does not hold a RidgeAttentionState: it cannot be read"
+            ) from error
         wanted = {"R", "Z", "lam", "fade", "count", "window", "keys", "values", "version"}
         if not isinstance(content, dict) or set(content) != wanted:
             raise ValueError(f"{path} does not hold a RidgeAttentionState")
