@@ -24,7 +24,7 @@ from .heads import factor as cholesky
 from .smoother import SpectralSmoother
 from .state import RidgeAttentionState
 
-# %% ../nbs/06e_attention.ipynb #64fb941a
+# %% ../nbs/06e_attention.ipynb #9777e991
 def head_lam(key, value, criterion="gcv", key_mask=None):
     """The penalty that each head's keys and values ask for.
 
@@ -58,7 +58,7 @@ def head_lam(key, value, criterion="gcv", key_mask=None):
     chosen = [
         _penalty_of(k[m].double(), v[m].double(), criterion, dtype)
         for k, v, m in zip(
-            *(x.detach().reshape(-1, *x.shape[len(heads) :]) for x in (key, value, keep))
+            *(x.detach().reshape(N, *x.shape[len(heads) :]) for x in (key, value, keep))
         )
     ]
     return torch.tensor(chosen, dtype=dtype, device=key.device).reshape(heads)
