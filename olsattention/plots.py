@@ -545,7 +545,7 @@ def _log_limits(ax, ratios):
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
 
-# %% ../nbs/14_plots.ipynb #725d9baa
+# %% ../nbs/14_plots.ipynb #2d2dee5f
 @_styled
 def plot_ensemble(results, ax=None):
     """Draw what the error of an average of heads consists of, against the number of heads.
@@ -585,7 +585,7 @@ def plot_ensemble(results, ax=None):
     )
     single = [float(to_numpy(parts.member_error)) for parts in results]
     ax.plot(heads, single, "--", color="0.3", linewidth=1, label="mean error of one head")
-    ax.set(xscale="log", xlim=(heads[0], heads[-1]), ylim=(0, 1.4 * max(single)))
+    ax.set(xscale="log", xlim=(heads[0], heads[-1]), ylim=(0, 1.6 * max(single)))
     ax.set(xlabel="number of heads M", ylabel="mean squared error")
     ax.xaxis.set_major_locator(LogLocator(2))
     ax.xaxis.set_major_formatter("{x:g}")
