@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from .arrays import as_lam
+from .arrays import as_lam, outside_level
 
 # %% ../nbs/05_gcv.ipynb #b0a720d7
 def _gcv(s, robustness, sigma):
@@ -204,7 +204,7 @@ def select_lam(
                 else "the unpenalised part of the model alone."
             ),
             BoundaryWarning,
-            stacklevel=2,
+            stacklevel=outside_level(),
         )
     lam, score, boundary = (list(part) for part in zip(*found))
     df = [smoother.df(value) for value in lam]
