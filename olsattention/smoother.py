@@ -127,9 +127,11 @@ class SpectralSmoother:
         Cost: one symmetric eigendecomposition. Memory: a copy of K, and the eigenvectors.
         """
         rows, K, null = gram_rows(K, intercept, null_space, index)
+        # what the null space took away has left its rounding errors
+        removed_size = as_number(rows.train.xp.sum(rows.across**2)) ** 0.5
         mu, U = _eigh_beside(K, null, rows.across, overwrite)
         rows = rows._replace(train=rows.train._replace(values=U), across=rows.across @ U)
-        return cls(_without_noise(mu, K.shape[0]), U, null, rows)
+        return cls(_without_noise(mu, K.shape[0], removed_size), U, null, rows)
 
     def shrinkage(self, lam, filter="ridge"):
         """The filter factors, shape (r,), one for each eigenvalue in `mu`."""
@@ -373,13 +375,16 @@ def require_symmetric(K):
             )
 
 
-def _without_noise(mu, n):
-    """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
+def _without_noise(mu, n, removed_size):
+    """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative.
+
+    `removed_size` is the norm of ``N'K``: the errors are those of the larger of what is left and what was removed.
+    """
     if not mu.shape[0]:
         return mu
     xp = array_api_compat.array_namespace(mu)
     least, largest = as_number(mu[-1]), as_number(xp.max(xp.abs(mu)))
-    noise = n * float(xp.finfo(mu.dtype).eps) * largest
+    noise = n * float(xp.finfo(mu.dtype).eps) * max(largest, removed_size)
     if least < -10 * noise:
         raise ValueError(
             f"K must be positive semidefinite, but its least eigenvalue is {least:.6g} (the largest is {largest:.6g}); "

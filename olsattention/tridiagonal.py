@@ -86,6 +86,8 @@ class TridiagonalSmoother:
         K = np.asarray(K, dtype=np.float64)
         work = int(dsytrd_lwork(self.n, lower=1)[0])
         self._largest = largest_row_sum(K)
+        # what the null space took away has left its rounding errors
+        self._noisy = max(self._largest, float(np.linalg.norm(self._rows.across)))
         # a symmetric matrix in rows is the same matrix in columns, so that nothing is copied
         self._reflections, self._diagonal, self._beside, self._tau, _ = dsytrd(
             K.T, lower=1, lwork=work, overwrite_a=True
@@ -105,7 +107,7 @@ class TridiagonalSmoother:
     @property
     def least_penalty(self):
         """Where a search for a penalty should start: above the rounding errors of the reduction."""
-        return 2.0**-50 * self.n * self._largest
+        return 2.0**-50 * self.n * self._noisy
 
     def df(self, lam):
         """Effective degrees of freedom of ridge, a number; each unpenalised function counts one."""
