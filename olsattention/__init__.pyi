@@ -2,6 +2,7 @@ from . import (
     arrays as arrays,
     checks as checks,
     embeddings as embeddings,
+    estimators as estimators,
     gcv as gcv,
     kernels as kernels,
     plots as plots,
@@ -20,6 +21,7 @@ from .embeddings import (
     dual_diagnostics as dual_diagnostics,
     learn_embedding as learn_embedding,
 )
+from .estimators import AttentionRegressor as AttentionRegressor
 from .gcv import (
     BoundaryWarning as BoundaryWarning,
     criterion_curve as criterion_curve,

@@ -91,13 +91,13 @@ class Weighted:
             total = total + xp.sum(errors**2, axis=0)
         return to_numpy(total) / self.total
 
-# %% ../nbs/12_estimators.ipynb #098d843f
+# %% ../nbs/12_estimators.ipynb #147ba859
 class Model:
     """What the models of the estimator share; `w` are positive weights (n,), or None."""
 
-    def _of(self, smoother, w):
-        self.smoother, self.w = smoother, w
-        self.criterion = smoother if w is None else Weighted(smoother, w)
+    def _of(self, smoother, w, copies):
+        self.smoother, self.w, self.copies = smoother, w, copies and w is not None
+        self.criterion = Weighted(smoother, w) if self.copies else smoother
 
     def scaled(self, values):
         """Rows (n,) or (n, k) on the scale of the smoother."""
@@ -117,18 +117,18 @@ class Model:
         s, y = self.smoother, self.scaled(y)
         if isinstance(s, SpectralSmoother):
             return float(np.mean(criterion_curve(self.criterion, y, [lam], "loo")))
-        share = 1.0 if self.w is None else np.minimum(1, 1 / self.w)
+        share = np.minimum(1, 1 / self.w) if self.copies else 1.0
         errors = lam * s.dual_coefficients(y, lam)[0].T / (1 - share * s.leverage(lam))
-        total = s.n if self.w is None else self.criterion.total
+        total = self.criterion.total if self.copies else s.n
         return float(np.sum(errors**2) / total / (len(errors) if y.ndim == 2 else 1))
 
 
 class DesignModel(Model):
     """Ridge regression on the columns of X (n, p)."""
 
-    def __init__(self, X, w, intercept):
+    def __init__(self, X, w, intercept, copies=True):
         if w is None:
-            return self._of(SpectralSmoother.from_design(X, intercept), None)
+            return self._of(SpectralSmoother.from_design(X, intercept), None, copies)
         xp, total = array_api_compat.array_namespace(X), X.shape[0]
         self.mean, root = 0 * X[0, :], w[:, None] ** 0.5
         for _ in range(2 * intercept):  # once more for the rounding errors of the mean
@@ -137,7 +137,7 @@ class DesignModel(Model):
         null = (root / xp.sum(w) ** 0.5)[:, : int(intercept)]
         r = min(s.mu.shape[0], total - null.shape[1])  # the constant is no direction of X
         rows = DesignRows(s._source.train, s._source.axes[:, :r], None)
-        self._of(SpectralSmoother(s.mu[:r], s.U[:, :r], null, rows), w)
+        self._of(SpectralSmoother(s.mu[:r], s.U[:, :r], null, rows), w, copies)
 
     def coefficients(self, y, lam):
         """Coefficients (p,) or (p, k), and the intercept."""
@@ -157,14 +157,14 @@ class DesignModel(Model):
             W + s.null[:, 0] / xp.sum(self.w) ** 0.5 if s.null.shape[1] else W
         )
 
-# %% ../nbs/12_estimators.ipynb #ff3b0d5e
+# %% ../nbs/12_estimators.ipynb #d034dde7
 MANY_ROWS = 500  # from here on, eigenvectors are computed only for criteria that need them
 
 
 class GramModel(Model):
     """Ridge regression on a `Similarity` with the training rows X (n, p)."""
 
-    def __init__(self, X, w, intercept, similarity, alpha):
+    def __init__(self, X, w, intercept, similarity, alpha, copies=True):
         self.X, self.w, self.intercept, self.similarity = X, w, intercept, similarity
         K = similarity(X, X)
         if w is not None:
@@ -172,11 +172,10 @@ class GramModel(Model):
             K *= root  # in place: there is no second matrix of this size
             K *= root[:, None]
         T = self.scaled(self.similarity.unpenalised(X, intercept))
-        self.basis = _basis(T)
+        self.basis = _basis(T, intercept)
         kind = TridiagonalSmoother if _without_eigenvectors(K, alpha) else _spectral
-        self._of(
-            kind(K, null_space=T @ self.basis if T.shape[1] else None, overwrite=True), w
-        )
+        null_space = T @ self.basis if T.shape[1] else None
+        self._of(kind(K, null_space=null_space, overwrite=True), w, copies)
 
     def coefficients(self, y, lam):
         """Coefficients (n,) or (n, k) of the kernel, and of the unpenalised functions."""
@@ -203,14 +202,25 @@ def _without_eigenvectors(K, alpha):
     return alpha >= 2.0**-50 * K.shape[0] * largest_row_sum(K)
 
 
-def _basis(T):
-    """Coefficients (c, r) of independent functions that span the columns of T (n, c), orthonormal at the rows."""
-    if not T.shape[1]:
-        return T.T @ T
-    table = Table(T, "the unpenalised functions")
+def _basis(T, intercept):
+    """Coefficients (c, r) of independent functions that span the columns of T (n, c), orthonormal at the rows.
+
+    Where columns are dependent, slopes are those of least norm beside a constant that is free.
+    """
+    xp = array_api_compat.array_namespace(T)
+    ones, slopes = T[:, :1], T[:, int(intercept) :]
+    if not slopes.shape[1]:
+        return T.T @ T / xp.sum(T**2) ** 1.5 if intercept else T.T @ T
+    table = Table(slopes, "the slopes")
     scale = column_scale(table)
-    _, s, Vt, rank = scaled_svd(table, scale=scale)
-    return Vt[:rank, :].T / s[:rank] / scale[:, None]
+    mean = ones.T @ slopes / xp.sum(ones**2) if intercept else 0 * slopes[:1, :]
+    centred = Table(slopes - ones @ mean, "the slopes")
+    _, s, Vt, rank = scaled_svd(centred, scale=scale, least=1.0)
+    B = Vt[:rank, :].T / s[:rank] / scale[:, None]
+    if not intercept:
+        return B
+    constant = xp.concat([1 + 0 * mean[:, :1], 0 * mean], axis=1) / xp.sum(ones**2) ** 0.5
+    return xp.concat([constant.T, xp.concat([-mean @ B, B], axis=0)], axis=1)
 
 # %% ../nbs/12_estimators.ipynb #fd4a6d42
 class Similarity(NamedTuple):
@@ -330,7 +340,7 @@ class _Checked:
             )
         return K + 0.0
 
-# %% ../nbs/12_estimators.ipynb #776a2f0c
+# %% ../nbs/12_estimators.ipynb #d87585cd
 class AttentionRegressor(RegressorMixin, BaseEstimator):
     """Ridge or kernel ridge regression that says which training rows each prediction listens to.
 
@@ -358,6 +368,9 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         Of ``"sobolev"``, in the units of the columns; default the range of each.
     kernel_params : dict, optional
         Further parameters, for kernels that are functions.
+    weight_type : {"frequency", "precision"}
+        What `sample_weight` means to a criterion: so many copies of a row, which repeat its error, or one over the variance
+        of its error, up to a factor. Fits at a given `alpha` do not depend on it.
 
     Attributes
     ----------
@@ -401,6 +414,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         order=1,
         period=None,
         kernel_params=None,
+        weight_type="frequency",
     ):
         self.kernel = kernel
         self.alpha = alpha
@@ -414,11 +428,13 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         self.order = order
         self.period = period
         self.kernel_params = kernel_params
+        self.weight_type = weight_type
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
-        tags.array_api_support = True
+        # NumPy and torch, but not every library of the standard
+        tags.array_api_support = False
         return tags
 
     def fit(self, X, y, sample_weight=None):
@@ -431,8 +447,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
             Outcomes.
         sample_weight : array, shape (n,), or float, optional
-            Not negative. A whole number counts as so many copies of a row, also for the criterion and the degrees of
-            freedom; scale precisions to mean 1.
+            Not negative; a row of weight zero is as good as dropped. `weight_type` says what they mean to a criterion.
 
         Returns
         -------
@@ -450,14 +465,13 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
             If the criterion asks for no penalty, or for an infinite one.
         """
         self._check_parameters()
-        self._rows, self._outputs = getattr(X, "index", None), labels_of(y)
+        self._rows, self._outputs = _index_of(X), labels_of(y)
         X, y = self._validated(X=X, y=y)
         w, self._kept = _weights_of(sample_weight, X)
-        self._n, self.y_fit_ = X.shape[0], y
-        kept_X, kept_y = (X, y) if self._kept is None else (X[self._kept, :], y[self._kept])
-        self._fit_model(kept_X, kept_y, w)
-        self._choose(kept_y)
-        self._set_coefficients(X, kept_y)
+        self.y_fit_ = y
+        self._fit_model(self._with_weight(X), w)
+        self._choose(self._with_weight(y))
+        self._set_coefficients(X, self._with_weight(y))
         return self
 
     def predict(self, X):
@@ -488,14 +502,9 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         -----
         Source: (12.2).
         """
-        index, X = getattr(X, "index", None), self._queries(X, "attention_weights")
+        index, X = _index_of(X), self._queries(X, "attention_weights")
         W = self._model.weights(X, self.alpha_)
-        if self._kept is not None:  # rows of weight zero are listened to by nobody
-            xp = array_api_compat.array_namespace(W)
-            place = {"dtype": W.dtype, "device": array_api_compat.device(W)}
-            full = xp.zeros((W.shape[0], self._n), **place)
-            full[:, self._kept] = W
-            W = full
+        W = self._all_rows(W.T).T
         both = index is not None and self._rows is not None
         return labelled(W, index, self._rows) if both else W
 
@@ -523,7 +532,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         """
         import pandas as pd
 
-        index, W = getattr(X, "index", None), to_numpy(self.attention_weights(X))
+        index, W = _index_of(X), to_numpy(self.attention_weights(X))
         top = W.shape[1] if top is None else top
         if not isinstance(top, (int, np.integer)) or top < 1:
             raise ValueError(
@@ -565,14 +574,25 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     @property
     def loo_(self):
         check_is_fitted(self)
-        return self._model.loo(self._kept_y(), self.alpha_)
+        return self._model.loo(self._with_weight(self.y_fit_), self.alpha_)
 
     @property
     def _linear(self):
         return isinstance(self._model, DesignModel)
 
-    def _kept_y(self):
-        return self.y_fit_ if self._kept is None else self.y_fit_[self._kept]
+    def _with_weight(self, values):
+        """The rows that have a weight, of values with a row for each."""
+        return values if self._kept is None else values[self._kept]
+
+    def _all_rows(self, values):
+        """Values of the rows that have a weight, and zeros for the others: nobody listens to them."""
+        if self._kept is None:
+            return values
+        shape, xp = tuple(values.shape[1:]), array_api_compat.array_namespace(values)
+        place = {"dtype": values.dtype, "device": array_api_compat.device(values)}
+        full = xp.zeros((self.y_fit_.shape[0], *shape), **place)
+        full[self._kept] = values
+        return full
 
     def _check_parameters(self):
         get_kernel(self.kernel)
@@ -584,6 +604,10 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
                 )
         else:
             as_lam(self.alpha, "alpha")
+        if self.weight_type not in ("frequency", "precision"):
+            raise ValueError(
+                f"weight_type must be 'frequency' or 'precision', got {self.weight_type!r}"
+            )
         if self.kernel == "spline" and not self.fit_intercept:
             raise ValueError(
                 "kernel='spline' always has a constant; fit_intercept must be True"
@@ -611,14 +635,15 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
             )
         return X
 
-    def _fit_model(self, X, y, w):
+    def _fit_model(self, X, w):
+        intercept, copies = self.fit_intercept, self.weight_type == "frequency"
         if self.kernel == "linear":
             self.kernel_params_ = {}
-            self._model = DesignModel(X, w, self.fit_intercept)
+            self._model = DesignModel(X, w, intercept, copies)
             return
         similarity = _similarity(self, X, w)
         self.kernel_params_ = dict(similarity.parameters)
-        self._model = GramModel(X, w, self.fit_intercept, similarity, self.alpha)
+        self._model = GramModel(X, w, intercept, similarity, self.alpha, copies)
 
     def _choose(self, y):
         model, self.selection_ = self._model, None
@@ -640,20 +665,27 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
             self.intercept_ = as_number(b) if a.ndim == 1 else b
             return
         xp = array_api_compat.array_namespace(X)
-        self.X_fit_, self._free, self.dual_coef_ = X, b, a
-        if self._kept is not None:
-            place = {"dtype": a.dtype, "device": array_api_compat.device(a)}
-            self.dual_coef_ = xp.zeros((self._n, *a.shape[1:]), **place)
-            self.dual_coef_[self._kept] = a
+        self.X_fit_, self._free, self.dual_coef_ = X, b, self._all_rows(a)
         constant = b[0] if self.fit_intercept else 0 * xp.sum(a, axis=0)
         self.intercept_ = as_number(constant) if a.ndim == 1 else constant
 
-# %% ../nbs/12_estimators.ipynb #104f3f38
+# %% ../nbs/12_estimators.ipynb #5326fd92
 CHOOSING = [name for name in CRITERIA if name != "ubre"]  # it would need the noise
+
+
+def _index_of(X):
+    """The row labels of a DataFrame, else None."""
+    return None if labels_of(X) is None else X.index
 
 
 def _wide(values, name):
     values = as_floats(values, name)
+    if not (
+        array_api_compat.is_numpy_array(values) or array_api_compat.is_torch_array(values)
+    ):
+        raise TypeError(
+            f"{name} must be a NumPy array or a torch tensor, got {type(values).__name__}; convert it"
+        )
     xp = array_api_compat.array_namespace(values)
     return xp.astype(values, xp.float64, copy=False)
 

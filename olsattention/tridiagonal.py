@@ -25,6 +25,7 @@ BLOCK = 256  # columns turned at a time
 
 def _pivots(diagonal, beside):
     """Pivots of a tridiagonal matrix eliminated from the top, and the multipliers; an error if it is not positive definite."""
+    beside = beside if len(diagonal) > 1 else np.zeros(1)  # which LAPACK's wrapper wants
     pivots, multipliers, info = dpttrf(diagonal, beside)
     if info:
         raise ValueError(
