@@ -195,9 +195,9 @@ def select_lam(
         for j in range(scores.shape[1])
     ]
     for boundary in {b for *_, b in found if b}:
+        # without the number, so that Python shows the same warning once
         warnings.warn(
-            f"{criterion} is smallest at the {boundary} end of the penalties searched, "
-            f"{lower if boundary == 'lower' else upper:.3g}: the data ask for "
+            f"{criterion} is smallest at the {boundary} end of the penalties searched: the data ask for "
             + (
                 "no penalty."
                 if boundary == "lower"
