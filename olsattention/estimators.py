@@ -340,7 +340,7 @@ class _Checked:
             )
         return K + 0.0
 
-# %% ../nbs/12_estimators.ipynb #d87585cd
+# %% ../nbs/12_estimators.ipynb #dcc5cc8c
 class AttentionRegressor(RegressorMixin, BaseEstimator):
     """Ridge or kernel ridge regression that says which training rows each prediction listens to.
 
@@ -464,7 +464,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         BoundaryWarning
             If the criterion asks for no penalty, or for an infinite one.
         """
-        self._check_parameters()
+        _check_parameters(self)
         self._rows, self._outputs = _index_of(X), labels_of(y)
         X, y = self._validated(X=X, y=y)
         w, self._kept = _weights_of(sample_weight, X)
@@ -530,40 +530,12 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         Over all training rows the contributions add to the prediction and the shares to 1; with weights or outcomes of both
         signs a share may be negative or above 1. The intercept is inside the weights.
         """
-        import pandas as pd
-
-        index, W = _index_of(X), to_numpy(self.attention_weights(X))
-        top = W.shape[1] if top is None else top
-        if not isinstance(top, (int, np.integer)) or top < 1:
+        if top is not None and (not isinstance(top, (int, np.integer)) or top < 1):
             raise ValueError(
                 f"top must be a whole number, at least 1, or None, got {top!r}"
             )
-        rank = np.argsort(-np.abs(W), axis=1, kind="stable")[:, :top]
-        weight, y = np.take_along_axis(W, rank, axis=1), to_numpy(self.y_fit_)
-        outputs = range(1) if y.ndim == 1 else range(y.shape[1])
-        label = lambda labels, i: i if labels is None else labels.take(np.ravel(i))
-        parts = []
-        for j in outputs:
-            outcome = y if y.ndim == 1 else y[:, j]
-            contribution = weight * outcome[rank]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                share = contribution / (W @ outcome)[:, None]
-            query = np.repeat(np.arange(len(W)), rank.shape[1])
-            columns = {
-                "query": label(index, query),
-                "rank": np.tile(np.arange(1, rank.shape[1] + 1), len(W)),
-                "row": label(self._rows, rank.ravel()),
-                "output": j if self._outputs is None else self._outputs[j],
-                "weight": weight.ravel(),
-                "outcome": outcome[rank].ravel(),
-                "contribution": contribution.ravel(),
-                "share": share.ravel(),
-            }
-            parts.append(pd.DataFrame(columns).assign(_at=query))
-        if y.ndim == 1:
-            return parts[0].drop(columns=["output", "_at"])
-        table = pd.concat(parts).sort_values(["_at", "rank"], kind="stable")
-        return table.drop(columns="_at").reset_index(drop=True)
+        W, y = to_numpy(self.attention_weights(X)), to_numpy(self.y_fit_)
+        return _explanation(W, y, top, _index_of(X), self._rows, self._outputs)
 
     def plot_weights(self, X, ax=None):
         """Draw the attention of the queries (m, p) as a heat map; returns the Axes."""
@@ -593,25 +565,6 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         full = xp.zeros((self.y_fit_.shape[0], *shape), **place)
         full[self._kept] = values
         return full
-
-    def _check_parameters(self):
-        get_kernel(self.kernel)
-        as_flag(self.fit_intercept, "fit_intercept")
-        if isinstance(self.alpha, str):
-            if self.alpha not in CHOOSING:
-                raise ValueError(
-                    f"unknown criterion alpha={self.alpha!r}; known are {', '.join(CHOOSING)}, or a number"
-                )
-        else:
-            as_lam(self.alpha, "alpha")
-        if self.weight_type not in ("frequency", "precision"):
-            raise ValueError(
-                f"weight_type must be 'frequency' or 'precision', got {self.weight_type!r}"
-            )
-        if self.kernel == "spline" and not self.fit_intercept:
-            raise ValueError(
-                "kernel='spline' always has a constant; fit_intercept must be True"
-            )
 
     def _validated(self, **given):
         """X, or X and y, in float64 of one library, by scikit-learn's rules; an error that names a bad position."""
@@ -669,8 +622,29 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         constant = b[0] if self.fit_intercept else 0 * xp.sum(a, axis=0)
         self.intercept_ = as_number(constant) if a.ndim == 1 else constant
 
-# %% ../nbs/12_estimators.ipynb #5326fd92
+# %% ../nbs/12_estimators.ipynb #faf237f4
 CHOOSING = [name for name in CRITERIA if name != "ubre"]  # it would need the noise
+
+
+def _check_parameters(estimator):
+    """Errors for parameters that no kernel will check."""
+    kernel, alpha = estimator.kernel, estimator.alpha
+    get_kernel(kernel)
+    as_flag(estimator.fit_intercept, "fit_intercept")
+    if not isinstance(alpha, str):
+        as_lam(alpha, "alpha")
+    elif alpha not in CHOOSING:
+        raise ValueError(
+            f"unknown criterion alpha={alpha!r}; known are {', '.join(CHOOSING)}, or a number"
+        )
+    if estimator.weight_type not in ("frequency", "precision"):
+        raise ValueError(
+            f"weight_type must be 'frequency' or 'precision', got {estimator.weight_type!r}"
+        )
+    if kernel == "spline" and not estimator.fit_intercept:
+        raise ValueError(
+            "kernel='spline' always has a constant; fit_intercept must be True"
+        )
 
 
 def _index_of(X):
@@ -750,3 +724,37 @@ def _without_rounding(null, y):
     rest = rest - null @ (null.T @ rest)
     size, left = (as_number(xp.sum(v * v)) ** 0.5 for v in (y, rest))
     return 0 * y if left <= 8 * (1 + null.shape[1]) * 2.0**-52 * size else y
+
+# %% ../nbs/12_estimators.ipynb #9d3e3fd0
+def _explanation(W, y, top, index, rows, outputs):
+    """The table of `explain`, from weights (m, n) and outcomes (n,) or (n, k); labels may be None."""
+    import pandas as pd
+
+    Y = y[:, None] if y.ndim == 1 else y
+    rank = np.argsort(-np.abs(W), axis=1, kind="stable")[:, :top]
+    (m, top), k = rank.shape, Y.shape[1]
+    # one row for each query, rank and output, in this order
+    at = (
+        np.repeat(np.arange(m), top * k),
+        np.repeat(rank.ravel(), k),
+        np.tile(range(k), m * top),
+    )
+    query, row, output = at
+    weight, outcome = W[query, row], Y[row, output]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = weight * outcome / (W @ Y)[query, output]
+
+    def label(labels, i):
+        return i if labels is None else labels.take(i)
+
+    table = {
+        "query": label(index, query),
+        "rank": np.tile(np.repeat(np.arange(1, top + 1), k), m),
+        "row": label(rows, row),
+        "output": label(outputs, output),
+        "weight": weight,
+        "outcome": outcome,
+        "contribution": weight * outcome,
+        "share": share,
+    }
+    return pd.DataFrame(table).drop(columns=["output"] if y.ndim == 1 else [])
