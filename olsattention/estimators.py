@@ -157,7 +157,7 @@ class DesignModel(Model):
             W + s.null[:, 0] / xp.sum(self.w) ** 0.5 if s.null.shape[1] else W
         )
 
-# %% ../nbs/12_estimators.ipynb #d034dde7
+# %% ../nbs/12_estimators.ipynb #efd43623
 MANY_ROWS = 500  # from here on, eigenvectors are computed only for criteria that need them
 
 
@@ -173,7 +173,9 @@ class GramModel(Model):
             K *= root[:, None]
         T = self.scaled(self.similarity.unpenalised(X, intercept))
         self.basis = _basis(T, intercept)
-        kind = TridiagonalSmoother if _without_eigenvectors(K, alpha) else _spectral
+        penalised = self.basis.shape[1] < K.shape[0]
+        fast = penalised and _without_eigenvectors(K, alpha)
+        kind = TridiagonalSmoother if fast else _spectral
         null_space = T @ self.basis if T.shape[1] else None
         self._of(kind(K, null_space=null_space, overwrite=True), w, copies)
 
