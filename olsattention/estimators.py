@@ -342,7 +342,7 @@ class _Checked:
             )
         return K + 0.0
 
-# %% ../nbs/12_estimators.ipynb #dcc5cc8c
+# %% ../nbs/12_estimators.ipynb #30d1fcd1
 class AttentionRegressor(RegressorMixin, BaseEstimator):
     """Ridge or kernel ridge regression that says which training rows each prediction listens to.
 
@@ -607,8 +607,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         elif model.smoother.n == model.smoother.null.shape[1]:
             self.alpha_ = 0.0
         else:
-            outcome = _without_rounding(model.smoother.null, model.scaled(y))
-            self.selection_ = select_lam(model.criterion, outcome, self.alpha)
+            self.selection_ = select_lam(model.criterion, model.scaled(y), self.alpha)
             self.alpha_ = self.selection_.lam
         self.df_ = float(model.criterion.df(self.alpha_))
         self.gcv_ = model.gcv(y, self.alpha_)
@@ -624,7 +623,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         constant = b[0] if self.fit_intercept else 0 * xp.sum(a, axis=0)
         self.intercept_ = as_number(constant) if a.ndim == 1 else constant
 
-# %% ../nbs/12_estimators.ipynb #faf237f4
+# %% ../nbs/12_estimators.ipynb #de4561e9
 CHOOSING = [name for name in CRITERIA if name != "ubre"]  # it would need the noise
 
 
@@ -717,15 +716,6 @@ def _weights_of(sample_weight, X):
     kept = values > 0
     at = xp.asarray(np.flatnonzero(kept), device=array_api_compat.device(X))
     return w[at], at
-
-
-def _without_rounding(null, y):
-    """The outcome, or zeros if the unpenalised functions explain all of it but rounding errors."""
-    xp = array_api_compat.array_namespace(y)
-    rest = y - null @ (null.T @ y)
-    rest = rest - null @ (null.T @ rest)
-    size, left = (as_number(xp.sum(v * v)) ** 0.5 for v in (y, rest))
-    return 0 * y if left <= 8 * (1 + null.shape[1]) * 2.0**-52 * size else y
 
 # %% ../nbs/12_estimators.ipynb #9d3e3fd0
 def _explanation(W, y, top, index, rows, outputs):

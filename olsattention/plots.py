@@ -2,7 +2,8 @@
 
 # %% auto #0
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_ridge_path', 'plot_digits_lost', 'plot_kernels',
-           'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_attention_history', 'plot_ratios']
+           'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits', 'plot_errors', 'plot_spread',
+           'plot_attention_history', 'plot_ratios']
 
 # %% ../nbs/14_plots.ipynb #b9ce3798
 from functools import wraps
@@ -390,6 +391,106 @@ def plot_attention_rows(x, rows, query=None, ax=None):
         ax.axvline(query, color="0.6", linewidth=0.8, linestyle=":")
     ax.set(xlabel="training input", ylabel="weight")
     ax.legend(loc="upper right")
+    return ax
+
+
+@_styled
+def plot_fits(x, y, places, curves, ax=None):
+    """Draw observations of one variable, and curves through them.
+
+    Parameters
+    ----------
+    x, y : array, shape (n,)
+        Observations.
+    places : array, shape (m,)
+        Where the curves are known, increasing.
+    curves : dict of str to array, shape (m,)
+        For each label the values of a curve.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax, 3.0)
+    ax.plot(x, y, "o", color="0.6", markersize=3.5, mew=0)
+    for i, (name, curve) in enumerate(curves.items()):
+        ax.plot(places, curve, color=COLOURS[i % len(COLOURS)], label=name)
+    ax.set(xlabel="x", ylabel="y")
+    ax.legend(loc="best")
+    return ax
+
+# %% ../nbs/14_plots.ipynb #030c8ce4
+@_styled
+def plot_errors(x, curves, bars=None, dots=(), ax=None):
+    """Draw estimates of an error against the size of a model.
+
+    Parameters
+    ----------
+    x : array, shape (L,)
+        Sizes, such as degrees of freedom, increasing.
+    curves : dict of str to array, shape (L,)
+        For each label an estimate.
+    bars : dict of str to array, shape (L,), optional
+        Standard errors of some of the curves, drawn as bands.
+    dots : sequence of float
+        Sizes to mark on the first curve.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax, x = _axes(ax, 3.2), np.asarray(x)
+    for i, (name, curve) in enumerate(curves.items()):
+        colour, curve = COLOURS[i % len(COLOURS)], np.asarray(curve)
+        ax.plot(x, curve, color=colour, label=name)
+        if name in (bars or {}):
+            ax.fill_between(
+                x, curve - bars[name], curve + bars[name], color=colour, alpha=0.15, lw=0
+            )
+    first = np.asarray(next(iter(curves.values())))
+    ax.plot(dots, np.interp(dots, x, first), "o", color=COLOURS[0], markersize=5)
+    ax.set(xlabel="size of the model", ylabel="mean squared error")
+    ax.legend(loc="upper right")
+    return ax
+
+
+@_styled
+def plot_spread(values, truth=None, ax=None):
+    """Draw columns of numbers as rows of dots, with a bar at each median.
+
+    Parameters
+    ----------
+    values : DataFrame or dict of str to array, shape (k,)
+        For each label its numbers.
+    truth : float, optional
+        Where to draw a dotted line.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    labels = list(values.keys())
+    ax = _axes(ax, 0.7 + 0.42 * len(labels))
+    for row, label in enumerate(labels):
+        numbers, colour = np.asarray(values[label]), COLOURS[row % len(COLOURS)]
+        # dots that would hide one another are spread up and down, the same way every time
+        up = 0.26 * np.sin(2.4 * np.arange(len(numbers)))
+        ax.plot(numbers, row + up, "o", color=colour, markersize=3, alpha=0.5, mew=0)
+        ax.plot([np.median(numbers)] * 2, [row - 0.38, row + 0.38], color=colour)
+    if truth is not None:
+        ax.axvline(truth, color="0.4", linewidth=0.9, linestyle=":", zorder=0)
+    least, most = ax.get_xlim()
+    if least > 0:
+        ax.set_xlim(0, most)  # squares are compared from zero on
+    ax.set(
+        yticks=range(len(labels)),
+        yticklabels=labels,
+        ylim=(len(labels) - 0.5, -0.5),
+        xlabel="mean squared error",
+    )
     return ax
 
 # %% ../nbs/14_plots.ipynb #0d9e3ec8

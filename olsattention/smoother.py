@@ -127,11 +127,11 @@ class SpectralSmoother:
         Cost: one symmetric eigendecomposition. Memory: a copy of K, and the eigenvectors.
         """
         rows, K, null = gram_rows(K, intercept, null_space, index)
-        # what the null space took away has left its rounding errors
-        removed_size = as_number(rows.train.xp.sum(rows.across**2)) ** 0.5
+        # what centring takes away leaves its rounding errors behind
+        level = 4 * largest_row_sum(K) if null.shape[1] else 0.0
         mu, U = _eigh_beside(K, null, rows.across, overwrite)
         rows = rows._replace(train=rows.train._replace(values=U), across=rows.across @ U)
-        return cls(_without_noise(mu, K.shape[0], removed_size), U, null, rows)
+        return cls(_without_noise(mu, K.shape[0], level), U, null, rows)
 
     def shrinkage(self, lam, filter="ridge"):
         """The filter factors, shape (r,), one for each eigenvalue in `mu`."""
@@ -375,16 +375,13 @@ def require_symmetric(K):
             )
 
 
-def _without_noise(mu, n, removed_size):
-    """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative.
-
-    `removed_size` is the norm of ``N'K``: the errors are those of the larger of what is left and what was removed.
-    """
+def _without_noise(mu, n, level):
+    """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
     if not mu.shape[0]:
         return mu
     xp = array_api_compat.array_namespace(mu)
     least, largest = as_number(mu[-1]), as_number(xp.max(xp.abs(mu)))
-    noise = n * float(xp.finfo(mu.dtype).eps) * max(largest, removed_size)
+    noise = float(xp.finfo(mu.dtype).eps) * max(n * largest, level)
     if least < -10 * noise:
         raise ValueError(
             f"K must be positive semidefinite, but its least eigenvalue is {least:.6g} (the largest is {largest:.6g}); "
@@ -484,7 +481,8 @@ class Outcome(NamedTuple):
         fit = null @ (null.T @ y)
         if isinstance(smoother._source, DesignRows) and smoother._source.mean is not None:
             fit = 0 * y + smoother._xp.mean(y, axis=0)
-        return cls(fit, y - fit, smoother.U.T @ (y - fit), single, names)
+        rest = without_residue(y - fit, y)
+        return cls(fit, rest, smoother.U.T @ rest, single, names)
 
     def squeeze(self, values):
         return values[:, 0] if self.single else values
@@ -493,6 +491,13 @@ class Outcome(NamedTuple):
         """The j-th outcome, still in columns."""
         keep = slice(j, j + 1)
         return Outcome(self.free_fit[:, keep], self.centred[:, keep], self.z[:, keep], True)
+
+
+def without_residue(rest, y):
+    """What the null space leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
+    xp = array_api_compat.array_namespace(y)
+    size, whole = (xp.max(xp.abs(values), axis=0) for values in (rest, y))
+    return xp.where(size > 8 * float(xp.finfo(y.dtype).eps) * whole, rest, 0 * rest)
 
 
 def _full(smoother):

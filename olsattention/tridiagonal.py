@@ -17,6 +17,7 @@ from olsattention.smoother import (
     gram_rows,
     largest_row_sum,
     null_functions,
+    without_residue,
 )
 
 # %% ../nbs/05b_tridiagonal.ipynb #6627eaa1
@@ -94,6 +95,8 @@ class TridiagonalSmoother:
             K.T, lower=1, lwork=work, overwrite_a=True
         )
         np.fill_diagonal(self._reflections[1:], 1.0)  # LAPACK leaves out the leading ones
+        if self.n == 1:  # and wants a place beside the diagonal even so
+            self._beside = np.zeros(1)
         # of the training rows only the labels are needed from here on
         self._rows = self._rows._replace(train=self._rows.train._replace(values=self.null))
 
@@ -162,7 +165,7 @@ class TridiagonalSmoother:
         _, y = as_regression(self._rows.train, y, "K")
         Y = np.asarray(y if y.ndim == 2 else y[:, None], dtype=np.float64)
         fit = self.null.T @ Y
-        return fit, Y - self.null @ fit, y.ndim == 1
+        return fit, without_residue(Y - self.null @ fit, Y), y.ndim == 1
 
     def _turn(self, values, direction):
         """``P' values`` for "T", ``P values`` for "N", by the reflections that P is made of; shape (n, k)."""

@@ -1,5 +1,6 @@
 """The notebooks keep the rules of the book: statements are checked, and what is generated is up to date."""
 
+import ast
 import os
 import re
 import shutil
@@ -124,6 +125,43 @@ def test_a_check_removed_from_a_chapter_is_noticed(name):
         assert book.unchecked_statements(chapter) == [label]
 
 
+# ---- case studies ------------------------------------------------------------------------------------------
+
+CASES = [name for name in NOTEBOOKS if name.startswith("cases/")]
+
+
+def test_case_studies_have_a_place_in_the_contents():
+    assert CASES
+    _, tree = book.contents().split(":caption: Case studies\n")
+    assert tree.split("```")[0].split() == ["cases/*"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case_studies_export_nothing(name):
+    assert book.default_module(read(name)) is None
+    exporting = {"export", "exporti", "exports"}
+    assert not [d for d, _ in book.code_cells(read(name)) if exporting & d.keys()]
+
+
+def linked(name):
+    """The files that a notebook links to, and the data that it reads, as it writes them."""
+    text = "\n".join(cell.source for cell in read(name).cells)
+    links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)(?:#[^)\s]*)?\)", text)
+    return links + re.findall(r"""["']((?:\.\./)*data/[\w./-]+)["']""", text)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_files_are_named_as_seen_from_the_notebook(name):
+    folder = NOTEBOOKS[name].parent
+    missing = [path for path in linked(name) if not (folder / path).exists()]
+    assert not missing, f"nbs/{name} names files that are not there: {missing}"
+
+
+@pytest.mark.parametrize("name", [n for n in NOTEBOOKS if n != "index.ipynb"])
+def test_the_index_leads_to_every_notebook(name):
+    assert name in linked("index.ipynb"), f"nbs/index.ipynb has no link to {name}"
+
+
 # ---- notebooks are committed clean -------------------------------------------------------------------------
 
 
@@ -150,6 +188,29 @@ def test_notebook_is_clean(name):
         assert not path, (
             f"cell {cell.id} names a path of one machine: {path and cell.source[path.start() :][:40]}"
         )
+
+
+# ---- a module stands on those below it ---------------------------------------------------------------------
+
+
+def modules_in_order():
+    """The modules of the chapters, in the order of the book."""
+    found = {book.default_module(read(name)): name for name in NOTEBOOKS}
+    return {module: name for module, name in found.items() if module}
+
+
+@pytest.mark.parametrize("module, name", modules_in_order().items())
+def test_a_module_imports_from_floors_below(module, name):
+    order = list(modules_in_order())
+    above = order[order.index(module) :]
+    for directives, code in book.code_cells(read(name)):
+        if {"export", "exporti"} & directives.keys():
+            for node in ast.parse(code).body:  # inside a function it is lazy, and allowed
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    package, _, imported = node.module.partition(".")
+                    assert package != "olsattention" or imported not in above, (
+                        f"nbs/{name} exports an import of {node.module}, which is not below"
+                    )
 
 
 # ---- what is generated is in step --------------------------------------------------------------------------
@@ -239,6 +300,12 @@ def test_an_exported_cell_is_preceded_by_its_api_entries():
     assert "_modules/olsattention/svd.html" in line.source
 
 
+def test_an_entry_has_the_name_that_a_reader_imports():
+    assert book.dotted_name("svd", "leverage") == "olsattention.leverage"
+    assert book.dotted_name("svd", "ThinSVD") == "olsattention.svd.ThinSVD"
+    assert book.dotted_name("stationary", "rbf") == "olsattention.kernels.rbf"
+
+
 @pytest.mark.parametrize(
     "code, label",
     [
@@ -288,6 +355,15 @@ def test_links_out_of_the_book_lead_to_the_code_host():
         "[c](../CONTRIBUTING.md)", "01_x"
     )
     assert book.translate_markdown("[c](../01_x.ipynb)", "cases/a") == "[c](../01_x.ipynb)"
+    assert "/blob/main/LICENSE)" in book.translate_markdown("[c](../../LICENSE)", "cases/a")
+    cited = (
+        "[Stamey et al. 1989](../references.bib#stamey1989), [Figure](../03_x.ipynb#fig-y)"
+    )
+    assert (
+        book.translate_markdown(cited, "cases/a") == "{cite:t}`stamey1989`, {numref}`fig-y`"
+    )
+    line = book.translate(notebook("# Title"), "cases/a").cells[0].source
+    assert "<a.ipynb>`" in line  # beside the page, in its folder
     assert readme.relink(
         "[a](01_x.ipynb#eq-1.2) [b](../LICENSE) [c](https://x.org/a#b) [d](#e)"
     ) == ("[a](nbs/01_x.ipynb) [b](LICENSE) [c](https://x.org/a#b) [d](#e)")

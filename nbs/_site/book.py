@@ -22,6 +22,7 @@ import shutil
 import zlib
 from collections import defaultdict
 from configparser import ConfigParser
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -142,10 +143,26 @@ def exported_from(directives, code, default):
 
 
 def dotted_name(module, name):
-    """Give the name a reader imports: `package.name` where the package offers it, else with the module."""
-    return (
-        f"{LIB}.{name}" if name in import_module(LIB).__all__ else f"{LIB}.{module}.{name}"
-    )
+    """Give the name a reader imports: `package.name` where the package offers it, else with the module that does."""
+    if name in import_module(LIB).__all__:
+        return f"{LIB}.{name}"
+    return f"{LIB}.{offered_elsewhere().get((module, name), module)}.{name}"
+
+
+@cache
+def offered_elsewhere():
+    """Map `(module, name)` to the module that offers the name too: it imports it and lists it in nbdev's `_all_`."""
+    found = {}
+    for path in book_notebooks():
+        notebook = nbformat.read(path, as_version=4)
+        for directives, code in code_cells(notebook):
+            if "export" in directives and "_all_" in code:
+                body = ast.parse(code).body
+                for node in (n for n in body if isinstance(n, ast.ImportFrom)):
+                    module = node.module.removeprefix(f"{LIB}.")
+                    for alias in node.names:
+                        found[module, alias.name] = default_module(notebook)
+    return found
 
 
 def numbered_statements(notebook):
@@ -659,20 +676,21 @@ def skip_tuple_fields(app, what, name, member, skip, options):
 
 def mend_back_links(app, pagename, templatename, context, doctree):
     """Lead `[docs]` on a source page to the entry: viewcode takes one prefix for all the entries of a module,
-    but some have the package's and others the module's."""
+    but some have the package's, some the module's, and some that of a module which offers them too."""
     module = pagename.removeprefix("_modules/").replace("/", ".")
     if module.startswith(f"{LIB}."):
         objects = app.env.domains.python_domain.objects
+        others = sorted({f"{LIB}.{other}" for other in offered_elsewhere().values()})
+        prefixes = [*others, module, LIB]  # the shortest last, as the others begin with it
 
         def entry(link):
-            return next(
-                name
-                for name in (f"{LIB}.{link[1]}", f"{module}.{link[1]}")
-                if name in objects
-            )
+            names = (f"{prefix}.{link[1]}" for prefix in reversed(prefixes))
+            return next(name for name in names if name in objects)
 
         context["body"] = re.sub(
-            rf'(?<=#)(?:{module}|{LIB})\.([\w.]+)(?=">\[docs\])', entry, context["body"]
+            rf'(?<=#)(?:{"|".join(prefixes)})\.([\w.]+)(?=">\[docs\])',
+            entry,
+            context["body"],
         )
 
 

@@ -1,0 +1,791 @@
+"""Ridge attention: every form agrees with the definition, in every option, at odd sizes, and nothing leaks."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from olsattention import (
+    RidgeAttentionState,
+    SpectralSmoother,
+    cross_hat_matrix,
+    head_lam,
+    resonance,
+    resonance_spectrum,
+    ridge_attention,
+    select_lam,
+)
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def heads(*shape, seed=0, dtype=torch.float64):
+    """Query, key and value of shape (*shape[:-2], T, d), (.., T, d), (.., T, d_v) for shape (.., T, d, d_v)."""
+    *lead, T, d, d_v = shape
+    g = rng(seed)
+    return tuple(
+        torch.randn(*lead, T, w, generator=g, dtype=torch.float64).to(dtype)
+        for w in (d, d, d_v)
+    )
+
+
+def definition(query, key, value, lam, gate=None):
+    """Causal ridge attention of one head in float64, one regression a token, nothing shared with the package."""
+    query, key, value = (x.detach().double().numpy() for x in (query, key, value))
+    T, d = key.shape
+    out = np.zeros((T, value.shape[1]))
+    for t in range(T):
+        w = np.ones(t + 1)
+        if gate is not None:
+            for s in range(t + 1):
+                w[s] = np.prod(np.asarray(gate[s + 1 : t + 1]))
+        root = np.sqrt(w)[:, None]
+        design = np.vstack([root * key[: t + 1], math.sqrt(lam) * np.eye(d)])
+        outcome = np.vstack([root * value[: t + 1], np.zeros((d, value.shape[1]))])
+        out[t] = query[t] @ np.linalg.lstsq(design, outcome, rcond=None)[0]
+    return torch.tensor(out)
+
+
+# ---- full = chunked = token by token -----------------------------------------------------------------------
+
+SIZES = [1, 2, 3, 15, 16, 17, 63, 64, 65, 130, 500]
+
+
+@pytest.mark.parametrize("T", SIZES)
+@pytest.mark.parametrize(("d", "d_v"), [(1, 1), (3, 5), (17, 2), (33, 33)])
+def test_causal_is_one_regression_a_token(T, d, d_v):
+    q, k, v = heads(T, d, d_v, seed=T)
+    got = ridge_attention(q, k, v, 0.3, is_causal=True)
+    want = definition(q, k, v, 0.3)
+    assert got.shape == (T, d_v)
+    assert (got - want).abs().max() <= 1e-11 * want.abs().max()
+
+
+@pytest.mark.parametrize("T", SIZES)
+def test_causal_equals_state_equals_full_at_the_end(T):
+    q, k, v = heads(2, 3, T, 6, 4, seed=T)
+    causal = ridge_attention(q, k, v, 0.7, is_causal=True)
+    state = RidgeAttentionState(0.7, 6, 4, (2, 3), dtype=torch.float64)
+    for t in range(T):
+        got = state.update(k[..., t, :], v[..., t, :]).attend(q[..., t, :])
+        torch.testing.assert_close(got, causal[..., t, :], rtol=1e-10, atol=1e-11)
+    full = ridge_attention(q, k, v, 0.7)
+    torch.testing.assert_close(full[..., -1, :], causal[..., -1, :], rtol=1e-10, atol=1e-11)
+    torch.testing.assert_close(
+        full, cross_hat_matrix(q, k, 0.7) @ v, rtol=1e-10, atol=1e-11
+    )
+    assert state.count == T
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lead=st.lists(st.integers(1, 3), max_size=3),
+    T=st.integers(0, 90),
+    d=st.integers(1, 9),
+    d_v=st.integers(1, 9),
+    chunk=st.integers(1, 100),
+    seed=st.integers(0, 1000),
+)
+def test_any_shape_any_chunk(lead, T, d, d_v, chunk, seed):
+    q, k, v = heads(*lead, T, d, d_v, seed=seed)
+    got = ridge_attention(q, k, v, 0.5, is_causal=True, chunk=chunk)
+    assert got.shape == (*lead, T, d_v)
+    torch.testing.assert_close(
+        got, ridge_attention(q, k, v, 0.5, is_causal=True), rtol=1e-9, atol=1e-10
+    )
+    for t in {0, T // 2, T - 1} & set(range(T)):
+        known = ridge_attention(
+            q[..., t : t + 1, :], k[..., : t + 1, :], v[..., : t + 1, :], 0.5
+        )
+        torch.testing.assert_close(got[..., t : t + 1, :], known, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("T", [1, 7, 64, 65, 200])
+@pytest.mark.parametrize("gates", ["constant", "any", "with zeros"])
+def test_forgetting_is_weighted_regression(T, gates):
+    q, k, v = heads(T, 4, 2, seed=T)
+    gate = torch.rand(T, generator=rng(1), dtype=torch.float64)
+    gate = torch.full((T,), 0.95, dtype=torch.float64) if gates == "constant" else gate
+    if gates == "with zeros":
+        gate[::7] = 0.0
+    got = ridge_attention(q, k, v, 0.3, is_causal=True, decay=gate)
+    torch.testing.assert_close(got, definition(q, k, v, 0.3, gate), rtol=1e-9, atol=1e-10)
+    state = RidgeAttentionState(0.3, 4, 2, dtype=torch.float64)
+    for t in range(T):
+        out = state.update(k[t], v[t], gate[t]).attend(q[t])
+        torch.testing.assert_close(out, got[t], rtol=1e-9, atol=1e-10)
+    at_once = RidgeAttentionState(0.3, 4, 2, dtype=torch.float64).update(k, v, gate)
+    torch.testing.assert_close(at_once.attend(q[-1]), got[-1], rtol=1e-9, atol=1e-10)
+
+
+def test_gates_of_one_change_nothing_and_a_number_is_a_constant_gate():
+    q, k, v = heads(2, 3, 50, 4, 4)
+    plain = ridge_attention(q, k, v, 0.3, is_causal=True)
+    torch.testing.assert_close(
+        ridge_attention(q, k, v, 0.3, is_causal=True, decay=1.0), plain
+    )
+    per_head = torch.tensor([0.9, 0.5, 1.0], dtype=torch.float64)[:, None]
+    got = ridge_attention(q, k, v, 0.3, is_causal=True, decay=per_head)
+    for h, gate in enumerate((0.9, 0.5, 1.0)):
+        want = ridge_attention(q[:, h], k[:, h], v[:, h], 0.3, is_causal=True, decay=gate)
+        torch.testing.assert_close(got[:, h], want)
+
+
+def test_a_query_sees_no_future():
+    q, k, v = heads(2, 100, 5, 3)
+    for decay in (None, 0.9):
+        before = ridge_attention(q, k, v, 0.3, is_causal=True, decay=decay)
+        changed = [x.clone() for x in (q, k, v)]
+        for x in changed:
+            x[:, 70:] = 1e3
+        after = ridge_attention(*changed, 0.3, is_causal=True, decay=decay)
+        torch.testing.assert_close(after[:, :70], before[:, :70], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("decay", [None, 0.9])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_sequence_in_parts(decay, groups):
+    _, k, v = heads(2, 4, 130, 6, 5)
+    q = heads(2, 4 * groups, 130, 6, 5, seed=1)[0]
+    options = dict(is_causal=True, enable_gqa=groups > 1, decay=decay)
+    whole = ridge_attention(q, k, v, 0.6, full_output=True, **options)
+    state, outs = None, []
+    for a, b in itertools.pairwise([0, 1, 40, 107, 130]):
+        part = ridge_attention(
+            q[:, :, a:b],
+            k[:, :, a:b],
+            v[:, :, a:b],
+            0.6,
+            state=state,
+            full_output=True,
+            **options,
+        )
+        state, outs = part.state, [*outs, part.output]
+    torch.testing.assert_close(torch.cat(outs, 2), whole.output, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(state.gram, whole.state.gram, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(state.fade, whole.state.fade)
+    assert state.count == 130
+    full = ridge_attention(
+        q[:, :, :1],
+        k[:, :, 107:],
+        v[:, :, 107:],
+        None,
+        state=ridge_attention(
+            q[:, :, :107],
+            k[:, :, :107],
+            v[:, :, :107],
+            0.6,
+            full_output=True,
+            is_causal=True,
+            enable_gqa=groups > 1,
+        ).state,
+        enable_gqa=groups > 1,
+    )
+    torch.testing.assert_close(
+        full,
+        ridge_attention(q[:, :, :1], k, v, 0.6, enable_gqa=groups > 1),
+        rtol=1e-9,
+        atol=1e-10,
+    )
+
+
+def test_diagnostics_are_those_of_the_definition():
+    q, k, v = heads(3, 80, 5, 2)
+    for decay in (None, 0.8):
+        out = ridge_attention(q, k, v, 0.4, is_causal=True, decay=decay, full_output=True)
+        for t in (0, 1, 33, 79):
+            weight = (1.0 if decay is None else decay) ** torch.arange(
+                t, -1, -1, dtype=torch.float64
+            )[:, None]
+            for h in range(3):
+                K, V = k[h, : t + 1], v[h, : t + 1]
+                past = 0.4 * torch.eye(5).double() + (weight[:-1] * K[:-1]).T @ K[:-1]
+                predicted = K[-1] @ torch.linalg.solve(
+                    past, (weight[:-1] * K[:-1]).T @ V[:-1]
+                )
+                torch.testing.assert_close(
+                    out.error[h, t], V[-1] - predicted, rtol=1e-9, atol=1e-10
+                )
+                now = past + torch.outer(K[-1], K[-1])
+                torch.testing.assert_close(
+                    out.leverage[h, t], K[-1] @ torch.linalg.solve(now, K[-1])
+                )
+        fitted = ridge_attention(k, k, v, 0.4, is_causal=True, decay=decay)
+        torch.testing.assert_close(out.residual, v - fitted, rtol=1e-9, atol=1e-10)
+
+
+# ---- padding -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("causal", "decay"), [(False, None), (True, None), (True, 0.9)])
+@pytest.mark.parametrize("side", ["left", "right", "holes", "all"])
+def test_padding_does_not_leak(causal, decay, side):
+    q, k, v = heads(2, 3, 70, 4, 4)
+    keep = torch.ones(2, 70, dtype=torch.bool)
+    where = {
+        "left": slice(0, 30),
+        "right": slice(41, 70),
+        "holes": slice(1, 70, 3),
+        "all": slice(0, 70),
+    }[side]
+    keep[1, where] = False
+    options = dict(is_causal=causal, decay=decay)
+    dirty = [
+        torch.where(keep[:, None, :, None], x, float("nan")).requires_grad_()
+        for x in (q, k, v)
+    ]
+    asked = dirty[0] if causal else q
+    out = ridge_attention(asked, *dirty[1:], 0.4, key_mask=keep, **options)
+    assert out.isfinite().all()
+    if side == "all":
+        assert (out[1] == 0).all()
+    else:
+        rows = keep[1] if causal else slice(None)
+        alone = ridge_attention(
+            q[1][:, rows], k[1][:, keep[1]], v[1][:, keep[1]], 0.4, **options
+        )
+        torch.testing.assert_close(out[1][:, rows], alone, rtol=1e-10, atol=1e-11)
+    torch.testing.assert_close(out[0], ridge_attention(q, k, v, 0.4, **options)[0])
+    out.square().sum().backward()
+    for x in dirty[0 if causal else 1 :]:
+        assert x.grad.isfinite().all()
+        assert (x.grad[1][:, ~keep[1]] == 0).all()
+
+
+# ---- options -----------------------------------------------------------------------------------------------
+
+
+def test_grouped_heads_are_repeated_keys():
+    q = heads(2, 6, 40, 4, 4)[0]
+    _, k, v = heads(2, 2, 40, 4, 3, seed=1)
+    wide = k.repeat_interleave(3, 1), v.repeat_interleave(3, 1)
+    lam = torch.tensor([0.2, 2.0], dtype=torch.float64)
+    for options in ({}, {"is_causal": True}, {"is_causal": True, "decay": 0.9}):
+        got = ridge_attention(q, k, v, lam, enable_gqa=True, **options)
+        want = ridge_attention(q, *wide, lam.repeat_interleave(3), **options)
+        torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-11)
+
+
+def test_scale_is_a_penalty_in_another_unit():
+    q, k, v = heads(2, 30, 4, 4)
+    for options in ({}, {"is_causal": True}):
+        got = ridge_attention(q, k, v, 0.6, scale=0.5, **options)
+        torch.testing.assert_close(got, ridge_attention(q, k, v, 1.2, **options))
+    hat = 0.5 * q @ k.mT @ torch.linalg.inv(0.5 * k @ k.mT + 0.6 * torch.eye(30).double())
+    torch.testing.assert_close(ridge_attention(q, k, v, 0.6, scale=0.5), hat @ v)
+
+
+def test_every_head_chooses_the_penalty_of_its_own_regression():
+    g = rng(0)
+    k = torch.randn(2, 3, 100, 4, generator=g, dtype=torch.float64)
+    v = k @ torch.randn(2, 3, 4, 2, generator=g, dtype=torch.float64) + torch.randn(
+        2, 3, 100, 2, generator=g, dtype=torch.float64
+    )
+    chosen = head_lam(k, v)
+    for b, h in itertools.product(range(2), range(3)):
+        want = select_lam(
+            SpectralSmoother.from_design(k[b, h].numpy()), v[b, h].numpy()
+        ).lam
+        assert math.isclose(float(chosen[b, h]), want, rel_tol=1e-6)
+    torch.testing.assert_close(
+        ridge_attention(k, k, v, "gcv"), ridge_attention(k, k, v, chosen)
+    )
+    keep = torch.ones(2, 100, dtype=torch.bool)
+    keep[1, 60:] = False
+    masked = head_lam(k, v, key_mask=keep)
+    torch.testing.assert_close(masked[1], head_lam(k[1, :, :60], v[1, :, :60]))
+    noiseless = head_lam(k.float(), (k @ torch.ones(4, 2).double()).float())
+    assert ridge_attention(k.float(), k.float(), v.float(), noiseless).isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "options", [{}, {"is_causal": True}, {"is_causal": True, "decay": 0.9}]
+)
+def test_half_precision_is_computed_in_single(dtype, options):
+    q, k, v = heads(2, 3, 200, 8, 5, dtype=dtype)
+    got = ridge_attention(q, k, v, 0.1, **options)
+    want = ridge_attention(q.float(), k.float(), v.float(), 0.1, **options).to(dtype)
+    assert got.dtype == dtype
+    # one rounding to half precision, as of the single-precision result
+    assert (
+        (got.float() - want.float()).abs()
+        <= 2 * torch.finfo(dtype).eps * want.float().abs() + 1e-6
+    ).all()
+
+
+def test_huge_keys_do_not_overflow_half_precision():
+    q, k, v = heads(70, 4, 3, dtype=torch.float16)
+    k = (k.float() * 1e4).to(
+        torch.float16
+    )  # their squares exceed the largest half-precision number
+    for options in ({}, {"is_causal": True}):
+        out = ridge_attention(q, k, v, 1e8, **options)
+        want = ridge_attention(q.double(), k.double(), v.double(), 1e8, **options)
+        assert (out.double() - want).abs().max() <= 2e-3 * want.abs().max()
+
+
+def test_autocast_does_not_reach_the_solver():
+    q, k, v = heads(2, 100, 8, 8, dtype=torch.float32)
+    want = ridge_attention(q, k, v, 1e-2, is_causal=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = ridge_attention(q, k, v, 1e-2, is_causal=True)
+    torch.testing.assert_close(got, want, rtol=0, atol=0)
+
+
+# ---- accuracy ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("lam", "bar"), [(1.0, 5e-6), (0.1, 5e-5), (1e-3, 2e-3)])
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_single_precision_against_normal_equations_in_double(lam, bar, size):
+    q, k, v = heads(2, 4096, 64, 64, dtype=torch.float32)
+    q = q * size
+    got = ridge_attention(q, k, v, lam, is_causal=True).double()
+    A, B, worst = (
+        lam * torch.eye(64).double().expand(2, 64, 64),
+        torch.zeros(2, 64, 64).double(),
+        0.0,
+    )
+    total, apart = 0.0, 0.0
+    for a in range(0, 4096, 64):
+        kk, vv = k[:, a : a + 64].double(), v[:, a : a + 64].double()
+        As = A[:, None] + (kk[..., :, None] * kk[..., None, :]).cumsum(1)
+        Bs = B[:, None] + (kk[..., :, None] * vv[..., None, :]).cumsum(1)
+        want = (q[:, a : a + 64].double()[:, :, None] @ torch.linalg.solve(As, Bs))[:, :, 0]
+        A, B = As[:, -1], Bs[:, -1]
+        total, apart = (
+            total + want.square().sum(),
+            apart + (got[:, a : a + 64] - want).square().sum(),
+        )
+        worst = max(
+            worst, float(((got[:, a : a + 64] - want).norm(dim=2) / want.norm(dim=2)).max())
+        )
+    assert (apart / total).sqrt() <= bar
+    assert worst <= 20 * bar  # of a single token
+
+
+def decoding_error(tokens, d=16):
+    """Largest relative error of decoding in single precision with forgetting, keys over three decades; and the state."""
+    g = rng(3)
+    spread = torch.logspace(0, -3, d)
+    mixing = torch.randn(d, 4, generator=g)
+    state = RidgeAttentionState(0.01, d, 4)
+    A, B = 0.01 * torch.eye(d).double(), torch.zeros(d, 4).double()
+    eye, errors, sizes = 0.01 * torch.eye(d).double(), [], []
+    for t in range(tokens):
+        k, q = (torch.randn(d, generator=g) * spread for _ in range(2))
+        v = (k / spread) @ mixing + 0.1 * torch.randn(4, generator=g)
+        state.update(k, v, 0.99)
+        A = 0.99 * A + 0.01 * eye + torch.outer(k.double(), k.double())
+        B = 0.99 * B + torch.outer(k.double(), v.double())
+        if t % 10 == 0 or t > tokens - 100:
+            want = q.double() @ torch.linalg.solve(A, B)
+            errors.append(float((state.attend(q).double() - want).norm()))
+            sizes.append(float(want.norm()))
+    return max(errors) / float(np.median(sizes)), state
+
+
+def test_decoding_with_forgetting_keeps_its_digits():
+    error, state = decoding_error(3000)
+    assert error <= 1e-4
+    assert torch.linalg.eigvalsh(state.gram.double() + 0.01 * torch.eye(16).double())[0] > 0
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_tokens():
+    error, state = decoding_error(100_000)
+    assert error <= 1e-4
+    assert (state.R.diagonal() > 0).all()
+    assert torch.linalg.eigvalsh(state.gram.double() + 0.01 * torch.eye(16).double())[0] > 0
+
+
+# ---- derivatives -------------------------------------------------------------------------------------------
+
+OPTIONS = {
+    "full": {},
+    "causal": {"is_causal": True, "chunk": 3},
+    "decay": {
+        "is_causal": True,
+        "decay": torch.tensor([0.9, 0.0, 0.5, 1.0, 0.3, 0.8, 0.7], dtype=torch.float64),
+    },
+    "mask": {"key_mask": torch.tensor([True, True, False, True, True, False, True])},
+    "causal mask": {
+        "is_causal": True,
+        "chunk": 4,
+        "key_mask": torch.tensor([False, True, False, True, True, False, True]),
+    },
+    "scale": {"scale": 0.3, "is_causal": True},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_derivatives_of_every_option(name, grouped):
+    q = heads(4 if grouped else 2, 7, 3, 2)[0].requires_grad_()
+    k, v = (x.requires_grad_() for x in heads(2, 7, 3, 2, seed=1)[1:])
+    lam = torch.tensor([0.5, 1.5], dtype=torch.float64, requires_grad=True)
+
+    def f(q, k, v, lam):
+        return ridge_attention(q, k, v, lam, enable_gqa=grouped, **OPTIONS[name])
+
+    assert torch.autograd.gradcheck(f, (q, k, v, lam))
+    assert torch.autograd.gradgradcheck(f, (q, k, v, lam))
+
+
+@pytest.mark.parametrize("name", ["full", "causal", "decay"])
+def test_derivatives_of_state_and_diagnostics(name):
+    q, k, v = (x.requires_grad_() for x in heads(2, 7, 3, 2))
+    lam = torch.tensor([0.5, 1.5], dtype=torch.float64, requires_grad=True)
+
+    def f(q, k, v, lam):
+        out = ridge_attention(q, k, v, lam, full_output=True, **OPTIONS[name])
+        return out.output, out.leverage, out.error, out.residual, out.state.attend(q)
+
+    assert torch.autograd.gradcheck(f, (q, k, v, lam))
+
+    def g(q, k, v, lam):
+        first = ridge_attention(
+            q[:, :3], k[:, :3], v[:, :3], lam, full_output=True, is_causal=True
+        )
+        options = {} if name == "full" else {"is_causal": True}
+        if name == "decay":
+            options["decay"] = 0.8
+        return ridge_attention(
+            q[:, 3:], k[:, 3:], v[:, 3:], None, state=first.state, **options
+        )
+
+    assert torch.autograd.gradcheck(g, (q, k, v, lam))
+
+
+def test_gates_have_derivatives():
+    q, k, v = (x.requires_grad_() for x in heads(1, 6, 2, 2))
+    gate = torch.tensor(
+        [[0.5, 0.9, 0.2, 0.7, 0.6, 0.8]], dtype=torch.float64, requires_grad=True
+    )
+
+    def f(q, k, v, gate):
+        return ridge_attention(q, k, v, 0.5, is_causal=True, decay=gate)
+
+    assert torch.autograd.gradcheck(f, (q, k, v, gate))
+    assert torch.autograd.gradgradcheck(f, (q, k, v, gate))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"is_causal": True}, {"is_causal": True, "decay": 0.97}]
+)
+def test_gradients_in_single_precision(options):
+    grads = {}
+    for dtype in (torch.float64, torch.float32):
+        q, k, v = (x.requires_grad_() for x in heads(2, 300, 16, 16, dtype=dtype))
+        lam = torch.full((2,), 0.5, dtype=dtype, requires_grad=True)
+        (ridge_attention(q, k, v, lam, **options).square().mean()).backward()
+        grads[dtype] = [x.grad.double() for x in (q, k, v, lam)]
+    for single, double in zip(grads[torch.float32], grads[torch.float64]):
+        assert (single - double).norm() <= 1e-4 * double.norm()
+
+
+def test_a_learned_penalty_learns():
+    g = rng(0)
+    k = torch.randn(64, 40, 6, generator=g)
+    v = k @ torch.randn(64, 6, 1, generator=g) + 2 * torch.randn(64, 40, 1, generator=g)
+    log_lam = torch.tensor(-3.0, requires_grad=True)
+    optimiser = torch.optim.Adam([log_lam], lr=0.3)
+    for _ in range(60):
+        optimiser.zero_grad()
+        out = ridge_attention(k[:, 20:], k[:, :20], v[:, :20], log_lam.exp())
+        loss = (out - v[:, 20:]).square().mean()
+        loss.backward()
+        optimiser.step()
+    # noise variance over prior variance of the coefficients
+    assert 2 < float(log_lam.detach().exp()) < 8
+
+
+# ---- compilers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options", [{}, {"is_causal": True}, {"is_causal": True, "decay": 0.9}]
+)
+def test_compiles_without_a_break(options):
+    q, k, v = (x.requires_grad_() for x in heads(2, 100, 8, 8, dtype=torch.float32))
+
+    def f(q, k, v):
+        return ridge_attention(q, k, v, 0.5, **options)
+
+    got, want = torch.compile(f, fullgraph=True)(q, k, v), f(q, k, v)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+    grads = [torch.autograd.grad(x.square().sum(), (q, k, v)) for x in (got, want)]
+    for a, b in zip(*grads):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+# ---- the resonance matrix ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("Tq", "Tk", "d"), [(1, 1, 1), (3, 9, 5), (9, 3, 5), (40, 50, 4)])
+def test_spectrum_of_the_resonance_matrix(Tq, Tk, d):
+    g = rng(0)
+    q, k = (torch.randn(2, T, d, generator=g, dtype=torch.float64) for T in (Tq, Tk))
+    got = resonance_spectrum(q, k, 0.3)
+    want = torch.linalg.eigvalsh(resonance(q, k, 0.3)).flip(-1)[:, : got.shape[-1]]
+    torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-12)
+    assert got.shape[-1] == min(Tq, Tk, d)
+
+
+# ---- bad input ---------------------------------------------------------------------------------------------
+
+q, k, v = heads(2, 3, 10, 4, 5)
+BAD = {
+    "no tensor": (
+        lambda: ridge_attention(q.numpy(), k, v, 1.0),
+        TypeError,
+        "torch.as_tensor",
+    ),
+    "integers": (lambda: ridge_attention(q.long(), k, v, 1.0), TypeError, "floating-point"),
+    "dtypes": (lambda: ridge_attention(q.float(), k, v, 1.0), TypeError, "convert one"),
+    "one dimension": (lambda: ridge_attention(q[0, 0, 0], k, v, 1.0), ValueError, "shape"),
+    "widths": (lambda: ridge_attention(q[..., :3], k, v, 1.0), ValueError, "same width"),
+    "no width": (
+        lambda: ridge_attention(q[..., :0], k[..., :0], v, 1.0),
+        ValueError,
+        "at least 1",
+    ),
+    "tokens": (
+        lambda: ridge_attention(q, k, v[:, :, :9], 1.0),
+        ValueError,
+        "agree in all but",
+    ),
+    "causal": (
+        lambda: ridge_attention(q[:, :, :5], k, v, 1.0, is_causal=True),
+        ValueError,
+        "a query for every key",
+    ),
+    "heads": (
+        lambda: ridge_attention(q, k[:, :1], v[:, :1], 1.0),
+        ValueError,
+        "enable_gqa",
+    ),
+    "groups": (
+        lambda: ridge_attention(q, k[:, :2], v[:, :2], 1.0, enable_gqa=True),
+        ValueError,
+        "multiple",
+    ),
+    "lam 0": (lambda: ridge_attention(q, k, v, 0.0), ValueError, "lam must be > 0"),
+    "lam negative": (
+        lambda: ridge_attention(q, k, v, torch.tensor(-1.0)),
+        ValueError,
+        "lam must be > 0",
+    ),
+    "lam NaN": (
+        lambda: ridge_attention(q, k, v, float("nan")),
+        ValueError,
+        "lam must be > 0",
+    ),
+    "lam shape": (
+        lambda: ridge_attention(q, k, v, torch.ones(4)),
+        ValueError,
+        "broadcast to the heads",
+    ),
+    "lam None": (lambda: ridge_attention(q, k, v, None), TypeError, "lam must be given"),
+    "lam True": (lambda: ridge_attention(q, k, v, True), TypeError, "lam must be a number"),
+    "criterion": (lambda: ridge_attention(q, k, v, "aic"), ValueError, "known are gcv"),
+    "causal gcv": (
+        lambda: ridge_attention(q, k, v, "gcv", is_causal=True),
+        ValueError,
+        "look ahead",
+    ),
+    "scale": (lambda: ridge_attention(q, k, v, 1.0, scale=0.0), ValueError, "> 0"),
+    "mask dtype": (
+        lambda: ridge_attention(q, k, v, 1.0, key_mask=torch.ones(2, 10)),
+        TypeError,
+        "bool",
+    ),
+    "mask shape": (
+        lambda: ridge_attention(q, k, v, 1.0, key_mask=torch.ones(2, 9, dtype=torch.bool)),
+        ValueError,
+        "key_mask must broadcast",
+    ),
+    "full decay": (
+        lambda: ridge_attention(q, k, v, 1.0, decay=0.9),
+        ValueError,
+        "is_causal",
+    ),
+    "decay": (
+        lambda: ridge_attention(q, k, v, 1.0, decay=1.1, is_causal=True),
+        ValueError,
+        r"\[0, 1\]",
+    ),
+    "decay shape": (
+        lambda: ridge_attention(q, k, v, 1.0, decay=torch.ones(7), is_causal=True),
+        ValueError,
+        "decay must broadcast",
+    ),
+    "NaN": (
+        lambda: ridge_attention(q, k * float("nan"), v, 1.0),
+        ValueError,
+        r"key contains nan at \(0, 0, 0, 0\)",
+    ),
+    "NaN, causal": (
+        lambda: ridge_attention(q, k, v * float("nan"), 1.0, is_causal=True),
+        ValueError,
+        "value contains nan",
+    ),
+    "indefinite": (
+        lambda: ridge_attention(
+            *(
+                x.float().expand(2, 3, 10, -1)[..., :1].repeat(1, 1, 9, 4)
+                for x in (q, k, v)
+            ),
+            1e-12,
+        ),
+        ValueError,
+        "not positive definite",
+    ),
+    "indefinite, causal": (
+        lambda: ridge_attention(
+            *(x.float()[..., :1].repeat(1, 1, 9, 4) for x in (q, k, v)),
+            1e-12,
+            is_causal=True,
+        ),
+        ValueError,
+        "not positive definite",
+    ),
+    "state of other heads": (
+        lambda: ridge_attention(
+            q, k, v, 1.0, state=RidgeAttentionState(1.0, 4, 5, (2,), dtype=torch.float64)
+        ),
+        ValueError,
+        "state must have heads",
+    ),
+    "state of another dtype": (
+        lambda: ridge_attention(q, k, v, 1.0, state=RidgeAttentionState(1.0, 4, 5, (2, 3))),
+        ValueError,
+        "state must have heads",
+    ),
+    "state with a window": (
+        lambda: ridge_attention(
+            q,
+            k,
+            v,
+            1.0,
+            state=RidgeAttentionState(1.0, 4, 5, (2, 3), window=3, dtype=torch.float64),
+        ),
+        ValueError,
+        "sliding window",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_errors_say_what_is_wrong(name):
+    call, kind, message = BAD[name]
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_nothing_to_attend_to():
+    for options in ({}, {"is_causal": True}, {"is_causal": True, "decay": 0.5}):
+        out = ridge_attention(
+            q[:, :, :0], k[:, :, :0], v[:, :, :0], 1.0, full_output=True, **options
+        )
+        assert out.output.shape == (2, 3, 0, 5) and out.state.count == 0
+    assert (ridge_attention(q, k[:, :, :0], v[:, :, :0], 1.0) == 0).all()
+    assert ridge_attention(q[:0], k[:0], v[:0], 1.0, is_causal=True).shape == (0, 3, 10, 5)
+
+
+def test_keys_that_are_all_equal():
+    same = k[:1, :1, :1].expand(2, 3, 10, 4)
+    for causal in (False, True):
+        out = ridge_attention(same, same, v, 1.0, is_causal=causal)
+        norm, count = (
+            float(same[0, 0, 0].square().sum()),
+            torch.arange(1, 11).double()[:, None],
+        )
+        mean = v.cumsum(2) if causal else v.sum(2, keepdim=True).expand_as(v)
+        count = count if causal else count[-1:]
+        torch.testing.assert_close(out, mean * norm / (1 + count * norm))
+
+
+# ---- the state ---------------------------------------------------------------------------------------------
+
+
+def test_a_window_is_the_regression_of_its_pairs():
+    q, k, v = heads(2, 300, 5, 3)
+    state = RidgeAttentionState(0.2, 5, 3, (2,), window=37, dtype=torch.float64)
+    for t in range(300):
+        state.update(k[:, t], v[:, t])
+        a = max(0, t - 36)
+        want = ridge_attention(q[:, t : t + 1], k[:, a : t + 1], v[:, a : t + 1], 0.2)
+        torch.testing.assert_close(state.attend(q[:, t]), want[:, 0], rtol=1e-8, atol=1e-9)
+    jump = state.clone().update(k[:, :50], v[:, :50])
+    want = ridge_attention(q[:, :1], k[:, 13:50], v[:, 13:50], 0.2)
+    torch.testing.assert_close(jump.attend(q[:, 0]), want[:, 0], rtol=1e-8, atol=1e-9)
+
+
+def test_a_failed_update_leaves_the_state_as_it_was(tmp_path):
+    q, k, v = heads(3, 20, 4, 2)
+    state = RidgeAttentionState(0.5, 4, 2, (3,), dtype=torch.float64).update(k, v)
+    before = state.attend(q[:, 0])
+    for call in (
+        lambda: state.update(k[:, 0] * float("nan"), v[:, 0]),
+        lambda: state.update(k[:2, 0], v[:2, 0]),
+        lambda: state.update(k[:, 0], v[:, 0, :1]),
+        lambda: state.update(k[:, 0], v[:, 0], decay=-0.1),
+        lambda: state.downdate(100 * k[:, 0], v[:, 0]),
+        lambda: state.downdate(k[:, :2], v[:, :2]),
+        lambda: state.attend(q[..., :3]),
+        lambda: state.merge(RidgeAttentionState(0.6, 4, 2, (3,), dtype=torch.float64)),
+        lambda: state.merge(RidgeAttentionState(0.5, 4, 2, (2,), dtype=torch.float64)),
+        lambda: state.merge(RidgeAttentionState(0.5, 4, 2, (3,))),
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            call()
+    torch.testing.assert_close(state.attend(q[:, 0]), before, rtol=0, atol=0)
+    path = tmp_path / "state.pt"
+    state.save(path)
+    torch.testing.assert_close(
+        RidgeAttentionState.load(path).attend(q[:, 0]), before, rtol=0, atol=0
+    )
+    torch.save({"R": state.R}, path)
+    with pytest.raises(ValueError, match="does not hold"):
+        RidgeAttentionState.load(path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match="does not hold"):
+        RidgeAttentionState.load(path)
+
+
+def test_merging_is_associative_and_equals_reading_on():
+    _, k, v = heads(2, 90, 4, 3)
+    blank = RidgeAttentionState(0.5, 4, 3, (2,), dtype=torch.float64)
+    for decay in (None, 0.9):
+        a, b, c = (
+            blank.clone().update(k[:, s], v[:, s], decay)
+            for s in (slice(30), slice(30, 31), slice(31, 90))
+        )
+        whole = blank.clone().update(k, v, decay)
+        for merged in (
+            a.merge(b).merge(c),
+            a.merge(b.merge(c)),
+            blank.merge(a).merge(b).merge(c).merge(blank),
+        ):
+            torch.testing.assert_close(merged.gram, whole.gram, rtol=1e-10, atol=1e-11)
+            torch.testing.assert_close(merged.moment, whole.moment, rtol=1e-10, atol=1e-11)
+            assert merged.count == 90
+
+
+def test_a_state_follows_its_beams():
+    q, k, v = heads(3, 2, 20, 4, 3)
+    state = RidgeAttentionState(0.5, 4, 3, (3, 2), dtype=torch.float64).update(k, v)
+    order = torch.tensor([2, 2, 0, 1])
+    chosen = state.map(lambda x: x[order])
+    torch.testing.assert_close(
+        chosen.attend(q[order, :, 0]), state.attend(q[:, :, 0])[order]
+    )
