@@ -5,6 +5,7 @@ from . import (
     checks as checks,
     embeddings as embeddings,
     ensemble as ensemble,
+    estimators as estimators,
     forgetting as forgetting,
     gcv as gcv,
     heads as heads,
@@ -12,6 +13,7 @@ from . import (
     multihead as multihead,
     plots as plots,
     refinement as refinement,
+    relatives as relatives,
     rfactor as rfactor,
     ridge as ridge,
     rkhs as rkhs,
@@ -40,6 +42,7 @@ from .ensemble import (
     combination_weights as combination_weights,
     ensemble_decomposition as ensemble_decomposition,
 )
+from .estimators import AttentionRegressor as AttentionRegressor
 from .forgetting import forgetful_ridge as forgetful_ridge
 from .gcv import (
     BoundaryWarning as BoundaryWarning,

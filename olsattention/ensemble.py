@@ -157,7 +157,7 @@ def _products(x):
     flat = xp.reshape(x, (x.shape[0], -1))
     return flat @ flat.T / flat.shape[1]
 
-# %% ../nbs/07_ensemble.ipynb #f219cafc
+# %% ../nbs/07_ensemble.ipynb #72fb56ed
 def combination_weights(error_matrix):
     """The weights, with sum one, that combine heads with the least mean squared error.
 
