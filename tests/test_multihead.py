@@ -711,13 +711,11 @@ def by_loops(f, t):
     """The terms from their definitions, one number at a time."""
     M, R, n = f.shape
     average = [[sum(f[i, r, k] for i in range(M)) / M for k in range(n)] for r in range(R)]
-    cov = lambda i, j, k: (
-        sum(  # noqa: E731
-            (f[i, r, k] - f[i, :, k].mean()) * (f[j, r, k] - f[j, :, k].mean())
-            for r in range(R)
-        )
-        / R
-    )
+
+    def cov(i, j, k):
+        first, second = f[i, :, k] - f[i, :, k].mean(), f[j, :, k] - f[j, :, k].mean()
+        return sum(first[r] * second[r] for r in range(R)) / R
+
     points = range(n)
     pairs = [(i, j) for i in range(M) for j in range(M) if i != j]
     return {
