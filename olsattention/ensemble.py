@@ -10,9 +10,11 @@ import array_api_compat
 
 from .arrays import as_floats, promote, to_numpy
 
-# %% ../nbs/07_ensemble.ipynb #cd10f390
+# %% ../nbs/07_ensemble.ipynb #13dc2f30
 class EnsembleDecomposition(NamedTuple):
     """What the mean squared error of an average of heads consists of; every term is in squared units of the target.
+
+    Bias, variance and covariance are NaN with a single repetition, which does not tell them apart.
 
     Attributes
     ----------
@@ -31,7 +33,6 @@ class EnsembleDecomposition(NamedTuple):
     error_matrix : array, shape (M, M)
         Mean products of the errors of two heads, for `combination_weights`.
 
-    Bias, variance and covariance are NaN with a single repetition, which does not tell them apart.
     """
 
     error: object
@@ -122,7 +123,7 @@ def ensemble_decomposition(head_outputs, target):
         error_matrix=errors,
     )
 
-# %% ../nbs/07_ensemble.ipynb #abf32138
+# %% ../nbs/07_ensemble.ipynb #82b75841
 def _predictions(head_outputs, target):
     """Predictions (M, R, n) and a target (n,) of one dtype."""
     f, t = as_floats(head_outputs, "head_outputs"), as_floats(target, "target")
@@ -131,8 +132,8 @@ def _predictions(head_outputs, target):
     lead = f.ndim - t.ndim
     if lead not in (1, 2) or f.shape[lead:] != t.shape or 0 in f.shape:
         raise ValueError(
-            f"head_outputs must have shape (heads, repetitions, {_shape(t)}) or (heads, {_shape(t)}), "
-            f"where {tuple(t.shape)} is that of target, and not be empty, got {tuple(f.shape)}"
+            "head_outputs must have shape (heads, repetitions, *target.shape) or (heads, *target.shape) and not be empty, "
+            f"got {tuple(f.shape)} for target.shape = {tuple(t.shape)}"
         )
     for name, x in (("head_outputs", f), ("target", t)):
         bad = xp.nonzero(xp.reshape(~xp.isfinite(x), (-1,)))[0]
@@ -145,10 +146,6 @@ def _predictions(head_outputs, target):
             )
     repetitions = f.shape[1] if lead == 2 else 1
     return xp.reshape(f, (f.shape[0], repetitions, -1)), xp.reshape(t, (-1,))
-
-
-def _shape(x):
-    return ", ".join(map(str, x.shape)) or "no points"
 
 
 def _products(x):

@@ -66,7 +66,7 @@ def is_causal_mask(attn_mask, is_causal, shape, heads):
         "queries only would need a regression for every query. For padding pass key_padding_mask"
     )
 
-# %% ../nbs/07b_multihead.ipynb #fbfd8e88
+# %% ../nbs/07b_multihead.ipynb #7bb78fcc
 class MultiheadRidgeAttention(nn.Module):
     """A layer of ridge-attention heads with the signature and the parameters of `torch.nn.MultiheadAttention`.
 
@@ -236,7 +236,8 @@ class MultiheadRidgeAttention(nn.Module):
         need_weights : bool
             Whether to return the weights too.
         attn_mask : Tensor, shape (L, S) or (N * num_heads, L, S), optional
-            The causal mask, or one that hides nothing.
+            The causal mask, or one that hides nothing. Where looking at it would stall a GPU, or while compiling, a hint
+            ``is_causal=True`` is believed, as in PyTorch.
         average_attn_weights : bool
             Whether to average the weights over the heads.
         is_causal : bool
@@ -254,7 +255,7 @@ class MultiheadRidgeAttention(nn.Module):
         TypeError, ValueError
             On tensors that do not fit together, and masks that are no mask of a regression.
         """
-        if query.is_nested:
+        if getattr(query, "is_nested", False):
             return self._forward_nested(
                 query, key, value, key_padding_mask, need_weights, attn_mask, is_causal
             )
@@ -438,13 +439,14 @@ class MultiheadRidgeAttention(nn.Module):
         ones = [one[:n] for one, n in zip(out, lengths.tolist())]
         return torch.nested.as_nested_tensor(ones), None
 
-# %% ../nbs/07b_multihead.ipynb #b49a3509
+# %% ../nbs/07b_multihead.ipynb #a7e01c2b
 def _penalties(lam, heads):
     """A penalty for every head; None if they are learned."""
     if isinstance(lam, str) and lam == "learned":
         return None
     try:
-        found = [float(x) for x in lam] if hasattr(lam, "__len__") else [float(lam)] * heads
+        several = hasattr(lam, "__len__") and getattr(lam, "ndim", 1) > 0
+        found = [float(x) for x in lam] if several else [float(lam)] * heads
         if isinstance(lam, (str, bool)):
             raise TypeError
     except (TypeError, ValueError):

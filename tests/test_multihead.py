@@ -1,6 +1,7 @@
 """The layer of ridge heads: PyTorch's parameters, shapes and masks; the definition, head by head, in every option."""
 
 import copy
+import inspect
 import io
 import itertools
 import pickle
@@ -159,6 +160,17 @@ def test_a_key_of_zero_teaches_nothing():
 
 
 # ---- as nn.MultiheadAttention ------------------------------------------------------------------------------
+
+
+def test_signatures_begin_as_pytorchs():
+    for name in ("__init__", "forward"):
+        theirs, ours = (
+            inspect.signature(getattr(kind, name)).parameters
+            for kind in (nn.MultiheadAttention, MultiheadRidgeAttention)
+        )
+        both = [(list(p), [x.default for x in p.values()]) for p in (theirs, ours)]
+        assert [part[: len(theirs)] for part in both[1]] == list(both[0])
+
 
 LAYOUTS = {
     "packed": {},
@@ -453,6 +465,11 @@ def test_copies_are_the_same_layer(lam):
         assert repr(again) == repr(ours)
 
 
+def test_penalties_may_be_given_in_many_ways():
+    for lam in (2, 2.0, np.float32(2), torch.tensor(2.0), [2, 2, 2], np.full(3, 2.0)):
+        assert MultiheadRidgeAttention(E, HEADS, lam=lam).lam.tolist() == [2.0] * 3
+
+
 def test_what_a_layer_says_of_itself():
     text = repr(MultiheadRidgeAttention(E, HEADS, kdim=5, lam=[3.0, 1.0, 2.0], decay=0.9))
     assert "lam=[3.0, 1.0, 2.0], kdim=5, decay=0.9, batch_first=False" in text
@@ -626,6 +643,7 @@ BAD = {
         "decay must be",
     ),
     "no tensor": (lambda: LAYER(X, X.numpy(), X), TypeError, "key must be a torch.Tensor"),
+    "no query": (lambda: LAYER(X.numpy(), X, X), TypeError, "query must be a torch.Tensor"),
     "dtype": (
         lambda: LAYER(X.float(), X, X),
         TypeError,
@@ -800,6 +818,20 @@ def test_combination_weights_are_best(M, rank, seed):
         assert w @ C @ w <= (w + move) @ C @ (w + move) + 1e-9 * np.trace(C)
     gradient = C @ w
     assert np.ptp(gradient) <= 1e-7 * (np.trace(C) + 1)
+
+
+@pytest.mark.parametrize("M", [2, 3, 5, 7, 30])
+def test_identical_heads_share_equally(M):
+    """Rounding errors are no reason to prefer one."""
+    error = np.random.default_rng(M).normal(size=40)
+    heads = np.stack([error + 0.1] * M) * (1 + 1e-16)
+    w = combination_weights(ensemble_decomposition(heads, np.zeros(40)).error_matrix)
+    np.testing.assert_allclose(w, 1 / M, rtol=1e-12)
+    for size in (0.1, 0.7, 1e-9, 3e8):
+        noise = size * 1e-16 * np.random.default_rng(0).normal(size=(M, M))
+        np.testing.assert_allclose(
+            combination_weights(size * np.ones((M, M)) + noise + noise.T), 1 / M, rtol=1e-12
+        )
 
 
 BAD_ENSEMBLES = {
