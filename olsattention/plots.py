@@ -3,7 +3,7 @@
 # %% auto #0
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_ridge_path', 'plot_digits_lost', 'plot_kernels',
            'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits', 'plot_errors', 'plot_spread',
-           'plot_attention_history', 'plot_ratios']
+           'plot_attention_history', 'plot_ratios', 'plot_ensemble']
 
 # %% ../nbs/14_plots.ipynb #b9ce3798
 from functools import wraps
@@ -610,3 +610,51 @@ def _log_limits(ax, ratios):
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most / least < 50 else (1,)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+# %% ../nbs/14_plots.ipynb #d7552f97
+@_styled
+def plot_ensemble(results, ax=None):
+    """Draw what the error of an average of heads consists of, against the number of heads.
+
+    Parameters
+    ----------
+    results : sequence of EnsembleDecomposition
+        Of ensembles of different sizes, each with at least two repetitions.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two sizes, or a decomposition has but one repetition.
+    """
+    results = sorted(results, key=lambda parts: parts.heads)
+    heads = np.array([parts.heads for parts in results])
+    if len(set(heads)) < 2:
+        raise ValueError(f"results must be of at least two sizes, got {heads.tolist()}")
+    terms = np.array(
+        [[float(to_numpy(x)) for x in (r.bias, r.covariance, r.variance)] for r in results]
+    ).T
+    if np.isnan(terms).any():
+        raise ValueError("a single repetition has no variance; decompose at least two")
+    ax = _axes(ax)
+    ax.stackplot(
+        heads,
+        terms * np.stack([np.ones(len(heads)), 1 - 1 / heads, 1 / heads]),
+        labels=["squared bias", "covariance × (1 − 1/M)", "variance / M"],
+        colors=[COLOURS[0], COLOURS[2], COLOURS[1]],
+        alpha=0.75,
+        linewidth=0,
+    )
+    single = [float(to_numpy(parts.member_error)) for parts in results]
+    ax.plot(heads, single, "--", color="0.3", linewidth=1, label="mean error of one head")
+    ax.set(xscale="log", xlim=(heads[0], heads[-1]), ylim=(0, 1.6 * max(single)))
+    ax.set(xlabel="number of heads M", ylabel="mean squared error")
+    ax.xaxis.set_major_locator(LogLocator(2))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.legend(loc="upper right", ncols=2)
+    return ax
