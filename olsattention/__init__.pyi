@@ -7,6 +7,7 @@ from . import (
     forgetting as forgetting,
     gcv as gcv,
     heads as heads,
+    huggingface as huggingface,
     kernels as kernels,
     plots as plots,
     refinement as refinement,
@@ -46,6 +47,10 @@ from .heads import (
     head_coefficients as head_coefficients,
     resonance as resonance,
     resonance_spectrum as resonance_spectrum,
+)
+from .huggingface import (
+    RidgeCache as RidgeCache,
+    register_ridge_attention as register_ridge_attention,
 )
 from .kernels import get_kernel as get_kernel
 from .refinement import ols_coefficients as ols_coefficients
