@@ -6,7 +6,7 @@ import sys
 
 import harness
 
-TOPICS = ("attention_weights", "r_factor", "ridge_path", "kernel_gcv")
+TOPICS = ("attention_weights", "r_factor", "ridge_path", "kernel_gcv", "ridge_attention")
 
 
 def main():

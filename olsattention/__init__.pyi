@@ -11,6 +11,7 @@ from . import (
     kernels as kernels,
     plots as plots,
     refinement as refinement,
+    relatives as relatives,
     rfactor as rfactor,
     ridge as ridge,
     rkhs as rkhs,

@@ -10,19 +10,20 @@ import torch
 
 from .heads import head_penalty, require_heads, solving_dtype
 
-# %% ../nbs/06d_state.ipynb #b1e542b8
+# %% ../nbs/06d_state.ipynb #3ea6320d
 def rank_one(R, Z, k, v, sign):
     """The state (6d.3) with pairs k (..., d), v (..., d_v) added (sign 1) or removed (-1), and ``1 + sign * |p|^2``."""
     p = torch.linalg.solve_triangular(R.mT, k[..., None], upper=False)
     t = 1 + sign * (p * p).cumsum(-2)
     before = torch.cat([torch.ones_like(t[..., :1, :]), t[..., :-1, :]], -2)
-    diagonal, beside = (t / before).sqrt(), sign * p / (t * before).sqrt()
+    diagonal, beside = (t / before).sqrt(), sign * p * (t * before).rsqrt()
     pR = p * R
     below = pR.sum(-2, keepdim=True) - pR.cumsum(-2)
-    Z = Z + sign * p * v[..., None, :]
+    Z = torch.addcmul(Z, p, v[..., None, :], value=sign)
     pZ = p * Z
     above = pZ.cumsum(-2) - pZ
-    return diagonal * R + beside * below, Z / diagonal - beside * above, t[..., -1, 0]
+    R = torch.addcmul(diagonal * R, beside, below)
+    return R, torch.addcmul(Z / diagonal, beside, above, value=-1), t[..., -1, 0]
 
 # %% ../nbs/06d_state.ipynb #12a077f3
 def change(R, Z, lam, fade, gram, moment):

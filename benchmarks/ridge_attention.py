@@ -1,0 +1,128 @@
+"""Ridge attention: against its bare products, linear attention with the same care, and softmax attention."""
+
+import torch
+from harness import Case
+from torch.nn.functional import scaled_dot_product_attention
+
+from olsattention import RidgeAttentionState, ridge_attention
+from olsattention.causal import CHUNK, cut, join, lower, plan, prefix_sums, spans
+
+HEADS, WIDTH, LAM = 8, 64, 1.0
+
+
+def tokens(T, seed=0, width=WIDTH):
+    """Query, key and value (1, H, T, d) in float32."""
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(1, HEADS, T, width, generator=generator) for _ in range(3))
+
+
+def linear_attention(query, key, value):
+    """Causal linear attention by the chunks of `causal_ridge`: the same traffic, no solve."""
+    q, k, v = query[0][:, None], key[0], value[0]
+    N, g, T, d = q.shape
+    C, size = plan(q, k, None)
+    B, out = k.new_zeros(N, d, v.shape[-1]), torch.empty_like(q)
+    for span in spans(T, size):
+        qc, kc, vc = (cut(x, span, C, k.dtype) for x in (q, k, v))
+        before, B = prefix_sums(B, kc.mT @ vc)
+        o = torch.baddbmm(lower(qc @ kc.mT) @ vc, qc, before)
+        out[:, :, span[0] : span[1]] = join(o, span, C, N, g)
+    return out
+
+
+def error(T, lam):
+    """Relative error of the last chunk against normal equations in float64."""
+    query, key, value = tokens(T)
+    ours = ridge_attention(query, key, value, lam, is_causal=True)[0, :, -1].double()
+    k, v = key[0].double(), value[0].double()
+    A = k.mT @ k + lam * torch.eye(WIDTH, dtype=torch.float64)
+    exact = (query[0, :, -1:].double() @ torch.linalg.solve(A, k.mT @ v))[:, 0]
+    return float((ours - exact).norm() / exact.norm())
+
+
+def full(T=32768):
+    query, key, value = tokens(T)
+    omega = torch.randn(1, HEADS, WIDTH, WIDTH)
+    return Case(
+        f"full, T = {T}",
+        lambda: ridge_attention(query, key, value, LAM),
+        {"floor: three bare products": lambda: (key.mT @ key, key.mT @ value, query @ omega)},
+    )
+
+
+def causal(T):
+    query, key, value = tokens(T)
+    others = {"floor: linear attention, same chunks": lambda: linear_attention(query, key, value)}
+    if T <= 8192:
+        others["softmax: scaled_dot_product_attention"] = lambda: scaled_dot_product_attention(
+            query, key, value, is_causal=True
+        )
+    else:
+        short = tokens(8192)
+        others["ours at T = 8192"] = lambda: ridge_attention(*short, LAM, is_causal=True)
+    return Case(
+        f"causal, T = {T}",
+        lambda: ridge_attention(query, key, value, LAM, is_causal=True),
+        others,
+        {
+            "MiB of inputs": f"{3 * query.nbytes / 2**20:.0f}",
+            "error of the last token against float64": ", ".join(
+                f"{error(T, lam):.0e} at lam = {lam:g}" for lam in (1.0, 0.1, 1e-3)
+            ),
+        },
+    )
+
+
+def backward(T=8192):
+    inputs = [x.requires_grad_() for x in tokens(T)]
+    weights = torch.randn(1, HEADS, T, WIDTH)
+
+    def forward():
+        return ridge_attention(*inputs, LAM, is_causal=True)
+
+    def both():
+        torch.autograd.grad(forward(), inputs, weights)
+
+    return Case(f"forward and backward, causal, T = {T}", both, {"forward alone": forward})
+
+
+def decoding(T=32768):
+    query, key, value = tokens(T)
+    q, k, v = (x[:, :, -1].contiguous() for x in (query, key, value))
+    state = RidgeAttentionState(LAM, WIDTH, WIDTH, (1, HEADS)).update(key, value)
+
+    def ours():
+        for _ in range(10):
+            state.clone().update(k, v).attend(q)
+
+    def cached():
+        for _ in range(10):
+            scaled_dot_product_attention(q[:, :, None], key, value)
+
+    return Case(f"decoding ten tokens after {T}", ours, {"softmax with a cache": cached})
+
+
+def forgetting(T=2048):
+    query, key, value = tokens(T)
+    return Case(
+        f"causal with gates, T = {T}",
+        lambda: ridge_attention(query, key, value, LAM, is_causal=True, decay=0.99),
+        {
+            "without gates": lambda: ridge_attention(query, key, value, LAM, is_causal=True),
+            "softmax: scaled_dot_product_attention": lambda: scaled_dot_product_attention(
+                query, key, value, is_causal=True
+            ),
+        },
+        repeats=3,
+    )
+
+
+def cases():
+    """Sizes: one sequence, eight heads of width 64, float32."""
+    assert CHUNK == 64
+    yield full()
+    yield causal(8192)
+    yield causal(32768)
+    yield backward()
+    yield decoding()
+    yield forgetting()
