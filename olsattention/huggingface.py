@@ -79,7 +79,7 @@ def _kept(attention_mask, first, length):
         )
     return torch.nn.functional.pad(keep, (0, max(missing, 0)))[:, :length]
 
-# %% ../nbs/07c_transformers.ipynb #1fc97e69
+# %% ../nbs/07c_transformers.ipynb #1f44d6cf
 def _forward(
     module,
     query,
@@ -101,11 +101,8 @@ def _forward(
     if mask is None:
         causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     else:
+        # the mask knows, whatever the layer says of itself
         causal = mask.dtype != torch.bool
-        if causal and is_causal is False:
-            raise ValueError(
-                "is_causal=False, but the model made a causal mask: set config.is_causal = False"
-            )
     attend = _causal if causal and query.shape[-2] > 1 else _full
     out = attend(query.to(key.dtype), key, value, lam, mask)
     return out.to(query.dtype).transpose(1, 2).contiguous(), None

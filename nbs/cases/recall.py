@@ -219,15 +219,19 @@ def score(task, mixer, p, *, pairs, batch, seed, layers=1):
 
 # ---- the full run ------------------------------------------------------------------------------------------
 
-FULL = {"seeds": [0, 1, 2], "rates": [0.003, 0.01, 0.03], "D": 64, "d": 16, "batch": 16}
-STEPS = {"recall": 800, "regression": 600}
+FULL = {
+    "recall": {"rates": [0.003, 0.01, 0.03, 0.1], "steps": 800},
+    "regression": {"rates": [0.001, 0.003, 0.01, 0.03], "steps": 600},
+}
+SHARED = {"seeds": [0, 1, 2], "D": 64, "d": 16, "batch": 16}
 TESTED = {"recall": [2, 4, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64], "regression": [24]}
-VALIDATION, TEST, SEQUENCES = 10_001, 10_002, 512
+VALIDATION, TEST = 10_001, 10_002  # seeds of sequences that nobody trained on
+SEQUENCES = {"recall": 512, "regression": 4096}
 
 
 def experiment(name, mixer, layers=1, **changes):
     """Train at every rate and seed, choose the rate on validation sequences, and report the test scores of its seeds."""
-    task, setting = TASKS[name], FULL | {"steps": STEPS[name]} | changes
+    task, setting = TASKS[name], SHARED | FULL[name] | changes
     p = train(task, mixer, layers=layers, **setting)
     by_size = [
         score(task, mixer, p, pairs=n, batch=128, seed=VALIDATION, layers=layers)[0]
@@ -237,7 +241,7 @@ def experiment(name, mixer, layers=1, **changes):
     best = int(losses.mean(0).nan_to_num(math.inf).argmin())
     p = {key: x[best :: len(setting["rates"])] for key, x in p.items()}
     scores = [
-        score(task, mixer, p, pairs=n, batch=SEQUENCES, seed=TEST, layers=layers)[1]
+        score(task, mixer, p, pairs=n, batch=SEQUENCES[name], seed=TEST, layers=layers)[1]
         for n in TESTED[name]
     ]
     scores = torch.stack(scores, 1) if name == "recall" else scores[0]
@@ -276,7 +280,7 @@ def machine():
 
 def full_run():
     plan = [("recall", mixer, {}) for mixer in MIXERS]
-    plan += [("recall", "ridge", {"d": d, "rates": [0.01]}) for d in (8, 32)]
+    plan += [("recall", "ridge", {"d": d, "rates": [0.03]}) for d in (8, 32)]
     plan += [("regression", m, {"layers": n}) for n in (1, 2) for m in MIXERS]
     results, start = [], time.process_time()
     for name, mixer, changes in plan:
@@ -286,6 +290,7 @@ def full_run():
         print(name, mixer, changes, results[-1]["scores by seed"][0][-1], flush=True)
     seconds = round(time.process_time() - start)
     found = {"machine": machine() | {"processor seconds": seconds}, "tested": TESTED}
+    found["test seed"] = TEST
     RESULTS.write_text(json.dumps(found | {"results": results}, indent=1) + "\n", "utf-8")
     print(f"{seconds} s of processor time; written to {RESULTS}")
 
