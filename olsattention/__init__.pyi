@@ -4,6 +4,7 @@ from . import (
     causal as causal,
     checks as checks,
     embeddings as embeddings,
+    estimators as estimators,
     forgetting as forgetting,
     gcv as gcv,
     heads as heads,
@@ -35,6 +36,7 @@ from .embeddings import (
     dual_diagnostics as dual_diagnostics,
     learn_embedding as learn_embedding,
 )
+from .estimators import AttentionRegressor as AttentionRegressor
 from .forgetting import forgetful_ridge as forgetful_ridge
 from .gcv import (
     BoundaryWarning as BoundaryWarning,

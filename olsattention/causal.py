@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 
 from .heads import solving_dtype
 
-# %% ../nbs/06b_causal.ipynb #47a47e65
+# %% ../nbs/06b_causal.ipynb #942cdb54
 CHUNK = 64  # tokens: the cost of both factors is least at the width of usual heads
 LEAF = 16  # rows that are left to LAPACK
 
@@ -31,7 +31,7 @@ def inverse_cholesky(A):
     W[:, h:, :h] = (W2 @ L).neg_() @ W1
     return W
 
-# %% ../nbs/06b_causal.ipynb #83a3469a
+# %% ../nbs/06b_causal.ipynb #76f8da04
 def prefix_sums(S, dS):
     """Sums before each chunk (N n, a, b), and after all of them, of increments dS (N n, a, b) to S (N, a, b)."""
     N = S.shape[0]
@@ -71,7 +71,7 @@ def attend_block(q, k, v, lam, G, B):
     P = lower(Yq @ Yk.mT @ W.mT)
     return torch.baddbmm(P @ E, Yq, Yb), G, B, W, E
 
-# %% ../nbs/06b_causal.ipynb #85558bf1
+# %% ../nbs/06b_causal.ipynb #8d6187db
 def plan(query, key, chunk):
     """Tokens a chunk, and tokens a block."""
     N, T = key.shape[:2]
@@ -102,7 +102,7 @@ def join(x, span, C, N, g):
     x = x.unflatten(0, (N, -1)).unflatten(2, (g, C))
     return x.transpose(1, 2).flatten(2, 3)[:, :, : b - a]
 
-# %% ../nbs/06b_causal.ipynb #6966d9b1
+# %% ../nbs/06b_causal.ipynb #4cf58afe
 def attend(query, key, value, lam, G, B, chunk=None):
     """Outputs (N, g, T, d_v) and the moments after the last token; written block by block, without derivatives."""
     N, g, T, _ = query.shape
@@ -138,7 +138,7 @@ def attend_traced(query, key, value, lam, G, B, chunk=None):
     out, h, e = (torch.cat(p, -2) for p in zip(*parts))
     return out, G, B, h[..., 0], e
 
-# %% ../nbs/06b_causal.ipynb #ab333a3a
+# %% ../nbs/06b_causal.ipynb #9a27d26d
 def solve_block(x, W0, Yk, W, WYk):
     """``A_t^-1 x_t`` for the rows x (N n, g C, d) of a block."""
     Y = x @ W0.mT
@@ -183,7 +183,7 @@ def gradients(query, key, value, lam, G, B, d_out, d_G, d_B, chunk=None):
             whole[:, span[0] : span[1]] = join(part, span, C, N, 1)[:, 0]
     return Z.to(query.dtype), d_key, d_value, d_lam, d_A / 2, d_B
 
-# %% ../nbs/06b_causal.ipynb #3081925c
+# %% ../nbs/06b_causal.ipynb #0ee07af6
 class CausalRidge(torch.autograd.Function):
     """`attend`, with the derivatives of Proposition 6b.2; second derivatives by way of `attend_traced`."""
 
@@ -207,7 +207,7 @@ class CausalRidge(torch.autograd.Function):
             next(found) if needed else None for needed in ctx.needs_input_grad[:6]
         ), None
 
-# %% ../nbs/06b_causal.ipynb #62757e93
+# %% ../nbs/06b_causal.ipynb #bb191cec
 def causal_ridge(
     query, key, value, lam, gram=None, moment=None, *, diagnostics=False, chunk=None
 ):

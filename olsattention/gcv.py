@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from .arrays import as_lam
+from .arrays import as_lam, outside_level
 
 # %% ../nbs/05_gcv.ipynb #b0a720d7
 def _gcv(s, robustness, sigma):
@@ -195,16 +195,16 @@ def select_lam(
         for j in range(scores.shape[1])
     ]
     for boundary in {b for *_, b in found if b}:
+        # without the number, so that Python shows the same warning once
         warnings.warn(
-            f"{criterion} is smallest at the {boundary} end of the penalties searched, "
-            f"{lower if boundary == 'lower' else upper:.3g}: the data ask for "
+            f"{criterion} is smallest at the {boundary} end of the penalties searched: the data ask for "
             + (
                 "no penalty."
                 if boundary == "lower"
                 else "the unpenalised part of the model alone."
             ),
             BoundaryWarning,
-            stacklevel=2,
+            stacklevel=outside_level(),
         )
     lam, score, boundary = (list(part) for part in zip(*found))
     df = [smoother.df(value) for value in lam]

@@ -3,7 +3,7 @@
 # %% auto #0
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_ridge_path', 'plot_digits_lost', 'plot_kernels',
            'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits', 'plot_errors', 'plot_spread',
-           'plot_ratios']
+           'plot_attention_history', 'plot_ratios']
 
 # %% ../nbs/14_plots.ipynb #b9ce3798
 from functools import wraps
@@ -53,7 +53,7 @@ def _styled(draw):
     def in_style(*args, **kwargs):
         with plt.rc_context(STYLE):
             ax = draw(*args, **kwargs)
-            for axis in (ax.xaxis, ax.yaxis):
+            for axis in [a for one in np.ravel(ax) for a in (one.xaxis, one.yaxis)]:
                 # Matplotlib makes ticks late, when the settings are the reader's again; others copy the first
                 axis.get_major_ticks(1), axis.get_minor_ticks(1)
             return ax
@@ -492,6 +492,72 @@ def plot_spread(values, truth=None, ax=None):
         xlabel="mean squared error",
     )
     return ax
+
+# %% ../nbs/14_plots.ipynb #0d9e3ec8
+@_styled
+def plot_attention_history(weights, series, diagnostics, figure=None):
+    """Draw a series, the attention of forecasts made through time to their past, and diagnostics, on one time axis.
+
+    Parameters
+    ----------
+    weights : DataFrame, shape (m, n)
+        Forecast origins down, training periods across, both in a PeriodIndex; NaN where a period was not yet known.
+    series : Series
+        What is forecast, in a PeriodIndex.
+    diagnostics : DataFrame, m rows
+        Columns to draw, each in a panel of its own.
+    figure : Figure, optional
+
+    Returns
+    -------
+    array of Axes, shape (2 + columns,)
+
+    Raises
+    ------
+    TypeError
+        If rows or columns of the weights are not periods.
+    """
+    for name, labels in (("index", weights.index), ("columns", weights.columns)):
+        if not hasattr(labels, "to_timestamp"):
+            raise TypeError(
+                f"the {name} of weights must be a PeriodIndex, got {labels.dtype}"
+            )
+    heights = [1.1, 3.6, *[0.8] * diagnostics.shape[1]]
+    if figure is None:
+        figure = plt.figure(figsize=(WIDTH, 1.1 * sum(heights) + 0.4), layout="constrained")
+    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    axes[0].plot(_years(series.index), series, color="0.2", linewidth=1.2)
+    axes[0].set(ylabel=series.name)
+    values, down, across = (
+        weights.to_numpy(),
+        _years(weights.index),
+        _years(weights.columns),
+    )
+    step = (across[-1] - across[0]) / max(1, len(across) - 1)
+    limit = np.nanpercentile(np.abs(values), 99.5) or 1.0
+    axes[1].set_facecolor("0.93")  # the future
+    image = axes[1].imshow(
+        values,
+        aspect="auto",
+        cmap="RdBu_r",
+        norm=TwoSlopeNorm(0, -limit, limit),
+        interpolation="nearest",
+        extent=(across[0], across[-1] + step, down[-1] + step, down[0]),
+    )
+    axes[1].set(ylabel="forecast made in")
+    for ax, (name, column), colour in zip(axes[2:], diagnostics.items(), COLOURS):
+        ax.plot(_years(diagnostics.index), column, color=colour, linewidth=1.2)
+        ax.set(ylabel=str(name).replace("_", "\n"))
+    axes[-1].set(xlabel="across the heat map: period listened to; elsewhere: time")
+    figure.colorbar(image, ax=axes[1], label="weight", pad=0.02, extend="both")
+    figure.align_ylabels(axes)
+    return axes
+
+
+def _years(periods):
+    """The start of each period in years and fractions of one."""
+    start = periods.to_timestamp()
+    return start.year + (start.month - 1) / 12
 
 # %% ../nbs/14_plots.ipynb #1d0e7256
 @_styled

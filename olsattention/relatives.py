@@ -3,14 +3,13 @@
 # %% auto #0
 __all__ = ['softmax_weights', 'local_linear_weights', 'delta_rule', 'SoftmaxRegression', 'softmax_regression']
 
-# %% ../nbs/06f_relatives.ipynb #52a073f9
+# %% ../nbs/06f_relatives.ipynb #813ce2b9
 import math
 from typing import NamedTuple
 
 import torch
 
 from olsattention.arrays import (
-    as_floats,
     as_lam,
     as_queries,
     as_regression,
@@ -90,7 +89,7 @@ def local_linear_weights(X_test, X_train, length_scale=1.0):
     both = test.index is not None and train.index is not None
     return labelled(W, test.index, train.index) if both else W
 
-# %% ../nbs/06f_relatives.ipynb #425773dc
+# %% ../nbs/06f_relatives.ipynb #4211c5de
 def delta_rule(query, key, value, beta=1.0):
     """Causal attention by the delta rule, one token after another.
 
@@ -129,7 +128,7 @@ def delta_rule(query, key, value, beta=1.0):
         out.append(query[..., t, None, :] @ omega)
     return torch.cat(out, -2) if out else value.new_zeros(value.shape)
 
-# %% ../nbs/06f_relatives.ipynb #cf06a959
+# %% ../nbs/06f_relatives.ipynb #c3852777
 class SoftmaxRegression(NamedTuple):
     """Softmax attention trained on a data set, by `softmax_regression`.
 

@@ -249,7 +249,7 @@ class SpectralSmoother:
     def loo_residuals(self, y, lam):
         """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one."""
         y = Outcome.of(self, y)
-        errors = _loo_residuals(self, y, _removed(self, [as_lam(lam)])[0], slice(None))
+        errors = _loo_residuals(self, y, removed(self, [as_lam(lam)])[0], slice(None))
         return labelled(y.squeeze(errors), self._index, y.columns)
 
     def criterion_sums(self, y, lams):
@@ -479,7 +479,7 @@ class Outcome(NamedTuple):
         y = array_api_compat.array_namespace(y).astype(y, smoother.U.dtype, copy=False)
         y = y[:, None] if single else y
         fit = null @ (null.T @ y)
-        if isinstance(smoother._source, DesignRows) and null.shape[1]:
+        if isinstance(smoother._source, DesignRows) and smoother._source.mean is not None:
             fit = 0 * y + smoother._xp.mean(y, axis=0)
         rest = without_residue(y - fit, y)
         return cls(fit, rest, smoother.U.T @ rest, single, names)
@@ -505,16 +505,16 @@ def _full(smoother):
     return smoother.mu.shape[0] == smoother.n - smoother.null.shape[1]
 
 
-def _removed(smoother, lams):
+def removed(smoother, lams):
     """The q of (3b.3), shape (r, L), and the factor (L,) that makes them ``1 - g``."""
     xp, mu, lams = smoother._xp, smoother.mu[:, None], penalties(lams, smoother.mu)
     least = mu[-1, 0] if _full(smoother) and mu.shape[0] else 0 * lams[0]
     # where both terms of a sum are zero, the limit
-    q = _quotient(least + lams + 0 * mu, mu + lams, xp, 1.0)
-    return q, _quotient(lams, least + lams, xp, 1.0)
+    q = quotient(least + lams + 0 * mu, mu + lams, xp, 1.0)
+    return q, quotient(lams, least + lams, xp, 1.0)
 
 
-def _quotient(top, bottom, xp, otherwise=math.nan):
+def quotient(top, bottom, xp, otherwise=math.nan):
     """``top / bottom``, and something else where there is nothing to divide by."""
     fine = bottom > 0
     return xp.where(
@@ -522,11 +522,11 @@ def _quotient(top, bottom, xp, otherwise=math.nan):
     )
 
 # %% ../nbs/03b_smoother.ipynb #96ce3da1
-def _loo_residuals(smoother, y, q, rows):
-    """Leave-one-out errors (3b.4) of some rows: one outcome and L penalties, or k outcomes and one."""
+def loo_parts(smoother, y, q, rows):
+    """Numerators and denominators of (3b.4) for some rows: one outcome and L penalties, or k outcomes and one."""
     U, N, xp = smoother.U[rows, :], smoother.null[rows, :], smoother._xp
     if _full(smoother):
-        return _quotient(U @ (q * y.z), (U * U) @ q, xp)
+        return U @ (q * y.z), (U * U) @ q
     # one product each for what every penalty needs and for what all share: the part no direction explains
     L, k = q.shape[1], y.z.shape[1]
     top = U @ xp.concat([q * y.z, y.z], axis=1)
@@ -537,12 +537,16 @@ def _loo_residuals(smoother, y, q, rows):
     )
     free = xp.where(free > least, free, 0 * free)
     unexplained = xp.where(free > 0, y.centred[rows, :] - top[:, -k:], 0 * free)
-    return _quotient(top[:, :-k] + unexplained, bottom[:, :L] + free, xp)
+    return top[:, :-k] + unexplained, bottom[:, :L] + free
+
+
+def _loo_residuals(smoother, y, q, rows):
+    return quotient(*loo_parts(smoother, y, q, rows), smoother._xp)
 
 
 def _loo(smoother, y, lams):
     """Mean squared leave-one-out errors, by blocks of rows."""
-    q, total = _removed(smoother, lams)[0], 0
+    q, total = removed(smoother, lams)[0], 0
     for a in range(0, smoother.n, BLOCK_ROWS):
         errors = _loo_residuals(smoother, y, q, slice(a, a + BLOCK_ROWS))
         total = total + smoother._xp.sum(errors**2, axis=0)
@@ -591,11 +595,11 @@ class CriterionSums(NamedTuple):
 
     def gcv(self):
         xp = array_api_compat.array_namespace(self.rss)
-        return _quotient(self.n * self.rss, self.spare**2, xp)
+        return quotient(self.n * self.rss, self.spare**2, xp)
 
 
 def _sums(smoother, y, lams):
-    xp, (q, factor) = smoother._xp, _removed(smoother, lams)
+    xp, (q, factor) = smoother._xp, removed(smoother, lams)
     free, n, c = _unexplained(smoother, y), smoother.n, smoother.null.shape[1]
     tiny = xp.finfo(q.dtype).tiny
     return CriterionSums(

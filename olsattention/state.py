@@ -10,7 +10,7 @@ import torch
 
 from .heads import head_penalty, require_heads, solving_dtype
 
-# %% ../nbs/06d_state.ipynb #3ea6320d
+# %% ../nbs/06d_state.ipynb #bb43c5a7
 def rank_one(R, Z, k, v, sign):
     """The state (6d.3) with pairs k (..., d), v (..., d_v) added (sign 1) or removed (-1), and ``1 + sign * |p|^2``."""
     p = torch.linalg.solve_triangular(R.mT, k[..., None], upper=False)
@@ -25,7 +25,7 @@ def rank_one(R, Z, k, v, sign):
     R = torch.addcmul(diagonal * R, beside, below)
     return R, torch.addcmul(Z / diagonal, beside, above, value=-1), t[..., -1, 0]
 
-# %% ../nbs/06d_state.ipynb #12a077f3
+# %% ../nbs/06d_state.ipynb #2b983b3d
 def change(R, Z, lam, fade, gram, moment):
     """The state (6d.4) after its past faded by `fade` (...) and `gram`, `moment` were added."""
     eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device)
@@ -36,7 +36,7 @@ def change(R, Z, lam, fade, gram, moment):
     L = torch.where((info == 0)[..., None, None], L, float("nan"))
     return L.mT @ R, torch.linalg.solve_triangular(L, fade * Z + F @ moment, upper=False)
 
-# %% ../nbs/06d_state.ipynb #891f44f3
+# %% ../nbs/06d_state.ipynb #30480726
 class RidgeAttentionState:
     """What causal ridge-attention heads remember, in square-root form; its size does not depend on how much they saw.
 

@@ -4,9 +4,11 @@
 __all__ = ['TridiagonalSmoother']
 
 # %% ../nbs/05b_tridiagonal.ipynb #b54b9ed2
+from functools import partial
+
 import array_api_compat
 import numpy as np
-from scipy.linalg.lapack import dpttrf, dpttrs, dsytrd, dsytrd_lwork
+from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd, dsytrd_lwork
 
 from .arrays import as_lam, as_matrix, as_regression, labelled, labels_of
 from olsattention.smoother import (
@@ -19,8 +21,12 @@ from olsattention.smoother import (
 )
 
 # %% ../nbs/05b_tridiagonal.ipynb #6627eaa1
+BLOCK = 256  # columns turned at a time
+
+
 def _pivots(diagonal, beside):
     """Pivots of a tridiagonal matrix eliminated from the top, and the multipliers; an error if it is not positive definite."""
+    beside = beside if len(diagonal) > 1 else np.zeros(1)  # which LAPACK's wrapper wants
     pivots, multipliers, info = dpttrf(diagonal, beside)
     if info:
         raise ValueError(
@@ -65,7 +71,7 @@ class TridiagonalSmoother:
 
     Notes
     -----
-    Source: (5b.2); Eldén (1984). The criterion LOO needs leverages, and so the eigenvectors.
+    Source: (5b.2); Eldén (1984). The criterion LOO needs the leverages at every penalty, and so the eigenvectors.
     """
 
     def __init__(self, K, intercept=False, null_space=None, overwrite=False, index=None):
@@ -82,6 +88,8 @@ class TridiagonalSmoother:
         K = np.asarray(K, dtype=np.float64)
         work = int(dsytrd_lwork(self.n, lower=1)[0])
         self._largest = largest_row_sum(K)
+        # what the null space took away has left its rounding errors
+        self._noisy = max(self._largest, float(np.linalg.norm(self._rows.across)))
         # a symmetric matrix in rows is the same matrix in columns, so that nothing is copied
         self._reflections, self._diagonal, self._beside, self._tau, _ = dsytrd(
             K.T, lower=1, lwork=work, overwrite_a=True
@@ -103,7 +111,7 @@ class TridiagonalSmoother:
     @property
     def least_penalty(self):
         """Where a search for a penalty should start: above the rounding errors of the reduction."""
-        return 2.0**-50 * self.n * self._largest
+        return 2.0**-50 * self.n * self._noisy
 
     def df(self, lam):
         """Effective degrees of freedom of ridge, a number; each unpenalised function counts one."""
@@ -131,6 +139,27 @@ class TridiagonalSmoother:
         T = null_functions(test, self._rows.intercept, null_space)
         return labelled(test.values @ a + T @ b, test.index, labels_of(y))
 
+    def weights(self, K, lam, null_space=None):
+        """Attention of m new rows over the training rows, shape (m, n), given their kernel (m, n) and null space (m, c)."""
+        test, lam = as_matrix(K, "K", min_rows=0), as_lam(lam)
+        T = null_functions(test, self._rows.intercept, null_space)
+        T = np.linalg.solve(self._rows.R.T, T.T).T
+        own = self._turn((test.values - T @ self._rows.across).T, "T")
+        W = self._turn(self._solve(own, lam), "N").T
+        W += (T - W @ self.null) @ self.null.T
+        both = test.index is not None and self._rows.train.index is not None
+        return labelled(W, test.index, self._rows.train.index) if both else W
+
+    def leverage(self, lam):
+        """The diagonal of the smoother matrix, shape (n,); O(n^3) operations, by blocks of columns."""
+        lam, left = as_lam(lam), np.empty(self.n)
+        known = lam / (self._beyond * np.arange(1, self.null.shape[1] + 1) + lam)
+        for a in range(0, self.n, BLOCK):
+            unit = self._turn(np.eye(self.n, min(BLOCK, self.n - a), -a), "T")
+            left[a : a + BLOCK] = lam * np.sum(unit * self._solve(unit, lam), axis=0)
+        h = 1 - (left - self.null**2 @ known)
+        return labelled(h, self._rows.train.index)
+
     def _split(self, y):
         """The coordinates (c, k) of an outcome in the null space, the rest of it (n, k), and whether it was a vector."""
         _, y = as_regression(self._rows.train, y, "K")
@@ -140,10 +169,13 @@ class TridiagonalSmoother:
 
     def _turn(self, values, direction):
         """``P' values`` for "T", ``P values`` for "N", by the reflections that P is made of; shape (n, k)."""
-        values, steps = np.array(values, dtype=np.float64), range(self.n - 1)
-        for i in steps if direction == "T" else reversed(steps):
-            v = self._reflections[i + 1 :, i]
-            values[i + 1 :] -= self._tau[i] * np.outer(v, v @ values[i + 1 :])
+        values = np.array(values, dtype=np.float64, order="F")
+        if self.n > 1:
+            # the reflections start in the second row: a view of the same columns, one number further on
+            memory = self._reflections.ravel(order="K")[1 : 1 + self.n * (self.n - 1)]
+            below = memory.reshape((self.n, self.n - 1), order="F")
+            turn = partial(dormqr, "L", direction, below, self._tau, values[1:])
+            values[1:] = turn(int(turn(-1)[1][0]))[0]
         return values
 
     def _solve(self, w, lam):

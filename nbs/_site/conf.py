@@ -83,6 +83,8 @@ default_role = (
 autosummary_generate = False  # the entries are in the chapters
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+# what scikit-learn adds to every estimator, documented there
+autodoc_default_options = {"exclude-members": "set_fit_request, set_score_request"}
 numpydoc_show_class_members = False
 maximum_signature_line_length = 88
 add_module_names = False
