@@ -12,11 +12,17 @@ from transformers import (
     BertLMHeadModel,
     BertModel,
     DynamicCache,
+    GPT2Config,
+    GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     StaticCache,
+    ViTConfig,
+    ViTModel,
 )
 from transformers.masking_utils import sdpa_mask
 from transformers.utils import logging
@@ -109,6 +115,9 @@ def words(*shape, seed=0):
     return torch.randint(1, 40, shape, generator=torch.Generator().manual_seed(seed))
 
 
+TOKENS = words(2, 20)
+
+
 def padding(side, T=23):
     mask = torch.ones(3, T, dtype=torch.long)
     if side == "left":
@@ -186,6 +195,30 @@ def test_a_row_of_padding_alone_disturbs_nobody():
         assert out.isfinite().all()
         alone = make()(tokens[2:], attention_mask=mask[2:])[0]
         close(out[2:], alone)
+
+
+GPT2 = {"vocab_size": 40, "n_embd": 32, "n_layer": 2, "n_head": 4, "attn_pdrop": 0.0}
+VIT = {"image_size": 16, "patch_size": 4, "hidden_dropout_prob": 0.0}
+VIT |= {key: BERT[key] for key in BERT if key.startswith(("hidden_s", "inter", "num"))}
+
+
+@pytest.mark.parametrize(
+    ("config", "model", "more"),
+    [
+        (GPT2Config, GPT2LMHeadModel, GPT2),
+        (Qwen3Config, Qwen3ForCausalLM, LLAMA | {"head_dim": 8}),
+        (ViTConfig, ViTModel, VIT),
+    ],
+)
+def test_other_models(config, model, more):
+    """Masks by kind of layer, normed keys, no mask at all; 1e-6, because norms are in single precision."""
+    found, pictures = [], torch.randn(2, 3, 16, 16).double()
+    for name in ("ridge", "definition"):
+        torch.manual_seed(0)
+        new = model(config(**more, attn_implementation=name)).double().eval()
+        facts = {"pixel_values": pictures} if model is ViTModel else {"input_ids": TOKENS}
+        found.append(new(**facts)[0])
+    close(*found, 1e-6)
 
 
 # ---- gradients, files, other dtypes --------------------------------------------------------------------------
@@ -374,7 +407,6 @@ def test_a_step_can_be_traced():
 # ---- what is refused -----------------------------------------------------------------------------------------
 
 
-TOKENS = words(2, 20)
 PACKED = torch.cat([torch.arange(12), torch.arange(8)])[None]
 TABLE = torch.ones(2, 1, 20, 20)
 OLD = torch.ones(2, 1, 1, 20, dtype=torch.long)
