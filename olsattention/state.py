@@ -180,7 +180,7 @@ class RidgeAttentionState:
             or q.ndim < len(heads) + 1
         ):
             raise ValueError(
-                f"query must have shape {(..., '...', self.R.shape[-1])}, got {tuple(query.shape)}"
+                f"query must have shape {(*heads, '...', self.R.shape[-1])}, got {tuple(query.shape)}"
             )
         rows = (
             q.to(self.R.dtype).flatten(len(heads), -2)
