@@ -9,6 +9,7 @@ from . import (
     forgetting as forgetting,
     gcv as gcv,
     heads as heads,
+    huggingface as huggingface,
     kernels as kernels,
     multihead as multihead,
     plots as plots,
@@ -56,6 +57,10 @@ from .heads import (
     head_coefficients as head_coefficients,
     resonance as resonance,
     resonance_spectrum as resonance_spectrum,
+)
+from .huggingface import (
+    RidgeCache as RidgeCache,
+    register_ridge_attention as register_ridge_attention,
 )
 from .kernels import get_kernel as get_kernel
 from .multihead import MultiheadRidgeAttention as MultiheadRidgeAttention
