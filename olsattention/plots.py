@@ -2,8 +2,8 @@
 
 # %% auto #0
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_ridge_path', 'plot_digits_lost', 'plot_kernels',
-           'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits', 'plot_errors', 'plot_spread',
-           'plot_attention_history', 'plot_ratios', 'plot_ensemble']
+           'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits', 'plot_lines', 'plot_errors',
+           'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble']
 
 # %% ../nbs/14_plots.ipynb #b9ce3798
 from functools import wraps
@@ -418,6 +418,46 @@ def plot_fits(x, y, places, curves, ax=None):
         ax.plot(places, curve, color=COLOURS[i % len(COLOURS)], label=name)
     ax.set(xlabel="x", ylabel="y")
     ax.legend(loc="best")
+    return ax
+
+# %% ../nbs/14_plots.ipynb #f62eddf9
+@_styled
+def plot_lines(x, lines, dots=None, level=None, log="", xlabel="", ylabel="", ax=None):
+    """Draw curves over a common axis.
+
+    Parameters
+    ----------
+    x : array or index of dates, shape (n,)
+        Increasing.
+    lines : dict of str to array, shape (n,)
+        For each label the values of a curve; an empty label stays out of the legend.
+    dots : dict of float to float, optional
+        Points beside the curves.
+    level : float, optional
+        A horizontal line to compare with.
+    log : {"", "x", "y", "xy"}
+        Which axes are logarithmic.
+    xlabel, ylabel : str
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    if set(log) - set("xy"):
+        raise ValueError(f'log must be "", "x", "y" or "xy", got {log!r}')
+    ax = _axes(ax, 3.0)
+    for i, (name, values) in enumerate(lines.items()):
+        ax.plot(x, values, color=COLOURS[i % len(COLOURS)], label=name or None)
+    if dots:
+        ax.plot(dots.keys(), dots.values(), "o", color="0.35", markersize=3.5, mew=0)
+    if level is not None:
+        ax.axhline(level, color="0.6", linewidth=0.8, linestyle="--", zorder=0)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set_xscale("log" if "x" in log else ax.get_xscale())
+    ax.set_yscale("log" if "y" in log else ax.get_yscale())
+    if any(lines):
+        ax.legend(loc="best")
     return ax
 
 # %% ../nbs/14_plots.ipynb #030c8ce4

@@ -36,7 +36,7 @@ def change(R, Z, lam, fade, gram, moment):
     L = torch.where((info == 0)[..., None, None], L, float("nan"))
     return L.mT @ R, torch.linalg.solve_triangular(L, fade * Z + F @ moment, upper=False)
 
-# %% ../nbs/06d_state.ipynb #b8e28894
+# %% ../nbs/06d_state.ipynb #113821e2
 class RidgeAttentionState:
     """What causal ridge-attention heads remember, in square-root form; its size does not depend on how much they saw.
 
