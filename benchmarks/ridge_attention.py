@@ -46,16 +46,24 @@ def full(T=32768):
     return Case(
         f"full, T = {T}",
         lambda: ridge_attention(query, key, value, LAM),
-        {"floor: three bare products": lambda: (key.mT @ key, key.mT @ value, query @ omega)},
+        {
+            "floor: three bare products": lambda: (
+                key.mT @ key,
+                key.mT @ value,
+                query @ omega,
+            )
+        },
     )
 
 
 def causal(T):
     query, key, value = tokens(T)
-    others = {"floor: linear attention, same chunks": lambda: linear_attention(query, key, value)}
+    others = {
+        "floor: linear attention, same chunks": lambda: linear_attention(query, key, value)
+    }
     if T <= 8192:
-        others["softmax: scaled_dot_product_attention"] = lambda: scaled_dot_product_attention(
-            query, key, value, is_causal=True
+        others["softmax: scaled_dot_product_attention"] = lambda: (
+            scaled_dot_product_attention(query, key, value, is_causal=True)
         )
     else:
         short = tokens(8192)
@@ -108,7 +116,9 @@ def forgetting(T=2048):
         f"causal with gates, T = {T}",
         lambda: ridge_attention(query, key, value, LAM, is_causal=True, decay=0.99),
         {
-            "without gates": lambda: ridge_attention(query, key, value, LAM, is_causal=True),
+            "without gates": lambda: ridge_attention(
+                query, key, value, LAM, is_causal=True
+            ),
             "softmax: scaled_dot_product_attention": lambda: scaled_dot_product_attention(
                 query, key, value, is_causal=True
             ),

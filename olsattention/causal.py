@@ -3,20 +3,35 @@
 # %% auto #0
 __all__ = ['causal_ridge']
 
-# %% ../nbs/06b_causal.ipynb #be18daee
+# %% ../nbs/06b_causal.ipynb #99c82ed9
+from functools import cache
+
 import torch
 from torch.nn.functional import pad
 
 from .heads import solving_dtype
 
-# %% ../nbs/06b_causal.ipynb #942cdb54
+# %% ../nbs/06b_causal.ipynb #8af43c11
 CHUNK = 64  # tokens: the cost of both factors is least at the width of usual heads
 LEAF = 16  # rows that are left to LAPACK
+
+
+@cache
+def one_launch():
+    """The kernel of chapter 6a, or None where there is no Triton."""
+    try:
+        from olsattention.launch import inverse_cholesky_in_one_launch
+    except ImportError:
+        return None
+    return inverse_cholesky_in_one_launch
 
 
 def inverse_cholesky(A):
     """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n); NaN where one is not positive definite."""
     n = A.shape[-1]
+    if A.is_cuda and n <= 128 and not torch.compiler.is_compiling():
+        if not A.requires_grad and one_launch():
+            return one_launch()(A)
     if n <= LEAF:
         L, info = torch.linalg.cholesky_ex(A)
         eye = torch.eye(n, dtype=A.dtype, device=A.device)

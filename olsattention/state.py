@@ -36,7 +36,7 @@ def change(R, Z, lam, fade, gram, moment):
     L = torch.where((info == 0)[..., None, None], L, float("nan"))
     return L.mT @ R, torch.linalg.solve_triangular(L, fade * Z + F @ moment, upper=False)
 
-# %% ../nbs/06d_state.ipynb #30480726
+# %% ../nbs/06d_state.ipynb #e45684eb
 class RidgeAttentionState:
     """What causal ridge-attention heads remember, in square-root form; its size does not depend on how much they saw.
 
@@ -56,9 +56,9 @@ class RidgeAttentionState:
 
     Attributes
     ----------
-    R : Tensor, shape (*heads, d, d)
+    R : Tensor, shape (..., d, d)
         Upper triangular, ``R' R = lam I + K'K``.
-    Z : Tensor, shape (*heads, d, d_v)
+    Z : Tensor, shape (..., d, d_v)
         ``R' Z = K'V``.
     lam : Tensor, shape heads
     fade : Tensor, shape heads
@@ -84,10 +84,10 @@ class RidgeAttentionState:
             raise ValueError(f"window must be at least 1, got {window}")
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
-        blank = torch.zeros(*heads, 0, d, dtype=dtype, device=device)
+        blank = torch.zeros(..., 0, d, dtype=dtype, device=device)
         self.lam = head_penalty(lam, blank)
         self.R = self.lam.sqrt()[..., None, None] * torch.eye(d, dtype=dtype, device=device)
-        self.Z = torch.zeros(*heads, d, d_v, dtype=dtype, device=device)
+        self.Z = torch.zeros(..., d, d_v, dtype=dtype, device=device)
         self.fade = torch.ones_like(self.lam)
         self.count, self.window = 0, window
         self.keys, self.values = (blank, self.Z[..., :0, :]) if window else (None, None)
@@ -106,26 +106,26 @@ class RidgeAttentionState:
 
     @property
     def gram(self):
-        """``K'K``, discounted, shape (*heads, d, d)."""
+        """``K'K``, discounted, shape (..., d, d)."""
         return self.R.mT @ self.R - self.lam[..., None, None] * torch.eye(
             self.R.shape[-1], dtype=self.R.dtype, device=self.R.device
         )
 
     @property
     def moment(self):
-        """``K'V``, discounted, shape (*heads, d, d_v)."""
+        """``K'V``, discounted, shape (..., d, d_v)."""
         return self.R.mT @ self.Z
 
     @property
     def coefficients(self):
-        """The ridge coefficients, shape (*heads, d, d_v)."""
+        """The ridge coefficients, shape (..., d, d_v)."""
         return torch.linalg.solve_triangular(self.R, self.Z, upper=True)
 
     def update(self, key, value, decay=None):
-        """Learn pairs: ``key (*heads, d)`` and ``value (*heads, d_v)``, or ``(*heads, T, d)`` and ``(*heads, T, d_v)`` for T tokens.
+        """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and ``(..., T, d_v)`` for T tokens.
 
         `decay` is the gate by which the past fades before each token: a number, or a tensor that broadcasts to heads or
-        (*heads, T). Returns the state.
+        (..., T). Returns the state.
         """
         key, value = self._pairs(key, value)
         if decay is not None:
@@ -146,7 +146,7 @@ class RidgeAttentionState:
         return self._become(R, Z, key.shape[-2])
 
     def downdate(self, key, value):
-        """Forget one pair that was learned, ``key (*heads, d)`` and ``value (*heads, d_v)``; returns the state."""
+        """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; returns the state."""
         key, value = self._pairs(key, value)
         if key.shape[-2] != 1:
             raise ValueError(f"downdate takes one pair at a time, got {key.shape[-2]}")
@@ -162,7 +162,7 @@ class RidgeAttentionState:
         return self._become(R, Z, -1)
 
     def attend(self, query, enable_gqa=False):
-        """Answer queries ``(*heads, d)`` or ``(*heads, T, d)``; with the same shape but d_v, in the dtype of the query.
+        """Answer queries ``(..., d)`` or ``(..., T, d)``; with the same shape but d_v, in the dtype of the query.
 
         With `enable_gqa` the last of the leading dimensions of the query may be a multiple of that of the state.
         """
@@ -180,7 +180,7 @@ class RidgeAttentionState:
             or q.ndim < len(heads) + 1
         ):
             raise ValueError(
-                f"query must have shape {(*heads, '...', self.R.shape[-1])}, got {tuple(query.shape)}"
+                f"query must have shape {(..., '...', self.R.shape[-1])}, got {tuple(query.shape)}"
             )
         rows = (
             q.to(self.R.dtype).flatten(len(heads), -2)
@@ -191,7 +191,7 @@ class RidgeAttentionState:
         return (y.mT @ self.Z).reshape(*query.shape[:-1], -1).to(query.dtype)
 
     def leverage(self, key):
-        """``k'A^-1 k`` of keys (*heads, d) or (*heads, T, d) that were not learned yet: the variance of their prediction, per unit of noise."""
+        """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the variance of their prediction, per unit of noise."""
         rows = key.to(self.R.dtype)
         rows = rows[..., None, :] if rows.ndim == len(self.heads) + 1 else rows
         y = torch.linalg.solve_triangular(self.R.mT, rows.mT, upper=False)
@@ -255,7 +255,7 @@ class RidgeAttentionState:
         return new
 
     def _pairs(self, key, value):
-        """Validated pairs (*heads, T, d) and (*heads, T, d_v), in the dtype of the state."""
+        """Validated pairs (..., T, d) and (..., T, d_v), in the dtype of the state."""
         c = len(self.heads)
         if isinstance(key, torch.Tensor) and key.ndim == c + 1:
             key, value = key[..., None, :], value[..., None, :]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -449,6 +450,7 @@ def test_derivatives_of_state_and_diagnostics(name):
         return out.output, out.leverage, out.error, out.residual, out.state.attend(q)
 
     assert torch.autograd.gradcheck(f, (q, k, v, lam))
+    assert torch.autograd.gradgradcheck(f, (q, k, v, lam))
 
     def g(q, k, v, lam):
         first = ridge_attention(
@@ -462,6 +464,7 @@ def test_derivatives_of_state_and_diagnostics(name):
         )
 
     assert torch.autograd.gradcheck(g, (q, k, v, lam))
+    assert torch.autograd.gradgradcheck(g, (q, k, v, lam))
 
 
 def test_gates_have_derivatives():
@@ -525,6 +528,21 @@ def test_compiles_without_a_break(options):
     grads = [torch.autograd.grad(x.square().sum(), (q, k, v)) for x in (got, want)]
     for a, b in zip(*grads):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_without_triton_products_do_it(monkeypatch):
+    from olsattention.causal import inverse_cholesky, one_launch
+
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, "olsattention.launch", raising=False)
+    one_launch.cache_clear()
+    assert one_launch() is None
+    one_launch.cache_clear()
+    X = torch.randn(3, 80, 50, generator=rng())
+    W = inverse_cholesky(X.mT @ X)
+    torch.testing.assert_close(
+        W @ (X.mT @ X) @ W.mT, torch.eye(50).expand(3, 50, 50), rtol=0, atol=1e-4
+    )
 
 
 # ---- the resonance matrix ----------------------------------------------------------------------------------

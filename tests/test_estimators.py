@@ -30,9 +30,9 @@ from olsattention import (
     criterion_curve,
     kernels,
     select_lam,
+    weighting,
 )
 from olsattention import estimators as module
-from olsattention import weighting
 from olsattention.kernels import KERNELS
 
 CRITERIA = ("gcv", "loo", "gml", "rgcv")
