@@ -21,9 +21,7 @@ from . import (
     stationary as stationary,
     svd as svd,
     state as state,
-    tabular as tabular,
     tridiagonal as tridiagonal,
-    weighting as weighting,
 )
 from .arrays import lam_from_mean as lam_from_mean, mean_from_lam as mean_from_lam
 from .attention import (
