@@ -13,7 +13,7 @@ extras = {
     for key in cfg
     if key.endswith("_requirements")
 }
-extras["dev"] += extras["sklearn"] + extras["gpu"] + extras["docs"]
+extras["dev"] += extras["sklearn"] + extras["transformers"] + extras["gpu"] + extras["docs"]
 
 setup(
     name=cfg["lib_name"],

@@ -4,11 +4,14 @@ from . import (
     causal as causal,
     checks as checks,
     embeddings as embeddings,
+    ensemble as ensemble,
     estimators as estimators,
     forgetting as forgetting,
     gcv as gcv,
     heads as heads,
+    huggingface as huggingface,
     kernels as kernels,
+    multihead as multihead,
     plots as plots,
     refinement as refinement,
     relatives as relatives,
@@ -35,6 +38,11 @@ from .embeddings import (
     dual_diagnostics as dual_diagnostics,
     learn_embedding as learn_embedding,
 )
+from .ensemble import (
+    EnsembleDecomposition as EnsembleDecomposition,
+    combination_weights as combination_weights,
+    ensemble_decomposition as ensemble_decomposition,
+)
 from .estimators import AttentionRegressor as AttentionRegressor
 from .forgetting import forgetful_ridge as forgetful_ridge
 from .gcv import (
@@ -50,7 +58,12 @@ from .heads import (
     resonance as resonance,
     resonance_spectrum as resonance_spectrum,
 )
+from .huggingface import (
+    RidgeCache as RidgeCache,
+    register_ridge_attention as register_ridge_attention,
+)
 from .kernels import get_kernel as get_kernel
+from .multihead import MultiheadRidgeAttention as MultiheadRidgeAttention
 from .refinement import ols_coefficients as ols_coefficients
 from .rfactor import merge_r as merge_r, r_factor as r_factor
 from .ridge import spectral_filter as spectral_filter

@@ -2,8 +2,8 @@
 
 # %% auto #0
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_ridge_path', 'plot_digits_lost', 'plot_kernels',
-           'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits', 'plot_errors', 'plot_spread',
-           'plot_attention_history', 'plot_ratios']
+           'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits', 'plot_lines', 'plot_errors',
+           'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble']
 
 # %% ../nbs/14_plots.ipynb #b9ce3798
 from functools import wraps
@@ -420,6 +420,46 @@ def plot_fits(x, y, places, curves, ax=None):
     ax.legend(loc="best")
     return ax
 
+# %% ../nbs/14_plots.ipynb #f62eddf9
+@_styled
+def plot_lines(x, lines, dots=None, level=None, log="", xlabel="", ylabel="", ax=None):
+    """Draw curves over a common axis.
+
+    Parameters
+    ----------
+    x : array or index of dates, shape (n,)
+        Increasing.
+    lines : dict of str to array, shape (n,)
+        For each label the values of a curve; an empty label stays out of the legend.
+    dots : dict of float to float, optional
+        Points beside the curves.
+    level : float, optional
+        A horizontal line to compare with.
+    log : {"", "x", "y", "xy"}
+        Which axes are logarithmic.
+    xlabel, ylabel : str
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    if set(log) - set("xy"):
+        raise ValueError(f'log must be "", "x", "y" or "xy", got {log!r}')
+    ax = _axes(ax, 3.0)
+    for i, (name, values) in enumerate(lines.items()):
+        ax.plot(x, values, color=COLOURS[i % len(COLOURS)], label=name or None)
+    if dots:
+        ax.plot(dots.keys(), dots.values(), "o", color="0.35", markersize=3.5, mew=0)
+    if level is not None:
+        ax.axhline(level, color="0.6", linewidth=0.8, linestyle="--", zorder=0)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set_xscale("log" if "x" in log else ax.get_xscale())
+    ax.set_yscale("log" if "y" in log else ax.get_yscale())
+    if any(lines):
+        ax.legend(loc="best")
+    return ax
+
 # %% ../nbs/14_plots.ipynb #030c8ce4
 @_styled
 def plot_errors(x, curves, bars=None, dots=(), ax=None):
@@ -610,3 +650,51 @@ def _log_limits(ax, ratios):
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most / least < 50 else (1,)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+# %% ../nbs/14_plots.ipynb #d7552f97
+@_styled
+def plot_ensemble(results, ax=None):
+    """Draw what the error of an average of heads consists of, against the number of heads.
+
+    Parameters
+    ----------
+    results : sequence of EnsembleDecomposition
+        Of ensembles of different sizes, each with at least two repetitions.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two sizes, or a decomposition has but one repetition.
+    """
+    results = sorted(results, key=lambda parts: parts.heads)
+    heads = np.array([parts.heads for parts in results])
+    if len(set(heads)) < 2:
+        raise ValueError(f"results must be of at least two sizes, got {heads.tolist()}")
+    terms = np.array(
+        [[float(to_numpy(x)) for x in (r.bias, r.covariance, r.variance)] for r in results]
+    ).T
+    if np.isnan(terms).any():
+        raise ValueError("a single repetition has no variance; decompose at least two")
+    ax = _axes(ax)
+    ax.stackplot(
+        heads,
+        terms * np.stack([np.ones(len(heads)), 1 - 1 / heads, 1 / heads]),
+        labels=["squared bias", "covariance × (1 − 1/M)", "variance / M"],
+        colors=[COLOURS[0], COLOURS[2], COLOURS[1]],
+        alpha=0.75,
+        linewidth=0,
+    )
+    single = [float(to_numpy(parts.member_error)) for parts in results]
+    ax.plot(heads, single, "--", color="0.3", linewidth=1, label="mean error of one head")
+    ax.set(xscale="log", xlim=(heads[0], heads[-1]), ylim=(0, 1.6 * max(single)))
+    ax.set(xlabel="number of heads M", ylabel="mean squared error")
+    ax.xaxis.set_major_locator(LogLocator(2))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.legend(loc="upper right", ncols=2)
+    return ax

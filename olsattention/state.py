@@ -36,7 +36,7 @@ def change(R, Z, lam, fade, gram, moment):
     L = torch.where((info == 0)[..., None, None], L, float("nan"))
     return L.mT @ R, torch.linalg.solve_triangular(L, fade * Z + F @ moment, upper=False)
 
-# %% ../nbs/06d_state.ipynb #e45684eb
+# %% ../nbs/06d_state.ipynb #113821e2
 class RidgeAttentionState:
     """What causal ridge-attention heads remember, in square-root form; its size does not depend on how much they saw.
 
@@ -84,10 +84,10 @@ class RidgeAttentionState:
             raise ValueError(f"window must be at least 1, got {window}")
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
-        blank = torch.zeros(..., 0, d, dtype=dtype, device=device)
+        blank = torch.zeros(*heads, 0, d, dtype=dtype, device=device)
         self.lam = head_penalty(lam, blank)
         self.R = self.lam.sqrt()[..., None, None] * torch.eye(d, dtype=dtype, device=device)
-        self.Z = torch.zeros(..., d, d_v, dtype=dtype, device=device)
+        self.Z = torch.zeros(*heads, d, d_v, dtype=dtype, device=device)
         self.fade = torch.ones_like(self.lam)
         self.count, self.window = 0, window
         self.keys, self.values = (blank, self.Z[..., :0, :]) if window else (None, None)
@@ -180,7 +180,7 @@ class RidgeAttentionState:
             or q.ndim < len(heads) + 1
         ):
             raise ValueError(
-                f"query must have shape {(..., '...', self.R.shape[-1])}, got {tuple(query.shape)}"
+                f"query must have shape {(*heads, '...', self.R.shape[-1])}, got {tuple(query.shape)}"
             )
         rows = (
             q.to(self.R.dtype).flatten(len(heads), -2)

@@ -9,7 +9,9 @@ import zipfile
 
 import pytest
 
-HEAVY = "torch sklearn pandas matplotlib statsmodels scipy.stats IPython".split()
+HEAVY = (
+    "torch transformers sklearn pandas matplotlib statsmodels scipy.stats IPython".split()
+)
 
 IMPORT_EVERYTHING = """
 import olsattention, sys

@@ -1,0 +1,502 @@
+"""Ridge attention in models of the transformers library: every path agrees with one regression a query, written out."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    BertConfig,
+    BertLMHeadModel,
+    BertModel,
+    DynamicCache,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    StaticCache,
+    ViTConfig,
+    ViTModel,
+)
+from transformers.masking_utils import sdpa_mask
+from transformers.utils import logging
+
+from olsattention import RidgeCache, register_ridge_attention
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+LLAMA = {
+    "vocab_size": 40,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.3,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "eos_token_id": None,
+}
+BERT = {
+    "vocab_size": 40,
+    "hidden_size": 24,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "initializer_range": 0.3,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+LAM = 0.7
+
+
+def by_definition(module, query, key, value, attention_mask, scaling, **kwargs):
+    """One ridge regression a query, on the keys that the library's own dense mask lets it see."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = (x.repeat_interleave(groups, 1) for x in (key, value))
+    shape = (*query.shape[:3], key.shape[2])
+    seen = torch.ones(shape, dtype=torch.bool) if attention_mask is None else attention_mask
+    seen = seen.expand(shape).to(key.dtype)
+    lam = torch.as_tensor(getattr(module.config, "ridge_lam", LAM), dtype=key.dtype)
+    lam = lam.expand(key.shape[1] // groups).repeat_interleave(groups)
+    eye = torch.eye(key.shape[-1], dtype=key.dtype)
+    A = torch.einsum("bhts,bhsi,bhsj->bhtij", seen, key, key)
+    A = A + (lam / scaling)[:, None, None, None] * eye
+    B = torch.einsum("bhts,bhsi,bhsj->bhtij", seen, key, value)
+    out = (query[..., None, :] @ torch.linalg.solve(A, B))[..., 0, :]
+    return out.transpose(1, 2).contiguous(), None
+
+
+def dense_mask(*args, **kwargs):
+    skips = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+    return sdpa_mask(*args, **kwargs | skips)
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    register_ridge_attention(LAM)
+    AttentionInterface.register("definition", by_definition)
+    AttentionMaskInterface.register("definition", dense_mask)
+
+
+def exact_norms(model):
+    """The library's norms compute in single precision, which would hide errors or blow them up; these do not."""
+    for part in list(model.modules()):
+        for name in ("input_layernorm", "post_attention_layernorm", "norm"):
+            if hasattr(part, name):
+                old = getattr(part, name)
+                new = torch.nn.RMSNorm(old.weight.shape, eps=model.config.rms_norm_eps)
+                new.weight = old.weight
+                setattr(part, name, new)
+    return model.double().eval()
+
+
+def llama(implementation="ridge", seed=0, **more):
+    torch.manual_seed(seed)
+    config = LlamaConfig(**LLAMA | more, attn_implementation=implementation)
+    return exact_norms(LlamaForCausalLM(config))
+
+
+def bert(implementation="ridge", kind=BertModel, **more):
+    torch.manual_seed(0)
+    config = BertConfig(**BERT | more, attn_implementation=implementation)
+    return kind(config).double().eval()
+
+
+def words(*shape, seed=0):
+    return torch.randint(1, 40, shape, generator=torch.Generator().manual_seed(seed))
+
+
+TOKENS = words(2, 20)
+
+
+def padding(side, T=23):
+    mask = torch.ones(3, T, dtype=torch.long)
+    if side == "left":
+        mask[0, :9] = mask[1, :1] = 0
+    if side == "right":
+        mask[0, 14:] = mask[2, T - 1 :] = 0
+    if side == "both":
+        mask[0, :3] = mask[0, 20:] = 0
+    return mask
+
+
+def close(got, want, tol=1e-10):
+    assert got.isfinite().all()
+    assert (got - want).abs().max() <= tol * want.abs().max()
+
+
+# ---- one pass ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", [None, "none", "left", "right", "both"])
+@pytest.mark.parametrize("make", [llama, bert])
+def test_a_pass_is_one_regression_a_query(make, side):
+    mask = None if side is None else padding(side)
+    tokens = words(3, 23)
+    outs = [make(n)(tokens, attention_mask=mask)[0] for n in ("ridge", "definition")]
+    keep = padding("none" if side is None else side).bool()
+    close(outs[0][keep], outs[1][keep])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1), (1, 65), (2, 130)])
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_lengths_and_groups(shape, heads):
+    tokens, more = words(*shape), {"num_key_value_heads": heads}
+    outs = [llama(n, **more)(tokens).logits for n in ("ridge", "definition")]
+    close(*outs)
+
+
+def test_a_penalty_of_each_head_stands_in_the_configuration():
+    lam = [0.2, 5.0]
+    tokens = words(2, 17)
+    with_lam = llama(ridge_lam=lam)(tokens).logits
+    close(with_lam, llama("definition", ridge_lam=lam)(tokens).logits)
+    assert (with_lam - llama()(tokens).logits).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="broadcast to the heads"):
+        llama(ridge_lam=[1.0, 2.0, 3.0])(tokens)
+    with pytest.raises(ValueError, match="lam must be > 0"):
+        llama(ridge_lam=-1.0)(tokens)
+
+
+def test_a_decoder_that_looks_both_ways():
+    tokens = words(2, 17)
+    model = llama(is_causal=False)
+    close(model(tokens).logits, llama("definition", is_causal=False)(tokens).logits)
+    assert (model(tokens).logits - llama()(tokens).logits).abs().max() > 1e-3
+    close(llama()(tokens, is_causal=False).logits, model(tokens).logits)
+
+
+@pytest.mark.parametrize("side", ["none", "left", "right"])
+def test_cross_attention(side):
+    tokens, memory = words(3, 11), torch.randn(3, 23, 24).double()
+    more = {"is_decoder": True, "add_cross_attention": True, "kind": BertLMHeadModel}
+    facts = {"encoder_hidden_states": memory, "encoder_attention_mask": padding(side)}
+    outs = [bert(n, **more)(tokens, **facts).logits for n in ("ridge", "definition")]
+    close(*outs)
+    first = bert(**more)(tokens[:, :6], use_cache=True, **facts)
+    rest = bert(**more)(tokens[:, 6:], past_key_values=first.past_key_values, **facts)
+    close(torch.cat([first.logits, rest.logits], 1), outs[1])
+
+
+def test_a_row_of_padding_alone_disturbs_nobody():
+    mask, tokens = padding("left"), words(3, 23)
+    mask[1] = 0
+    for make in (llama, bert):
+        out = make()(tokens, attention_mask=mask)[0]
+        assert out.isfinite().all()
+        alone = make()(tokens[2:], attention_mask=mask[2:])[0]
+        close(out[2:], alone)
+
+
+GPT2 = {"vocab_size": 40, "n_embd": 32, "n_layer": 2, "n_head": 4, "attn_pdrop": 0.0}
+VIT = {"image_size": 16, "patch_size": 4, "hidden_dropout_prob": 0.0}
+VIT |= {key: BERT[key] for key in BERT if key.startswith(("hidden_s", "inter", "num"))}
+
+
+@pytest.mark.parametrize(
+    ("config", "model", "more"),
+    [
+        (GPT2Config, GPT2LMHeadModel, GPT2),
+        (Qwen3Config, Qwen3ForCausalLM, LLAMA | {"head_dim": 8}),
+        (ViTConfig, ViTModel, VIT),
+    ],
+)
+def test_other_models(config, model, more):
+    """Masks by kind of layer, normed keys, no mask at all; 1e-6, because norms are in single precision."""
+    found, pictures = [], torch.randn(2, 3, 16, 16).double()
+    for name in ("ridge", "definition"):
+        torch.manual_seed(0)
+        new = model(config(**more, attn_implementation=name)).double().eval()
+        facts = {"pixel_values": pictures} if model is ViTModel else {"input_ids": TOKENS}
+        found.append(new(**facts)[0])
+    close(*found, 1e-6)
+
+
+# ---- gradients, files, other dtypes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [llama, bert])
+@pytest.mark.parametrize("side", ["none", "left"])
+def test_gradients_are_those_of_the_definition(make, side):
+    mask, found = padding(side), []
+    for name in ("ridge", "definition"):
+        model = make(name).train()
+        out = model(words(3, 23), attention_mask=mask)[0]
+        (out * mask[..., None]).square().sum().backward()
+        found.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys() and len(found[0]) > 10
+    for name, grad in found[0].items():
+        want = found[1][name]
+        assert (grad - want).abs().max() <= 1e-9 * want.abs().max().clamp(min=1e-3), name
+
+
+def test_gradient_checkpointing_changes_nothing():
+    grads = []
+    for on in (False, True):
+        model = llama().train()
+        if on:
+            # the name in later versions, and in earlier ones
+            enable = getattr(model, "activation_checkpointing_enable", None)
+            (enable or model.gradient_checkpointing_enable)()
+        model(words(2, 17), use_cache=False).logits.square().sum().backward()
+        grads.append(model.model.layers[0].self_attn.k_proj.weight.grad)
+    close(*grads)
+
+
+@pytest.mark.parametrize("make", [llama, bert])
+def test_a_saved_model_answers_as_before(make, tmp_path):
+    lam = [0.5, 2.0] if make is llama else [0.5, 2.0, 1.0]
+    model = make(ridge_lam=lam)
+    model.save_pretrained(tmp_path)
+    again = type(model).from_pretrained(
+        tmp_path, attn_implementation="ridge", dtype=torch.float64
+    )
+    again = exact_norms(again) if make is llama else again.eval()
+    assert again.config.ridge_lam == lam
+    close(again(words(2, 9))[0], model(words(2, 9))[0], 1e-13)
+
+
+def test_the_attention_of_a_model_can_be_changed():
+    model = llama("sdpa")
+    model.set_attn_implementation("ridge")
+    close(model(words(2, 9)).logits, llama()(words(2, 9)).logits)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_lower_precision(dtype):
+    tokens, exact = words(2, 40), llama()(words(2, 40)).logits
+    model = llama().to(dtype)
+    tol = 1e-4 if dtype == torch.float32 else 0.1
+    out = model(tokens).logits
+    assert out.dtype == dtype
+    assert (out.double() - exact).norm() <= tol * exact.norm()
+    cache = RidgeCache(model.config)
+    for t in range(40):
+        last = model(tokens[:, t : t + 1], past_key_values=cache).logits
+    assert last.dtype == dtype and cache.layers[0].keys.dtype == torch.float32
+    assert (last[:, 0].double() - exact[:, -1]).norm() <= tol * exact[:, -1].norm()
+
+
+# ---- caches --------------------------------------------------------------------------------------------------
+
+CACHES = {
+    "dynamic": lambda config: DynamicCache(config=config),
+    "static": lambda config: StaticCache(config=config, max_cache_len=64),
+    "ridge": RidgeCache,
+}
+
+
+@torch.no_grad()
+def in_pieces(model, tokens, cache, sizes, mask=None):
+    out, start = [], 0
+    for size in sizes:
+        stop = start + size
+        facts = {} if mask is None else {"attention_mask": mask[:, :stop]}
+        out.append(model(tokens[:, start:stop], past_key_values=cache, **facts).logits)
+        start = stop
+    assert start == tokens.shape[1]
+    return torch.cat(out, 1)
+
+
+@pytest.mark.parametrize("kind", CACHES)
+@pytest.mark.parametrize(
+    "sizes", [[60], [1] * 60, [10] + [1] * 50, [30, 30], [1, 20, 1, 1, 30, 7]]
+)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_tokens_in_pieces_are_tokens_at_once(kind, sizes, rows):
+    tokens, model = words(rows, 60), llama()
+    whole = llama("definition")(tokens).logits
+    cache = CACHES[kind](model.config)
+    close(in_pieces(model, tokens, cache, sizes), whole, 1e-9)
+    assert cache.get_seq_length() == 60
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "static"])
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("sizes", [[23], [15] + [1] * 8, [5, 10, 8], [2, 21]])
+def test_padding_in_pieces(kind, side, sizes):
+    tokens, mask, model = words(3, 23), padding(side), llama()
+    whole = llama("definition")(tokens, attention_mask=mask).logits
+    got = in_pieces(model, tokens, CACHES[kind](model.config), sizes, mask)
+    close(got[mask.bool()], whole[mask.bool()], 1e-9)
+
+
+def test_the_ridge_cache_does_not_grow():
+    model, most = llama(), 0
+    cache = RidgeCache(model.config)
+    for t in range(100):
+        model(words(2, 1, seed=t), past_key_values=cache)
+        most = max(most, cache.layers[1].keys.shape[-2])
+    assert most == 17 and cache.get_seq_length() == 100  # d = 8: 2 d, and the new one
+    cache.reset()
+    assert cache.get_seq_length() == 0
+    close(
+        model(words(2, 30), past_key_values=cache).logits, model(words(2, 30)).logits, 1e-9
+    )
+
+
+# ---- generation ----------------------------------------------------------------------------------------------
+
+GREEDY = {"max_new_tokens": 20, "do_sample": False, "pad_token_id": 0}
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("how", [{}, {"do_sample": True}, {"num_beams": 3}])
+@pytest.mark.parametrize("kind", CACHES)
+def test_generation_with_a_cache_is_generation_without(rows, how, kind):
+    model, tokens, found = llama(), words(rows, 12), []
+    given = {"past_key_values": RidgeCache(model.config)}
+    given = {"static": {"cache_implementation": "static"}, "ridge": given}.get(kind, {})
+    for facts in ({"use_cache": False}, given):
+        torch.manual_seed(5)
+        found.append(model.generate(tokens, **GREEDY | how, **facts))
+    assert found[0].shape == (rows, 32)
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "static"])
+def test_padded_prompts_generate_as_they_do_alone(kind):
+    model, tokens, mask = llama(), words(3, 23), padding("left")
+    facts = {} if kind == "dynamic" else {"cache_implementation": "static"}
+    together = model.generate(tokens, attention_mask=mask, **GREEDY, **facts)
+    for row, first in ((0, 9), (1, 1), (2, 0)):
+        alone = model.generate(tokens[row : row + 1, first:], use_cache=False, **GREEDY)
+        assert torch.equal(together[row, 23:], alone[0, 23 - first :])
+
+
+def test_padding_that_a_ridge_cache_would_merge_is_an_error():
+    model = llama()
+    with pytest.raises(ValueError, match="cannot take padding back out"):
+        model.generate(
+            words(3, 23),
+            attention_mask=padding("left"),
+            past_key_values=RidgeCache(model.config),
+            **GREEDY,
+        )
+
+
+def test_a_ridge_cache_cannot_be_cropped():
+    model = llama()
+    cache = RidgeCache(model.config)
+    model(words(1, 5), past_key_values=cache)
+    assert not cache.is_croppable
+    with pytest.raises(ValueError, match="cannot remove"):
+        cache.crop(-1)
+
+
+def test_a_step_can_be_traced():
+    """A step of decoding has no branch on data: dynamo takes it as one graph."""
+    model = llama()
+    step = torch.compile(model.model.layers[0].self_attn, backend="eager", fullgraph=True)
+    x = torch.randn(2, 1, 32).double()
+    place = model.model.rotary_emb(x, torch.tensor([[8]]))
+    mask = torch.zeros(1, 1, 1, 1, dtype=torch.int32)
+    want = model.model.layers[0].self_attn(x, place, mask)[0]
+    close(step(x, place, mask)[0], want)
+
+
+# ---- what is refused -----------------------------------------------------------------------------------------
+
+
+PACKED = torch.cat([torch.arange(12), torch.arange(8)])[None]
+TABLE = torch.ones(2, 1, 20, 20)
+OLD = torch.ones(2, 1, 1, 20, dtype=torch.long)
+
+
+def mistral(window):
+    torch.manual_seed(0)
+    config = MistralConfig(**LLAMA, sliding_window=window, attn_implementation="ridge")
+    return exact_norms(MistralForCausalLM(config))
+
+
+@pytest.mark.parametrize(
+    ("make", "facts", "message"),
+    [
+        (lambda: llama(attention_dropout=0.1).train(), {}, "no weights to drop"),
+        (lambda: bert(attention_probs_dropout_prob=0.1).train(), {}, "no weights to drop"),
+        (lambda: mistral(8), {}, "no sliding window or chunks .here of 8."),
+        (llama, {"position_ids": PACKED, "use_cache": False}, "not packed sequences"),
+        (llama, {"attention_mask": TABLE}, "made by hand"),
+        (llama, {"attention_mask": TABLE > 0}, "made by hand"),
+        (llama, {"attention_mask": OLD}, "made by hand"),
+        (llama, {"output_attentions": True}, "weights are not formed"),
+        (llama, {"softcap": 30.0}, "no scores to cap"),
+        (llama, {"cu_seq_lens_q": torch.tensor([0, 9])}, "row of its own"),
+    ],
+)
+def test_what_has_no_meaning_is_an_error(make, facts, message):
+    with pytest.raises(ValueError, match=message):
+        make()(TOKENS, **facts)
+
+
+def test_a_window_that_is_off_is_no_obstacle():
+    close(mistral(None)(TOKENS).logits, llama()(TOKENS).logits)
+
+
+# ---- registration --------------------------------------------------------------------------------------------
+
+
+def test_registering_twice_and_under_two_names():
+    tokens = words(2, 9)
+    first = llama()(tokens).logits
+    assert register_ridge_attention(LAM) == register_ridge_attention(LAM) == "ridge"
+    assert torch.equal(llama()(tokens).logits, first)
+    assert register_ridge_attention(9.0, "stiff ridge") == "stiff ridge"
+    assert torch.equal(llama()(tokens).logits, first)
+    stiff = llama("stiff ridge")(tokens).logits
+    close(stiff, llama(ridge_lam=9.0)(tokens).logits)
+    register_ridge_attention(9.0)
+    close(llama()(tokens).logits, stiff)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"lam": 0.0}, ValueError, "lam must be > 0"),
+        ({"lam": float("nan")}, ValueError, "lam must be > 0"),
+        ({"lam": "gcv"}, TypeError, "lam must be a number"),
+        ({"lam": True}, TypeError, "lam must be a number"),
+        ({"name": "sdpa"}, ValueError, "belongs to another"),
+        ({"name": "eager"}, ValueError, "belongs to another"),
+    ],
+)
+def test_bad_registrations(arguments, error, message):
+    with pytest.raises(error, match=message):
+        register_ridge_attention(**arguments)
+    assert llama("sdpa")(words(1, 3)).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager", "definition"])
+def test_a_ridge_cache_is_for_ridge_attention(implementation):
+    with pytest.raises(ValueError, match="needs every token"):
+        RidgeCache(llama(implementation).config)
+
+
+WITHOUT = """
+import sys
+sys.modules["transformers"] = None
+from olsattention import *
+for call in (register_ridge_attention, lambda: RidgeCache(None)):
+    try:
+        call()
+    except ImportError as error:
+        print(error)
+"""
+
+
+def test_without_transformers_the_error_says_what_to_install():
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all("pip install 'olsattention[transformers]'" in line for line in lines)
