@@ -56,12 +56,8 @@ def sieved(cases, kept):
 
 ALL = list(product(KERNELS, (*CRITERIA, 1.0, 0.0)))
 KEPT = [case for case in ALL if case[1] in ("gcv", 1.0)]
-# the other penalties for each of the two models
-KEPT += [
-    *product(("linear", "spline"), ("loo", 0.0)),
-    ("linear", "rgcv"),
-    ("spline", "gml"),
-]
+# no criterion needs more of an estimator than loo, and it is asked of each of the two models
+KEPT += product(("linear", "spline"), ("loo", 0.0))
 
 
 @quiet
@@ -143,18 +139,19 @@ def test_leave_one_out_of_scikit_learn(intercept, p):
     "intercept, outcome", [(False, y), (True, Y)], ids=["one", "several with intercept"]
 )
 def test_leave_one_out_by_refitting(name, intercept, outcome, monkeypatch):
+    A, outcome = X[:20], outcome[:20]
     intercept = intercept or name == "spline"
     # what is found from the rows is held fixed, so that only the row is left out
-    fitted = AttentionRegressor(name, 0.5, fit_intercept=intercept).fit(X, outcome)
+    fitted = AttentionRegressor(name, 0.5, fit_intercept=intercept).fit(A, outcome)
     if name in ("sobolev", "spline"):
         similarity = fitted._model.similarity
         monkeypatch.setattr(module, "fit_similarity", lambda *_: similarity)
     given = {k: v for k, v in fitted.kernel_params_.items() if k in fitted.get_params()}
     fixed = AttentionRegressor(name, 0.5, fit_intercept=intercept, **given)
     errors = []
-    for i in range(len(X)):
-        kept = np.arange(len(X)) != i
-        predicted = fixed.fit(X[kept], outcome[kept]).predict(X[i : i + 1])
+    for i in range(len(A)):
+        kept = np.arange(len(A)) != i
+        predicted = fixed.fit(A[kept], outcome[kept]).predict(A[i : i + 1])
         errors.append(outcome[i] - predicted[0])
     assert np.isclose(fitted.loo_, np.mean(np.square(errors)), rtol=1e-10, atol=0)
 
