@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+from sklearn.utils.estimator_checks import check_estimator
 
 from olsattention import (
     AttentionRegressor,
@@ -29,6 +30,7 @@ from olsattention import (
     criterion_curve,
     kernels,
     select_lam,
+    weighting,
 )
 from olsattention import estimators as module
 from olsattention.kernels import KERNELS
@@ -46,27 +48,34 @@ quiet = pytest.mark.filterwarnings("ignore::olsattention.gcv.BoundaryWarning")
 # ---- scikit-learn's checks, with nothing expected to fail --------------------------------------------------
 
 
-@quiet
-@parametrize_with_checks(
-    [AttentionRegressor(name, alpha) for name in KERNELS for alpha in ("gcv", 1.0)]
-)
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
+def sieved(cases, kept):
+    """Cases for `parametrize`: those of `kept` as they are, the others marked slow."""
+    marks = {case: [] if case in kept else [pytest.mark.slow] for case in cases}
+    return [pytest.param(*case, marks=mark) for case, mark in marks.items()]
+
+
+ALL = list(product(KERNELS, (*CRITERIA, 1.0, 0.0)))
+KEPT = [case for case in ALL if case[1] in ("gcv", 1.0)]
+# no criterion needs more of an estimator than loo, and it is asked of each of the two models
+KEPT += product(("linear", "spline"), ("loo", 0.0))
 
 
 @quiet
-@pytest.mark.parametrize("name", KERNELS)
-@pytest.mark.parametrize("alpha", ["loo", "gml", "rgcv", 0.0])
-def test_scikit_learn_checks_of_other_penalties(name, alpha):
+@pytest.mark.parametrize("name, alpha", sieved(ALL, KEPT))
+def test_scikit_learn_checks(name, alpha):
     check_estimator(AttentionRegressor(name, alpha), on_skip=None)
 
 
+TRIDIAGONAL = list(product(("polynomial", "rbf", "spline"), ("gcv", 1.0)))
+
+
 @quiet
-def test_scikit_learn_checks_without_eigenvectors(monkeypatch):
-    monkeypatch.setattr(module, "MANY_ROWS", 1)
-    for alpha in ("gcv", 1.0):
-        for name in ("polynomial", "rbf", "spline"):
-            check_estimator(AttentionRegressor(name, alpha), on_skip=None)
+@pytest.mark.parametrize(
+    "name, alpha", sieved(TRIDIAGONAL, [("spline", "gcv"), ("rbf", 1.0)])
+)
+def test_scikit_learn_checks_without_eigenvectors(name, alpha, monkeypatch):
+    monkeypatch.setattr(weighting, "MANY_ROWS", 1)
+    check_estimator(AttentionRegressor(name, alpha), on_skip=None)
 
 
 # ---- against brute force and peers -------------------------------------------------------------------------
@@ -126,21 +135,23 @@ def test_leave_one_out_of_scikit_learn(intercept, p):
 
 
 @pytest.mark.parametrize("name", KERNELS)
-@pytest.mark.parametrize("intercept", [False, True])
-@pytest.mark.parametrize("outcome", [y, Y], ids=["one", "several"])
+@pytest.mark.parametrize(
+    "intercept, outcome", [(False, y), (True, Y)], ids=["one", "several with intercept"]
+)
 def test_leave_one_out_by_refitting(name, intercept, outcome, monkeypatch):
+    A, outcome = X[:20], outcome[:20]
     intercept = intercept or name == "spline"
     # what is found from the rows is held fixed, so that only the row is left out
-    fitted = AttentionRegressor(name, 0.5, fit_intercept=intercept).fit(X, outcome)
+    fitted = AttentionRegressor(name, 0.5, fit_intercept=intercept).fit(A, outcome)
     if name in ("sobolev", "spline"):
         similarity = fitted._model.similarity
-        monkeypatch.setattr(module, "_similarity", lambda *_: similarity)
+        monkeypatch.setattr(module, "fit_similarity", lambda *_: similarity)
     given = {k: v for k, v in fitted.kernel_params_.items() if k in fitted.get_params()}
     fixed = AttentionRegressor(name, 0.5, fit_intercept=intercept, **given)
     errors = []
-    for i in range(len(X)):
-        kept = np.arange(len(X)) != i
-        predicted = fixed.fit(X[kept], outcome[kept]).predict(X[i : i + 1])
+    for i in range(len(A)):
+        kept = np.arange(len(A)) != i
+        predicted = fixed.fit(A[kept], outcome[kept]).predict(A[i : i + 1])
         errors.append(outcome[i] - predicted[0])
     assert np.isclose(fitted.loo_, np.mean(np.square(errors)), rtol=1e-10, atol=0)
 
@@ -157,13 +168,19 @@ def test_degrees_of_freedom_and_gcv_by_definition(name):
 # ---- attention ---------------------------------------------------------------------------------------------
 
 
+EIGENVECTORS = list(product(KERNELS, ("gcv", "loo", 0.5), [10**9]))
+NONE = [
+    (name, alpha, 1)
+    for name, alpha, _ in EIGENVECTORS
+    if name != "linear" and alpha != "loo"
+]
+
+
 @quiet
-@pytest.mark.parametrize("name", KERNELS)
-@pytest.mark.parametrize("alpha", ["gcv", "loo", 0.5])
-@pytest.mark.parametrize("many", [1, 10**9], ids=["tridiagonal", "eigenvectors"])
+@pytest.mark.parametrize("name, alpha, many", EIGENVECTORS + NONE)
 @pytest.mark.parametrize("weights", [None, w], ids=["equal", "weighted"])
 def test_weights_times_outcomes_are_predictions(name, alpha, many, weights, monkeypatch):
-    monkeypatch.setattr(module, "MANY_ROWS", many)
+    monkeypatch.setattr(weighting, "MANY_ROWS", many)
     m = AttentionRegressor(name, alpha).fit(X, Y, weights)
     W = m.attention_weights(X_new)
     np.testing.assert_allclose(W @ Y, m.predict(X_new), rtol=0, atol=1e-9)
@@ -178,7 +195,7 @@ COPIES = np.random.default_rng(7).integers(0, 4, size=40)
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("many", [1, 10**9], ids=["tridiagonal", "eigenvectors"])
 def test_whole_weights_are_copies(name, many, monkeypatch):
-    monkeypatch.setattr(module, "MANY_ROWS", many)
+    monkeypatch.setattr(weighting, "MANY_ROWS", many)
     weighted = AttentionRegressor(name, 0.5).fit(X, Y, COPIES)
     repeated = AttentionRegressor(name, 0.5).fit(X.repeat(COPIES, 0), Y.repeat(COPIES, 0))
     for attribute in ("df_", "gcv_", "loo_"):
@@ -415,11 +432,14 @@ from sklearn.utils.estimator_checks import check_array_api_input
 from olsattention import AttentionRegressor
 from olsattention.kernels import KERNELS
 warnings.simplefilter("ignore")
-for name in KERNELS:
-    for alpha in ("gcv", "loo", 0.5):
-        for dtype in ("float64", "float32"):
-            check_array_api_input("AttentionRegressor", AttentionRegressor(name, alpha), "torch", "cpu", dtype,
-                                  check_values=name == "linear" and dtype == "float64", check_sample_weight=True)
+cases = {(name, alpha, dtype) for name in KERNELS for alpha in ("gcv", "loo", 0.5) for dtype in ("float64", "float32")}
+if "few" in sys.argv:  # every kernel, and for each of the two models every kind of penalty and both types
+    cases = {case for case in cases if case[0] in ("linear", "spline") or case[1] == 0.5}
+    cases = {case for case in cases if case[2] == "float64" or case[0] == "linear" and case[1] == "gcv"
+             or case[0] == "spline" and case[1] == 0.5}
+for name, alpha, dtype in cases:
+    check_array_api_input("AttentionRegressor", AttentionRegressor(name, alpha), "torch", "cpu", dtype,
+                          check_values=name == "linear" and dtype == "float64", check_sample_weight=True)
 rng = np.random.default_rng(0)
 X, y, w = rng.normal(size=(30, 3)), rng.normal(size=30), rng.integers(0, 3, size=30)
 plain = AttentionRegressor("matern").fit(X, y, w)
@@ -441,12 +461,13 @@ with config_context(array_api_dispatch=True):
 """
 
 
-def test_torch_through_array_api_dispatch(tmp_path):
+@pytest.mark.parametrize("cases", ["few", pytest.param("all", marks=pytest.mark.slow)])
+def test_torch_through_array_api_dispatch(cases):
     """In a fresh interpreter, because SciPy reads its own switch when it is imported."""
     import os
 
     done = subprocess.run(
-        [sys.executable, "-c", DISPATCH],
+        [sys.executable, "-c", DISPATCH, cases],
         env=os.environ | {"SCIPY_ARRAY_API": "1"},
         capture_output=True,
         text=True,
@@ -541,14 +562,14 @@ def test_many_rows_need_no_eigenvectors_and_one_matrix(weights, monkeypatch):
         raise AssertionError("eigenvectors were computed")
 
     with monkeypatch.context() as m:
-        m.setattr(module, "_spectral", no_eigenvectors)
+        m.setattr(weighting, "_spectral", no_eigenvectors)
         m.setattr("olsattention.smoother.BLOCK_ROWS", 64)  # small beside n
         tracemalloc.start()
         fast = AttentionRegressor("matern", length_scale=1.7).fit(A, b, v)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 1.7 * 8 * n**2  # half of one are the tiles of the kernel
-    monkeypatch.setattr(module, "MANY_ROWS", 10**9)
+    monkeypatch.setattr(weighting, "MANY_ROWS", 10**9)
     slow = AttentionRegressor("matern", length_scale=1.7).fit(A, b, v)
     assert np.isclose(fast.alpha_, slow.alpha_, rtol=1e-6)
     assert np.isclose(fast.loo_, slow.loo_, rtol=1e-8)
@@ -677,7 +698,7 @@ def test_select_lam_warns_where_the_user_stands():
         AttentionRegressor().fit(X, line)
     assert caught[0].filename == __file__
     with pytest.warns(BoundaryWarning) as caught:
-        select_lam(module.SpectralSmoother.from_design(X), line)
+        select_lam(weighting.SpectralSmoother.from_design(X), line)
     assert caught[0].filename == __file__
 
 
