@@ -187,7 +187,7 @@ def select_lam(
         return found if per_outcome else found.mean(axis=1, keepdims=True)
 
     scores = curve(lams)
-    dfs = np.array([smoother.df(lam) for lam in lams])
+    dfs = smoother.dfs(lams)
     found = [
         _minimum(
             lambda t, j=j: curve(np.exp(np.atleast_1d(t)))[:, j], np.log(lams), scores[:, j]

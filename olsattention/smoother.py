@@ -141,6 +141,11 @@ class SpectralSmoother:
         """Effective degrees of freedom (3b.1), a number; each unpenalised function counts one."""
         return as_number(self._xp.sum(self.shrinkage(lam, filter))) + self.null.shape[1]
 
+    def dfs(self, lams):
+        """The `df` of ridge at every penalty of a grid, ndarray (L,)."""
+        filters = spectral_filter(self.mu[:, None], lams)
+        return to_numpy(self._xp.sum(filters, axis=0)) + self.null.shape[1]
+
     def lam_for_df(self, df):
         """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
         least, most = self.null.shape[1], self.df(0.0)

@@ -118,6 +118,10 @@ class TridiagonalSmoother:
         lam = as_lam(lam)
         return self.n - lam * self._trace(lam)[0]
 
+    def dfs(self, lams):
+        """The `df` at every penalty of a grid, ndarray (L,)."""
+        return np.array([self.df(lam) for lam in lams])
+
     def criterion_sums(self, y, lams):
         """The `CriterionSums` of every outcome, and whether there was a single one; (5b.2)."""
         _, rest, single = self._split(y)

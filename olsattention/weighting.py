@@ -144,7 +144,7 @@ class CopiedRows:
     """The smoother of scaled rows that count as often as they weigh, for `select_lam`: (12.3) and (12.4)."""
 
     def __init__(self, smoother, w):
-        self.smoother, self.w, self.df = smoother, w, smoother.df
+        self.smoother, self.w, self.df, self.dfs = smoother, w, smoother.df, smoother.dfs
         self.total = as_number(array_api_compat.array_namespace(w).sum(w))
 
     largest_eigenvalue = property(lambda self: self.smoother.largest_eigenvalue)

@@ -56,8 +56,8 @@ def sieved(cases, kept):
 
 ALL = list(product(KERNELS, (*CRITERIA, 1.0, 0.0)))
 KEPT = [case for case in ALL if case[1] in ("gcv", 1.0)]
-# no criterion needs more of an estimator than loo, and it is asked of each of the two models
-KEPT += product(("linear", "spline"), ("loo", 0.0))
+# the other penalties for each of the two models
+KEPT += product(("linear", "spline"), ("loo", "gml", "rgcv", 0.0))
 
 
 @quiet
