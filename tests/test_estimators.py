@@ -57,7 +57,11 @@ def sieved(cases, kept):
 ALL = list(product(KERNELS, (*CRITERIA, 1.0, 0.0)))
 KEPT = [case for case in ALL if case[1] in ("gcv", 1.0)]
 # the other penalties for each of the two models
-KEPT += product(("linear", "spline"), ("loo", "gml", "rgcv", 0.0))
+KEPT += [
+    *product(("linear", "spline"), ("loo", 0.0)),
+    ("linear", "rgcv"),
+    ("spline", "gml"),
+]
 
 
 @quiet
@@ -551,7 +555,7 @@ def test_a_function_as_kernel():
 
 @pytest.mark.parametrize("weights", [False, True])
 def test_many_rows_need_no_eigenvectors_and_one_matrix(weights, monkeypatch):
-    r, n = np.random.default_rng(6), 1200
+    r, n = np.random.default_rng(6), 1000
     A = r.normal(size=(n, 3))
     b, v = (
         np.sin(A[:, 0]) + r.normal(size=n),
@@ -705,7 +709,7 @@ def test_select_lam_warns_where_the_user_stands():
 def test_on_real_data_the_criteria_agree_with_cross_validation():
     A, b = load_diabetes(return_X_y=True)
     A = A / A.std(axis=0)
-    grid = list(np.geomspace(1e-1, 1e3, 9))
+    grid = list(np.geomspace(1e-1, 1e3, 5))
     search = GridSearchCV(AttentionRegressor("matern"), {"alpha": grid}, cv=5).fit(A, b)
     best, scores = AttentionRegressor("matern", "gcv").fit(A, b), search.cv_results_
     ours = cross_val_score(clone(best).set_params(alpha=best.alpha_), A, b, cv=5).mean()
