@@ -555,7 +555,7 @@ def test_a_function_as_kernel():
 
 @pytest.mark.parametrize("weights", [False, True])
 def test_many_rows_need_no_eigenvectors_and_one_matrix(weights, monkeypatch):
-    r, n = np.random.default_rng(6), 1000
+    r, n = np.random.default_rng(6), 1200
     A = r.normal(size=(n, 3))
     b, v = (
         np.sin(A[:, 0]) + r.normal(size=n),
