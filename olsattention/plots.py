@@ -420,7 +420,7 @@ def plot_fits(x, y, places, curves, ax=None):
     ax.legend(loc="best")
     return ax
 
-# %% ../nbs/14_plots.ipynb #f62eddf9
+# %% ../nbs/14_plots.ipynb #4ca545f9
 @_styled
 def plot_lines(x, lines, dots=None, level=None, log="", xlabel="", ylabel="", ax=None):
     """Draw curves over a common axis.
@@ -454,8 +454,10 @@ def plot_lines(x, lines, dots=None, level=None, log="", xlabel="", ylabel="", ax
     if level is not None:
         ax.axhline(level, color="0.6", linewidth=0.8, linestyle="--", zorder=0)
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.set_xscale("log" if "x" in log else ax.get_xscale())
-    ax.set_yscale("log" if "y" in log else ax.get_yscale())
+    if "x" in log:
+        ax.set_xscale("log")
+    if "y" in log:
+        ax.set_yscale("log")
     if any(lines):
         ax.legend(loc="best")
     return ax
