@@ -5,7 +5,7 @@ __all__ = ['KernelSmoother']
 
 # %% ../nbs/04e_rkhs.ipynb #88201fdf
 from .arrays import as_matrix, as_queries
-from .kernels import get_kernel
+from .kernels import KERNELS, get_kernel
 from .smoother import SpectralSmoother
 
 # %% ../nbs/04e_rkhs.ipynb #e621f600
@@ -50,7 +50,11 @@ class KernelSmoother:
         K = self._kernel(self._train.values, **parameters)
         T = None if null_space is None else null_space(self._train.values)
         self.smoother = SpectralSmoother.from_gram(
-            K, intercept, T, overwrite=True, index=self._train.index
+            K,
+            intercept,
+            T,
+            overwrite=self._kernel in KERNELS.values(),
+            index=self._train.index,
         )
 
     def __repr__(self):

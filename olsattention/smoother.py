@@ -461,7 +461,8 @@ def _eigh_beside(K, null, across, overwrite):
     beyond = (2 * largest_row_sum(K) or 1.0) if c else 0.0
     K = centred_gram(K, null, across, beyond, overwrite)
     if array_api_compat.is_numpy_array(K):
-        mu, U = scipy.linalg.eigh(K, driver="evr", overwrite_a=True, check_finite=False)
+        # a symmetric matrix in rows is the same matrix in columns, so that nothing is copied
+        mu, U = scipy.linalg.eigh(K.T, driver="evr", overwrite_a=True, check_finite=False)
     else:
         mu, U = xp.linalg.eigh(K)
     return xp.flip(mu[: n - c], axis=0), xp.flip(U[:, : n - c], axis=1)

@@ -400,3 +400,12 @@ def test_dependent_rows_warn_where_the_weights_are_not_unique():
     twice = np.hstack([X, X[:, :1]])
     with pytest.warns(RankDeficiencyWarning):
         SpectralSmoother.from_design(twice).weights(twice, 0.0)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+def test_the_matrix_of_a_users_kernel_is_left_alone(intercept):
+    A = rng.normal(size=(9, 4))
+    K = A @ A.T
+    kept = K.copy()
+    KernelSmoother(A, lambda A, B=None: K, intercept=intercept)
+    assert (K == kept).all()
