@@ -3,7 +3,7 @@
 # %% auto #0
 __all__ = ['register_ridge_attention', 'RidgeCache']
 
-# %% ../nbs/07c_transformers.ipynb #41270f07
+# %% ../nbs/07c_transformers.ipynb #c9f77c7f
 from functools import partial
 
 import torch
@@ -17,7 +17,7 @@ try:
 except ImportError:  # the names below exist all the same, and say what is missing
     Cache = DynamicLayer = object
 
-# %% ../nbs/07c_transformers.ipynb #d3094c90
+# %% ../nbs/07c_transformers.ipynb #e0632cdf
 NEVER = torch.iinfo(torch.int32).max  # the position of padding
 
 
@@ -79,7 +79,7 @@ def _kept(attention_mask, first, length):
         )
     return torch.nn.functional.pad(keep, (0, max(missing, 0)))[:, :length]
 
-# %% ../nbs/07c_transformers.ipynb #07254241
+# %% ../nbs/07c_transformers.ipynb #1f44d6cf
 def _forward(
     module,
     query,
@@ -136,7 +136,7 @@ def _causal(query, key, value, lam, mask):
         query, key, value, lam, is_causal=True, key_mask=mask, enable_gqa=True, state=state
     )
 
-# %% ../nbs/07c_transformers.ipynb #8a13b990
+# %% ../nbs/07c_transformers.ipynb #0e3437f9
 def _penalties(module, key, lam):
     """The penalty of each head, in the unit of scores: that of the configuration, if it has one."""
     lam = getattr(getattr(module, "config", None), "ridge_lam", lam)
@@ -187,7 +187,7 @@ REFUSED = {
     "cache": "a paged cache holds sequences in pieces; use generate",
 }
 
-# %% ../nbs/07c_transformers.ipynb #4b672497
+# %% ../nbs/07c_transformers.ipynb #88671acf
 def register_ridge_attention(lam=1.0, name="ridge"):
     """Make ridge attention known to the transformers library, as ``attn_implementation=name``.
 
@@ -233,7 +233,7 @@ def register_ridge_attention(lam=1.0, name="ridge"):
     AttentionMaskInterface.register(name, _mask)
     return name
 
-# %% ../nbs/07c_transformers.ipynb #0415460d
+# %% ../nbs/07c_transformers.ipynb #c26fca97
 def _is_ridge(function):
     return isinstance(function, partial) and function.func is _forward
 
@@ -244,7 +244,7 @@ def _require_transformers():
             "this needs the transformers library: pip install 'olsattention[transformers]'"
         )
 
-# %% ../nbs/07c_transformers.ipynb #3f9a47c1
+# %% ../nbs/07c_transformers.ipynb #f9daa9f4
 class RidgeLayer(DynamicLayer):
     """Keys and values of one layer, replaced by the d rows of their triangle whenever there are more than 2 d."""
 
@@ -293,9 +293,9 @@ class RidgeLayer(DynamicLayer):
                 "RidgeCache has merged its tokens and cannot remove one; use the default cache"
             )
 
-# %% ../nbs/07c_transformers.ipynb #414da4c0
+# %% ../nbs/07c_transformers.ipynb #c8a47ffb
 class RidgeCache(Cache):
-    """A cache for generation with ridge attention that stops growing: when a head has more than 2 d pairs, d take their place.
+    """A cache for generation with ridge attention that stops growing: a layer keeps at most 2 d keys and values a head.
 
     Parameters
     ----------

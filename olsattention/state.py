@@ -8,33 +8,41 @@ import pickle
 
 import torch
 
-from .heads import head_penalty, require_heads, solving_dtype
+from .heads import head_penalty, require_heads
 
 # %% ../nbs/06d_state.ipynb #bb43c5a7
 def rank_one(R, Z, k, v, sign):
-    """The state (6d.3) with pairs k (..., d), v (..., d_v) added (sign 1) or removed (-1), and ``1 + sign * |p|^2``."""
+    """The state (6d.4) with pairs k (..., d), v (..., d_v) added (sign 1) or removed (-1), and ``1 + sign * |p|^2``."""
     p = torch.linalg.solve_triangular(R.mT, k[..., None], upper=False)
-    t = 1 + sign * (p * p).cumsum(-2)
-    before = torch.cat([torch.ones_like(t[..., :1, :]), t[..., :-1, :]], -2)
-    diagonal, beside = (t / before).sqrt(), sign * p * (t * before).rsqrt()
-    pR = p * R
+    square = p * p
+    first = torch.ones_like(p[..., :1, :])
+    before = torch.cat([first, 1 + sign * square[..., :-1, :].cumsum(-2)], -2)
+    after = before + sign * square
+    root = (before * after).sqrt()
+    beside = sign * p / root
+    pR, pZ = p * R, p * Z
     below = pR.sum(-2, keepdim=True) - pR.cumsum(-2)
-    Z = torch.addcmul(Z, p, v[..., None, :], value=sign)
-    pZ = p * Z
-    above = pZ.cumsum(-2) - pZ
-    R = torch.addcmul(diagonal * R, beside, below)
-    return R, torch.addcmul(Z / diagonal, beside, above, value=-1), t[..., -1, 0]
+    unexplained = v[..., None, :] + pZ - pZ.cumsum(-2)
+    R = R + (sign * square / (before + root) * R + beside * below)
+    Z = Z + (beside * unexplained - sign * square / (after + root) * Z)
+    return R, Z, after[..., -1, 0]
 
 # %% ../nbs/06d_state.ipynb #2b983b3d
-def change(R, Z, lam, fade, gram, moment):
-    """The state (6d.4) after its past faded by `fade` (...) and `gram`, `moment` were added."""
+def change(R, Z, lam, fade, restored, key, value, weight=None):
+    """The state (6d.5) after its past faded by `fade` (...), `restored` (...) times ``lam I`` was put back, and pairs entered.
+
+    Pairs are key (..., T, d) and value (..., T, d_v), with weights (..., T) or without.
+    """
     eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device)
     F = torch.linalg.solve_triangular(R.mT, eye, upper=False)
-    fade, lam = fade[..., None, None], lam[..., None, None]
-    inner = fade * eye + F @ ((1 - fade) * lam * eye + gram) @ F.mT
+    Y = key @ F.mT
+    weighted = Y if weight is None else weight[..., None] * Y
+    fade, restored = fade[..., None, None], (restored * lam)[..., None, None]
+    inner = fade * eye + restored * (F @ F.mT) + weighted.mT @ Y
     L, info = torch.linalg.cholesky_ex((inner + inner.mT) / 2)
     L = torch.where((info == 0)[..., None, None], L, float("nan"))
-    return L.mT @ R, torch.linalg.solve_triangular(L, fade * Z + F @ moment, upper=False)
+    Z = torch.linalg.solve_triangular(L, fade * Z + weighted.mT @ value, upper=False)
+    return L.mT @ R, Z
 
 # %% ../nbs/06d_state.ipynb #113821e2
 class RidgeAttentionState:
@@ -74,7 +82,7 @@ class RidgeAttentionState:
 
     Notes
     -----
-    Adding a pair costs O(d (d + d_v)), with a gate O(d^3). Source: (6d.1) to (6d.4); Gill et al. (1974).
+    Adding a pair costs O(d (d + d_v)), with a gate O(d^3). Source: (6d.1) to (6d.5); Gill et al. (1974).
     """
 
     def __init__(
@@ -135,14 +143,8 @@ class RidgeAttentionState:
         if key.shape[-2] == 1:
             R, Z, _ = rank_one(self.R, self.Z, key[..., 0, :], value[..., 0, :], 1)
         else:
-            R, Z = change(
-                self.R,
-                self.Z,
-                self.lam,
-                self.fade.new_ones(self.heads),
-                key.mT @ key,
-                key.mT @ value,
-            )
+            whole = self.fade.new_ones(self.heads)
+            R, Z = change(self.R, self.Z, self.lam, whole, 1 - whole, key, value)
         return self._become(R, Z, key.shape[-2])
 
     def downdate(self, key, value):
@@ -166,34 +168,20 @@ class RidgeAttentionState:
 
         With `enable_gqa` the last of the leading dimensions of the query may be a multiple of that of the state.
         """
-        q, heads = query, self.heads
-        if (
-            enable_gqa
-            and heads
-            and q.ndim > len(heads) - 1
-            and q.shape[len(heads) - 1] % heads[-1] == 0
-        ):
-            q = q.unflatten(len(heads) - 1, (heads[-1], -1))
-        if (
-            q.shape[: len(heads)] != heads
-            or q.shape[-1] != self.R.shape[-1]
-            or q.ndim < len(heads) + 1
-        ):
-            raise ValueError(
-                f"query must have shape {(*heads, '...', self.R.shape[-1])}, got {tuple(query.shape)}"
-            )
-        rows = (
-            q.to(self.R.dtype).flatten(len(heads), -2)
-            if q.ndim > len(heads) + 1
-            else q.to(self.R.dtype)[..., None, :]
-        )
+        q, c = query, len(self.heads)
+        if enable_gqa and c and isinstance(q, torch.Tensor) and q.ndim > c:
+            groups = max(1, q.shape[c - 1] // max(1, self.heads[-1]))
+            if q.shape[c - 1] == groups * self.heads[-1]:
+                q = q.unflatten(c - 1, (self.heads[-1], groups))
+        self._require("query", q, self.R.shape[-1])
+        rows = q.to(self.R.dtype).reshape(*self.heads, -1, q.shape[-1])
         y = torch.linalg.solve_triangular(self.R.mT, rows.mT, upper=False)
         return (y.mT @ self.Z).reshape(*query.shape[:-1], -1).to(query.dtype)
 
     def leverage(self, key):
         """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the variance of their prediction, per unit of noise."""
-        rows = key.to(self.R.dtype)
-        rows = rows[..., None, :] if rows.ndim == len(self.heads) + 1 else rows
+        self._require("key", key, self.R.shape[-1])
+        rows = key.to(self.R.dtype).reshape(*self.heads, -1, key.shape[-1])
         y = torch.linalg.solve_triangular(self.R.mT, rows.mT, upper=False)
         return (y * y).sum(-2).reshape(key.shape[:-1])
 
@@ -214,7 +202,7 @@ class RidgeAttentionState:
                 f"states with different lam cannot be merged: {self.lam.tolist()} and {other.lam.tolist()}"
             )
         new = self.clone()
-        R, Z = change(self.R, self.Z, self.lam, other.fade, other.gram, other.moment)
+        R, Z = change(self.R, self.Z, self.lam, other.fade, -other.fade, other.R, other.Z)
         new.fade = self.fade * other.fade
         return new._become(R, Z, other.count)
 
@@ -254,34 +242,44 @@ class RidgeAttentionState:
         new.__dict__.update(content)
         return new
 
+    def _require(self, name, x, width):
+        """Raise unless x (..., width) begins with the heads and can be computed with in the dtype of the state."""
+        require_heads(**{name: x[None] if isinstance(x, torch.Tensor) else x})
+        c = len(self.heads)
+        if x.shape[:c] != self.heads or x.ndim < c + 1 or x.shape[-1] != width:
+            wanted = ", ".join(map(str, (*self.heads, "...", width)))
+            raise ValueError(f"{name} must have shape ({wanted}), got {tuple(x.shape)}")
+        if x.device != self.R.device:
+            raise ValueError(
+                f"{name} is on {x.device} but the state on {self.R.device}; move one of them"
+            )
+        if x.dtype.itemsize > self.R.dtype.itemsize:
+            raise TypeError(
+                f"{name} is {x.dtype} but the state {self.R.dtype}; make the state float64"
+            )
+
     def _pairs(self, key, value):
         """Validated pairs (..., T, d) and (..., T, d_v), in the dtype of the state."""
-        c = len(self.heads)
-        if isinstance(key, torch.Tensor) and key.ndim == c + 1:
-            key, value = key[..., None, :], value[..., None, :]
-        require_heads(key=key, value=value)
         for name, x, width in (
             ("key", key, self.R.shape[-1]),
             ("value", value, self.Z.shape[-1]),
         ):
-            if x.shape[:c] != self.heads or x.ndim != c + 2 or x.shape[-1] != width:
+            self._require(name, x, width)
+            if x.ndim > len(self.heads) + 2:
                 raise ValueError(
-                    f"{name} must have shape {(*self.heads, width)} or {(*self.heads, 'T', width)}, got {tuple(x.shape)}"
-                )
-            if x.device != self.R.device:
-                raise ValueError(
-                    f"{name} is on {x.device} but the state on {self.R.device}; move one of them"
-                )
-            if solving_dtype(x.dtype).itemsize > self.R.dtype.itemsize:
-                raise TypeError(
-                    f"{name} is {x.dtype} but the state {self.R.dtype}; make the state float64"
+                    f"{name} must be of one token or of T tokens, got shape {tuple(x.shape)} for heads {self.heads}"
                 )
             if x.device.type == "cpu" and not bool(x.isfinite().all()):
+                where = tuple((~x.isfinite()).nonzero()[0].tolist())
                 raise ValueError(
-                    f"{name} contains NaN or infinity; the state was not changed"
+                    f"{name} contains {x[where]} at {where}; the state was not changed"
                 )
-        if key.shape[-2] != value.shape[-2]:
-            raise ValueError(f"key has {key.shape[-2]} tokens but value {value.shape[-2]}")
+        if key.shape[:-1] != value.shape[:-1]:
+            raise ValueError(
+                f"key and value must agree in all but their widths, got {tuple(key.shape)} and {tuple(value.shape)}"
+            )
+        if key.ndim == len(self.heads) + 1:
+            key, value = key[..., None, :], value[..., None, :]
         return key.to(self.R.dtype), value.to(self.R.dtype)
 
     def _become(self, R, Z, tokens):
@@ -304,10 +302,7 @@ class RidgeAttentionState:
             -1,
         )
         fade = gates.prod(-1)
-        weighted = left[..., None] * key
-        R, Z = change(
-            self.R, self.Z, self.lam, fade, key.mT @ weighted, weighted.mT @ value
-        )
+        R, Z = change(self.R, self.Z, self.lam, fade, 1 - fade, key, value, left)
         self.fade = self.fade * fade
         return self._become(R, Z, key.shape[-2])
 
@@ -316,22 +311,19 @@ class RidgeAttentionState:
         values = torch.cat([self.values, value], -2)
         leaving = max(0, keys.shape[-2] - self.window)
         # one pair in, one out; afresh whenever the window has been replaced, so that rounding errors have an end
-        seen, R, Z = self.count + key.shape[-2], self.R, self.Z
-        if key.shape[-2] == 1 and seen % self.window:
-            R, Z, _ = rank_one(R, Z, key[..., 0, :], value[..., 0, :], 1)
+        afresh = key.shape[-2] != 1 or (self.count + 1) % self.window == 0
+        if not afresh:
+            R, Z, _ = rank_one(self.R, self.Z, key[..., 0, :], value[..., 0, :], 1)
             if leaving:
-                R, Z, _ = rank_one(R, Z, keys[..., 0, :], values[..., 0, :], -1)
-            self.keys, self.values = keys[..., leaving:, :], values[..., leaving:, :]
-        else:
-            self.keys, self.values = keys[..., leaving:, :], values[..., leaving:, :]
-            empty = RidgeAttentionState(
-                self.lam,
-                R.shape[-1],
-                Z.shape[-1],
-                self.heads,
-                dtype=R.dtype,
-                device=R.device,
-            )
-            fresh = empty.update(self.keys, self.values)
+                R, Z, left = rank_one(R, Z, keys[..., 0, :], values[..., 0, :], -1)
+                # in exact arithmetic at least lam / (lam + |k|^2)
+                afresh = left.device.type == "cpu" and not bool((left > 0).all())
+        keys, values = keys[..., leaving:, :], values[..., leaving:, :]
+        if afresh:
+            d, d_v = self.R.shape[-1], self.Z.shape[-1]
+            place = {"dtype": self.R.dtype, "device": self.R.device}
+            fresh = RidgeAttentionState(self.lam, d, d_v, self.heads, **place)
+            fresh.update(keys, values)
             R, Z = fresh.R, fresh.Z
+        self.keys, self.values = keys, values
         return self._become(R, Z, key.shape[-2])
