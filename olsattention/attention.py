@@ -15,12 +15,14 @@ from .forgetting import forgetful_ridge
 from .gcv import BoundaryWarning, select_lam
 from olsattention.heads import (
     UPCAST,
+    factor,
     head_moments,
     head_penalty,
     require_heads,
+    require_pairs,
+    require_width,
     solving_dtype,
 )
-from .heads import factor as cholesky
 from .smoother import SpectralSmoother
 from .state import RidgeAttentionState
 
@@ -53,6 +55,7 @@ def head_lam(key, value, criterion="gcv", key_mask=None):
     A singular value decomposition a head, in float64. Source: chapter 5.
     """
     require_heads(key=key, value=value)
+    require_pairs(key, value)
     heads, dtype = key.shape[:-2], solving_dtype(key.dtype)
     keep, N = _mask(key_mask, key), math.prod(heads)
     chosen = [
@@ -121,14 +124,8 @@ def _gates(decay, key):
 def _require_fit(query, key, value, is_causal, enable_gqa):
     """Raise unless the shapes belong together; the number of query heads that share a key head."""
     require_heads(query=query, key=key, value=value)
-    if query.shape[-1] != key.shape[-1] or key.shape[-1] < 1:
-        raise ValueError(
-            f"query and key must have the same width, at least 1, got {query.shape[-1]} and {key.shape[-1]}"
-        )
-    if key.shape[:-1] != value.shape[:-1]:
-        raise ValueError(
-            f"key and value must agree in all but their widths, got {tuple(key.shape)} and {tuple(value.shape)}"
-        )
+    require_width(query, key)
+    require_pairs(key, value)
     if is_causal and query.shape[-2] != key.shape[-2]:
         raise ValueError(
             f"causal attention needs a query for every key, got {query.shape[-2]} and {key.shape[-2]}; "
@@ -204,7 +201,7 @@ def ridge_attention(
         All of one floating dtype, half precision included, on one device.
     lam : float, Tensor or "gcv"
         Penalty > 0, in the unit of squared keys; a tensor broadcasts to the heads and may need a gradient; ``"gcv"`` lets every
-        head choose (not if causal). None takes that of `state`.
+        head choose (not if causal). None takes that of `state`; a number may differ from it.
     is_causal : bool
         Whether query t knows the keys up to t only; then ``T_q == T_k``.
     key_mask : Tensor of bool, broadcasting to shape (..., T_k), optional
@@ -247,7 +244,6 @@ def ridge_attention(
     lam = _penalty(lam, key, value, key_mask, scale, is_causal, state)
     with torch.autocast(query.device.type, enabled=False):
         gates = None if decay is None else _gates(decay, key)
-        given = query, key, value
         if key_mask is not None:
             query, key, value, gates = _without_padding(
                 query, key, value, gates, _mask(key_mask, key), is_causal
@@ -267,7 +263,7 @@ def ridge_attention(
             gates = gates.reshape(N, gates.shape[-1])
             found = forgetful_ridge(q, k, v, gates, flat, *prior, diagnostics=full_output)
         out = found[0].reshape(*query.shape[:-1], d_v)
-        _require_sound(out, *given)
+        _require_sound(out, query, key, value)
         if not full_output:
             return out
         _, G, B, leverage, error = found
@@ -291,7 +287,7 @@ def _penalty(lam, key, value, key_mask, scale, is_causal, state):
             )
         lam = head_lam(key, value, lam, key_mask)
     lam = head_penalty(lam, key)
-    return lam if scale is None else lam / head_penalty(scale, key)
+    return lam if scale is None else lam / head_penalty(scale, key, "scale")
 
 
 def _without_padding(query, key, value, gates, mask, is_causal):
@@ -337,9 +333,8 @@ def _state(lam, G, B, heads, d_v, prior, gates, tokens):
     d = G.shape[-1]
     new = RidgeAttentionState(lam, d, d_v, tuple(heads), dtype=G.dtype, device=G.device)
     G, B = G.reshape(*heads, d, d), B.reshape(*heads, d, d_v)
-    eye = torch.eye(d, dtype=G.dtype, device=G.device)
-    L = cholesky(G + lam[..., None, None] * eye)
-    new.R, new.Z = L.mT, torch.linalg.solve_triangular(L, B, upper=False)
+    L = factor(G, lam)
+    new._become(L.mT, torch.linalg.solve_triangular(L, B, upper=False), 0)
     if gates is not None:
         new.fade = gates.prod(-1).reshape(heads)
     if prior is not None:
@@ -352,8 +347,7 @@ def _full(q, k, v, lam, G, B, diagnostics):
     """As `causal_ridge`, when every query knows every key."""
     dG, dB = head_moments(k, v)
     G, B = (dG, dB) if G is None else (G + dG, B + dB)
-    A = G + lam[:, None, None] * torch.eye(G.shape[-1], dtype=G.dtype, device=G.device)
-    L = cholesky(A)
+    L = factor(G, lam)
     omega = torch.cholesky_solve(B, L)
     out = _times(q.flatten(1, 2), omega, q.dtype).unflatten(1, q.shape[1:3])
     if not diagnostics:
@@ -376,7 +370,8 @@ def _require_sound(out, query, key, value):
     """Raise if NaN came out, where that can be seen without stalling a GPU."""
     if out.device.type != "cpu" or torch.compiler.is_compiling() or not out.numel():
         return
-    if not bool(out[..., 0].isnan().any()):
+    # NaN of a query is in all of its row, NaN of a key or value in the last row too
+    if not bool(out[..., 0].isnan().any() | out[..., -1, :].isnan().any()):
         return
     for name, x in (("query", query), ("key", key), ("value", value)):
         bad = (~x.isfinite()).nonzero()

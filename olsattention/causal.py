@@ -226,7 +226,7 @@ class CausalRidge(torch.autograd.Function):
 def causal_ridge(
     query, key, value, lam, gram=None, moment=None, *, diagnostics=False, chunk=None
 ):
-    """Exact causal ridge regression of values on keys, answered at queries: the engine of `ridge_attention`.
+    """Exact causal ridge regression of values on keys, answered at queries: the engine of `ridge_attention`, which checks its input.
 
     Parameters
     ----------

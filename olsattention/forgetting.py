@@ -41,7 +41,7 @@ def attend_block(q, k, v, gate, lam, G, B):
 def forgetful_ridge(
     query, key, value, decay, lam, gram=None, moment=None, *, diagnostics=False
 ):
-    """Exact causal ridge regression with exponential forgetting: the engine of `ridge_attention` with `decay`.
+    """Exact causal ridge regression with exponential forgetting: the engine of `ridge_attention` with `decay`, which checks its input.
 
     Parameters
     ----------

@@ -29,12 +29,25 @@ def require_heads(**tensors):
             )
 
 
-def require_same_width(query, key):
-    """Raise unless queries and keys have the same width, at least 1, and the same leading dimensions."""
+def require_pairs(key, value):
+    """Raise unless there is a value for every key."""
+    if key.shape[:-1] != value.shape[:-1]:
+        raise ValueError(
+            f"key and value must agree in all but their widths, got {tuple(key.shape)} and {tuple(value.shape)}"
+        )
+
+
+def require_width(query, key):
+    """Raise unless queries and keys have the same width, at least 1."""
     if query.shape[-1] != key.shape[-1] or key.shape[-1] < 1:
         raise ValueError(
             f"query and key must have the same width, at least 1, got {query.shape[-1]} and {key.shape[-1]}"
         )
+
+
+def require_same_width(query, key):
+    """Raise unless queries and keys have the same width, at least 1, and the same leading dimensions."""
+    require_width(query, key)
     if query.shape[:-2] != key.shape[:-2]:
         raise ValueError(
             "query and key must have the same leading dimensions, "
@@ -47,33 +60,33 @@ def solving_dtype(dtype):
     return dtype if dtype.itemsize >= 4 else torch.float32
 
 
-def head_penalty(lam, key):
-    """A positive penalty as a tensor of the shape of the heads, in the solving dtype.
+def head_penalty(lam, key, name="lam"):
+    """A positive penalty (or other factor, called `name`) as a tensor of the shape of the heads, in the solving dtype.
 
     On a GPU, where looking at a number would stall the queue, a penalty that is not positive becomes NaN.
     """
     heads = key.shape[:-2]
     if isinstance(lam, bool) or not isinstance(lam, (int, float, torch.Tensor)):
-        raise TypeError(f"lam must be a number or a tensor, got {lam!r}")
+        raise TypeError(f"{name} must be a number or a tensor, got {lam!r}")
     if not isinstance(lam, torch.Tensor):
         if not 0 < lam < float("inf"):
-            raise ValueError(f"lam must be > 0 and finite, got {lam}")
+            raise ValueError(f"{name} must be > 0 and finite, got {lam}")
         return torch.full(heads, lam, dtype=solving_dtype(key.dtype), device=key.device)
     if lam.ndim and lam.device != key.device:
         raise ValueError(
-            f"lam is on {lam.device} but key on {key.device}; move one of them"
+            f"{name} is on {lam.device} but key on {key.device}; move one of them"
         )
     lam = lam.to(key.device, solving_dtype(key.dtype))
     try:
         lam = lam.expand(heads)
     except RuntimeError:
         raise ValueError(
-            f"lam must be a number or broadcast to the heads {tuple(heads)}, got shape {tuple(lam.shape)}"
+            f"{name} must be a number or broadcast to the heads {tuple(heads)}, got shape {tuple(lam.shape)}"
         ) from None
     if lam.device.type != "cpu" or torch.compiler.is_compiling():
         return torch.where(lam > 0, lam, float("nan"))
     if not bool(((lam > 0) & lam.isfinite()).all()):
-        raise ValueError(f"lam must be > 0 and finite, got {lam.tolist()}")
+        raise ValueError(f"{name} must be > 0 and finite, got {lam.tolist()}")
     return lam
 
 # %% ../nbs/06_heads.ipynb #315f252e
@@ -103,10 +116,10 @@ def head_coefficients(key, value, lam):
     Source: (6.1); Garnelo and Czarnecki (2023) call the head Intention, von Oswald et al. (2023) its causal form the mesa-layer.
     """
     require_heads(key=key, value=value)
+    require_pairs(key, value)
     lam = head_penalty(lam, key)
     G, B = head_moments(key, value)
-    G.diagonal(dim1=-2, dim2=-1).add_(lam[..., None])
-    return torch.cholesky_solve(B, factor(G))
+    return torch.cholesky_solve(B, factor(G, lam))
 
 # %% ../nbs/06_heads.ipynb #3a0b9187
 UPCAST = 4096  # rows converted at a time, where the input is of half precision
@@ -124,8 +137,9 @@ def head_moments(key, value):
     return G, B
 
 
-def factor(A):
-    """The lower Cholesky factor; NaN where a matrix is not positive definite, or an error if that can be seen at once."""
+def factor(G, lam):
+    """The lower Cholesky factor of ``G + lam I``; NaN where that is not positive definite, or an error if it can be seen at once."""
+    A = G + lam[..., None, None] * torch.eye(G.shape[-1], dtype=G.dtype, device=G.device)
     L, info = torch.linalg.cholesky_ex(A)
     if A.device.type == "cpu" and not torch.compiler.is_compiling():
         if bool(info.any()) and bool(A.isfinite().all()):
@@ -164,9 +178,7 @@ def cross_hat_matrix(query, key, lam):
     require_same_width(query, key)
     lam, dtype = head_penalty(lam, key), solving_dtype(key.dtype)
     key = key.to(dtype)
-    G = key.mT @ key
-    G.diagonal(dim1=-2, dim2=-1).add_(lam[..., None])
-    return query.to(dtype) @ torch.cholesky_solve(key.mT, factor(G))
+    return query.to(dtype) @ torch.cholesky_solve(key.mT, factor(key.mT @ key, lam))
 
 # %% ../nbs/06_heads.ipynb #afdfc164
 def resonance_spectrum(query, key, lam):

@@ -328,7 +328,7 @@ class MultiheadRidgeAttention(nn.Module):
             there = keep[:, None, :, None]
             q, k, v = (x.masked_fill(~there, 0) for x in (q, k, v))
             if decay is not None:  # nothing fades where nothing happens
-                decay = torch.where(there[..., 0], state.R.new_tensor(decay), 1.0)
+                decay = torch.where(there[..., 0], state.lam.new_tensor(decay), 1.0)
         with torch.autocast(q.device.type, enabled=False):
             state = state.clone().update(k, v, decay)
             out = state.attend(q)

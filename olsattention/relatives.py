@@ -16,7 +16,7 @@ from olsattention.arrays import (
     labelled,
     to_numpy,
 )
-from .heads import require_heads, require_same_width
+from .heads import require_heads, require_pairs, require_same_width
 
 # %% ../nbs/06f_relatives.ipynb #4a598c37
 def softmax_weights(query, key, scale=None):
@@ -117,6 +117,11 @@ def delta_rule(query, key, value, beta=1.0):
     """
     require_heads(query=query, key=key, value=value)
     require_same_width(query, key)
+    require_pairs(key, value)
+    if query.shape != key.shape:
+        raise ValueError(
+            f"the delta rule needs a query for every key, got {query.shape[-2]} and {key.shape[-2]}"
+        )
     beta = torch.as_tensor(beta, dtype=key.dtype, device=key.device).expand(key.shape[:-1])
     square = key.square().sum(-1, keepdim=True)
     step = beta[..., None] * key / torch.where(square > 0, square, torch.ones_like(square))

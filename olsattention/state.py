@@ -4,11 +4,12 @@
 __all__ = ['RidgeAttentionState']
 
 # %% ../nbs/06d_state.ipynb #fa9a79f9
+import math
 import pickle
 
 import torch
 
-from .heads import head_penalty, require_heads
+from .heads import head_penalty, require_heads, require_pairs
 
 # %% ../nbs/06d_state.ipynb #bb43c5a7
 def rank_one(R, Z, k, v, sign):
@@ -44,6 +45,36 @@ def change(R, Z, lam, fade, restored, key, value, weight=None):
     Z = torch.linalg.solve_triangular(L, fade * Z + weighted.mT @ value, upper=False)
     return L.mT @ R, Z
 
+# %% ../nbs/06d_state.ipynb #b074d59c
+WAITING = 32  # pairs at most
+SAVED = "R", "Z", "lam", "fade", "count", "window", "keys", "values"
+
+
+def inverse(R, Z):
+    """``[R^-1, -R^-1 Z]``, shape (..., d, d + d_v): what ``p'`` and ``-p'Z`` are products with, while the triangle rests."""
+    eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device).expand_as(R)
+    F = torch.linalg.solve_triangular(R, eye, upper=True)
+    return torch.cat([F, -F @ Z], -1)
+
+
+def reduced(M, rows, pair):
+    """The row (6d.6) of a pair (..., 1, d + d_v), given those before it; and ``p'p``, shape (..., 1, 1)."""
+    d = M.shape[-2]
+    row = pair[..., :d] @ M
+    row[..., d:] += pair[..., d:]
+    p = row[..., :d]
+    news = (p * p).sum(-1, keepdim=True)
+    if rows is None:
+        return row / (1 + news).sqrt(), news
+    c = p @ rows[..., :d].mT
+    return (row - c @ rows) / (1 + news - (c * c).sum(-1, keepdim=True)).sqrt(), news
+
+
+def answer(M, rows, query):
+    """The answers (6d.6) to queries (..., T, d)."""
+    d, row = M.shape[-2], query @ M
+    return (row[..., :d] @ rows[..., :d].mT) @ rows[..., d:] - row[..., d:]
+
 # %% ../nbs/06d_state.ipynb #113821e2
 class RidgeAttentionState:
     """What causal ridge-attention heads remember, in square-root form; its size does not depend on how much they saw.
@@ -64,10 +95,6 @@ class RidgeAttentionState:
 
     Attributes
     ----------
-    R : Tensor, shape (..., d, d)
-        Upper triangular, ``R' R = lam I + K'K``.
-    Z : Tensor, shape (..., d, d_v)
-        ``R' Z = K'V``.
     lam : Tensor, shape heads
     fade : Tensor, shape heads
         Product of all gates: what is left of anything that was known before the first token.
@@ -82,7 +109,7 @@ class RidgeAttentionState:
 
     Notes
     -----
-    Adding a pair costs O(d (d + d_v)), with a gate O(d^3). Source: (6d.1) to (6d.5); Gill et al. (1974).
+    Adding a pair costs O(d (d + d_v)), with a gate O(d^3). Source: (6d.1) to (6d.6); Gill et al. (1974).
     """
 
     def __init__(
@@ -94,23 +121,36 @@ class RidgeAttentionState:
             raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
         blank = torch.zeros(*heads, 0, d, dtype=dtype, device=device)
         self.lam = head_penalty(lam, blank)
-        self.R = self.lam.sqrt()[..., None, None] * torch.eye(d, dtype=dtype, device=device)
-        self.Z = torch.zeros(*heads, d, d_v, dtype=dtype, device=device)
+        self._R = self.lam.sqrt()[..., None, None] * torch.eye(
+            d, dtype=dtype, device=device
+        )
+        self._Z = torch.zeros(*heads, d, d_v, dtype=dtype, device=device)
+        self._pairs = self._rows = self._inverse = None  # those that wait
         self.fade = torch.ones_like(self.lam)
         self.count, self.window = 0, window
-        self.keys, self.values = (blank, self.Z[..., :0, :]) if window else (None, None)
+        self.keys, self.values = (blank, self._Z[..., :0, :]) if window else (None, None)
 
     def __repr__(self):
         window = f", window={self.window}" if self.window else ""
         return (
-            f"RidgeAttentionState(heads={self.heads}, d={self.R.shape[-1]}, d_v={self.Z.shape[-1]}, "
-            f"tokens={self.count}{window}, {self.R.dtype}, {self.R.device})"
+            f"RidgeAttentionState(heads={self.heads}, d={self._R.shape[-1]}, d_v={self._Z.shape[-1]}, "
+            f"tokens={self.count}{window}, {self._R.dtype}, {self._R.device})"
         )
 
     @property
     def heads(self):
         """Leading dimensions, a tuple."""
         return tuple(self.lam.shape)
+
+    @property
+    def R(self):
+        """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d)."""
+        return self._absorb()._R
+
+    @property
+    def Z(self):
+        """The rotated outcomes, ``R' Z = K'V``, shape (..., d, d_v)."""
+        return self._absorb()._Z
 
     @property
     def gram(self):
@@ -133,23 +173,23 @@ class RidgeAttentionState:
         """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and ``(..., T, d_v)`` for T tokens.
 
         `decay` is the gate by which the past fades before each token: a number, or a tensor that broadcasts to heads or
-        (..., T). Returns the state.
+        (..., T). Returns the state. Raises TypeError or ValueError, and stays as it was, if they do not fit or hold NaN.
         """
-        key, value = self._pairs(key, value)
+        key, value = self._checked(key, value)
         if decay is not None:
             return self._fading(key, value, decay)
         if self.window:
             return self._sliding(key, value)
         if key.shape[-2] == 1:
-            R, Z, _ = rank_one(self.R, self.Z, key[..., 0, :], value[..., 0, :], 1)
-        else:
-            whole = self.fade.new_ones(self.heads)
-            R, Z = change(self.R, self.Z, self.lam, whole, 1 - whole, key, value)
-        return self._become(R, Z, key.shape[-2])
+            return self._one(key, value)
+        return self._become(*self._with(key, value), key.shape[-2])
 
     def downdate(self, key, value):
-        """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; returns the state."""
-        key, value = self._pairs(key, value)
+        """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; returns the state.
+
+        Raises ValueError, and stays as it was, if (on the CPU) the pair cannot have been learned.
+        """
+        key, value = self._checked(key, value)
         if key.shape[-2] != 1:
             raise ValueError(f"downdate takes one pair at a time, got {key.shape[-2]}")
         if self.window:
@@ -157,7 +197,7 @@ class RidgeAttentionState:
                 "a sliding window forgets by itself; downdate a state without one"
             )
         R, Z, left = rank_one(self.R, self.Z, key[..., 0, :], value[..., 0, :], -1)
-        if self.R.device.type == "cpu" and not bool((left > 0).all()):
+        if left.device.type == "cpu" and not bool((left > 0).all()):
             raise ValueError(
                 "the pair cannot have been learned by this state: without it K'K + lam I is not positive definite"
             )
@@ -166,27 +206,38 @@ class RidgeAttentionState:
     def attend(self, query, enable_gqa=False):
         """Answer queries ``(..., d)`` or ``(..., T, d)``; with the same shape but d_v, in the dtype of the query.
 
-        With `enable_gqa` the last of the leading dimensions of the query may be a multiple of that of the state.
+        With `enable_gqa` the last of the leading dimensions of the query may be a multiple of that of the state. Raises
+        TypeError or ValueError if the queries do not fit.
         """
         q, c = query, len(self.heads)
         if enable_gqa and c and isinstance(q, torch.Tensor) and q.ndim > c:
             groups = max(1, q.shape[c - 1] // max(1, self.heads[-1]))
             if q.shape[c - 1] == groups * self.heads[-1]:
                 q = q.unflatten(c - 1, (self.heads[-1], groups))
-        self._require("query", q, self.R.shape[-1])
-        rows = q.to(self.R.dtype).reshape(*self.heads, -1, q.shape[-1])
-        y = torch.linalg.solve_triangular(self.R.mT, rows.mT, upper=False)
-        return (y.mT @ self.Z).reshape(*query.shape[:-1], -1).to(query.dtype)
+        self._require("query", q, self._R.shape[-1])
+        asked = q.to(self._R.dtype).reshape(*self.heads, -1, q.shape[-1])
+        if self._rows is None:
+            p = torch.linalg.solve_triangular(self._R.mT, asked.mT, upper=False)
+            out = p.mT @ self._Z
+        else:
+            out = answer(self._inverse, self._rows, asked)
+        return out.reshape(*query.shape[:-1], -1).to(query.dtype)
 
     def leverage(self, key):
-        """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the variance of their prediction, per unit of noise."""
-        self._require("key", key, self.R.shape[-1])
+        """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the variance of their prediction, per unit of noise.
+
+        Raises TypeError or ValueError if the keys do not fit.
+        """
+        self._require("key", key, self._R.shape[-1])
         rows = key.to(self.R.dtype).reshape(*self.heads, -1, key.shape[-1])
         y = torch.linalg.solve_triangular(self.R.mT, rows.mT, upper=False)
         return (y * y).sum(-2).reshape(key.shape[:-1])
 
     def merge(self, other):
-        """The state after these tokens and then those of `other`; both stay as they are."""
+        """The state after these tokens and then those of `other`; both stay as they are.
+
+        Raises ValueError if they differ in shape, dtype or lam, or one has a window.
+        """
         if self.window or other.window:
             raise ValueError("states with a sliding window cannot be merged")
         if (
@@ -214,7 +265,7 @@ class RidgeAttentionState:
 
     def map(self, function):
         """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()`` or ``lambda x: x[beams]``."""
-        new = self.clone()
+        new = self._absorb().clone()
         for name, x in self.__dict__.items():
             if isinstance(x, torch.Tensor):
                 setattr(new, name, function(x))
@@ -222,24 +273,25 @@ class RidgeAttentionState:
 
     def save(self, path):
         """Write the state to a file, for `load`."""
-        torch.save(dict(self.__dict__, version=1), path)
+        kept = {name: getattr(self, name) for name in SAVED}
+        torch.save(dict(kept, version=1), path)
 
     @classmethod
     def load(cls, path, device=None):
-        """Read a state that `save` wrote; only tensors and numbers are read."""
+        """Read a state that `save` wrote; only tensors and numbers are read. Raises ValueError if the file holds none."""
         try:
             content = torch.load(path, map_location=device, weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
             raise ValueError(
                 f"{path} does not hold a RidgeAttentionState: it cannot be read"
             ) from error
-        wanted = {"R", "Z", "lam", "fade", "count", "window", "keys", "values", "version"}
-        if not isinstance(content, dict) or set(content) != wanted:
+        if not isinstance(content, dict) or set(content) != {*SAVED, "version"}:
             raise ValueError(f"{path} does not hold a RidgeAttentionState")
         if content.pop("version") != 1:
             raise ValueError(f"{path} was written by a later version of olsattention")
         new = object.__new__(cls)
-        new.__dict__.update(content)
+        new._R, new._Z = content.pop("R"), content.pop("Z")
+        new.__dict__.update(content, _pairs=None, _rows=None, _inverse=None)
         return new
 
     def _require(self, name, x, width):
@@ -249,47 +301,78 @@ class RidgeAttentionState:
         if x.shape[:c] != self.heads or x.ndim < c + 1 or x.shape[-1] != width:
             wanted = ", ".join(map(str, (*self.heads, "...", width)))
             raise ValueError(f"{name} must have shape ({wanted}), got {tuple(x.shape)}")
-        if x.device != self.R.device:
+        if x.device != self._R.device:
             raise ValueError(
-                f"{name} is on {x.device} but the state on {self.R.device}; move one of them"
+                f"{name} is on {x.device} but the state on {self._R.device}; move one of them"
             )
-        if x.dtype.itemsize > self.R.dtype.itemsize:
+        if x.dtype.itemsize > self._R.dtype.itemsize:
             raise TypeError(
-                f"{name} is {x.dtype} but the state {self.R.dtype}; make the state float64"
+                f"{name} is {x.dtype} but the state {self._R.dtype}; make the state float64"
             )
 
-    def _pairs(self, key, value):
+    def _checked(self, key, value):
         """Validated pairs (..., T, d) and (..., T, d_v), in the dtype of the state."""
         for name, x, width in (
-            ("key", key, self.R.shape[-1]),
-            ("value", value, self.Z.shape[-1]),
+            ("key", key, self._R.shape[-1]),
+            ("value", value, self._Z.shape[-1]),
         ):
             self._require(name, x, width)
             if x.ndim > len(self.heads) + 2:
                 raise ValueError(
                     f"{name} must be of one token or of T tokens, got shape {tuple(x.shape)} for heads {self.heads}"
                 )
-            if x.device.type == "cpu" and not bool(x.isfinite().all()):
-                where = tuple((~x.isfinite()).nonzero()[0].tolist())
-                raise ValueError(
-                    f"{name} contains {x[where]} at {where}; the state was not changed"
-                )
-        if key.shape[:-1] != value.shape[:-1]:
-            raise ValueError(
-                f"key and value must agree in all but their widths, got {tuple(key.shape)} and {tuple(value.shape)}"
-            )
+            # the sum is a cheap sign: finite only if all are
+            if x.device.type == "cpu" and not math.isfinite(x.detach().sum()):
+                bad = (~x.isfinite()).nonzero()
+                if len(bad):
+                    where = tuple(bad[0].tolist())
+                    raise ValueError(
+                        f"{name} contains {x[where]} at {where}; the state was not changed"
+                    )
+        require_pairs(key, value)
         if key.ndim == len(self.heads) + 1:
             key, value = key[..., None, :], value[..., None, :]
-        return key.to(self.R.dtype), value.to(self.R.dtype)
+        return key.to(self._R.dtype), value.to(self._R.dtype)
 
     def _become(self, R, Z, tokens):
-        self.R, self.Z, self.count = R, Z, self.count + tokens
+        self._R, self._Z, self.count = R, Z, self.count + tokens
+        self._pairs = self._rows = self._inverse = None
         return self
+
+    def _with(self, key, value):
+        """The triangle and its outcomes after T pairs more."""
+        if key.shape[-2] == 1:
+            return rank_one(self.R, self.Z, key[..., 0, :], value[..., 0, :], 1)[:2]
+        whole = self.fade.new_ones(self.heads)
+        return change(self.R, self.Z, self.lam, whole, 1 - whole, key, value)
+
+    def _absorb(self):
+        """Let the pairs that wait enter the triangle; returns the state, which is the same."""
+        if self._pairs is not None:
+            waited = self._pairs.split([self._R.shape[-1], self._Z.shape[-1]], -1)
+            self._pairs = None
+            self._become(*self._with(*waited), 0)
+        return self
+
+    def _one(self, key, value):
+        """One pair more: it waits, or enters the triangle if it is news. On a GPU, which must not be asked, it enters."""
+        if key.device.type != "cpu" or torch.compiler.is_compiling():
+            return self._become(*self._with(key, value), 1)
+        if self._inverse is None:
+            self._inverse = inverse(self._R, self._Z)
+        pair = torch.cat([key, value], -1)
+        row, news = reduced(self._inverse, self._rows, pair)
+        if news.numel() and float(news.detach().max()) > 1:
+            return self._become(*self._with(key, value), 1)
+        if self._rows is not None:
+            pair, row = (torch.cat(x, -2) for x in ((self._pairs, pair), (self._rows, row)))
+        self._pairs, self._rows, self.count = pair, row, self.count + 1
+        return self._absorb() if pair.shape[-2] == WAITING else self
 
     def _fading(self, key, value, decay):
         if self.window:
             raise ValueError("a sliding window and decay cannot be combined")
-        gates = torch.as_tensor(decay, dtype=self.R.dtype, device=self.R.device)
+        gates = torch.as_tensor(decay, dtype=self._R.dtype, device=self._R.device)
         if gates.device.type == "cpu" and not bool(((gates >= 0) & (gates <= 1)).all()):
             raise ValueError(
                 f"decay must be in [0, 1], got values from {gates.min():g} to {gates.max():g}"
@@ -320,10 +403,9 @@ class RidgeAttentionState:
                 afresh = left.device.type == "cpu" and not bool((left > 0).all())
         keys, values = keys[..., leaving:, :], values[..., leaving:, :]
         if afresh:
-            d, d_v = self.R.shape[-1], self.Z.shape[-1]
-            place = {"dtype": self.R.dtype, "device": self.R.device}
+            d, d_v = self._R.shape[-1], self._Z.shape[-1]
+            place = {"dtype": self._R.dtype, "device": self._R.device}
             fresh = RidgeAttentionState(self.lam, d, d_v, self.heads, **place)
-            fresh.update(keys, values)
-            R, Z = fresh.R, fresh.Z
+            R, Z = fresh._with(keys, values)
         self.keys, self.values = keys, values
         return self._become(R, Z, key.shape[-2])

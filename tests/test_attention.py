@@ -20,6 +20,7 @@ from olsattention import (
     ridge_attention,
     select_lam,
 )
+from olsattention.state import WAITING, rank_one
 
 
 def rng(seed=0):
@@ -620,7 +621,11 @@ BAD = {
         ValueError,
         "look ahead",
     ),
-    "scale": (lambda: ridge_attention(q, k, v, 1.0, scale=0.0), ValueError, "> 0"),
+    "scale": (
+        lambda: ridge_attention(q, k, v, 1.0, scale=0.0),
+        ValueError,
+        "scale must be > 0",
+    ),
     "mask dtype": (
         lambda: ridge_attention(q, k, v, 1.0, key_mask=torch.ones(2, 10)),
         TypeError,
@@ -650,6 +655,24 @@ BAD = {
         lambda: ridge_attention(q, k * float("nan"), v, 1.0),
         ValueError,
         r"key contains nan at \(0, 0, 0, 0\)",
+    ),
+    "NaN in a later column": (
+        lambda: ridge_attention(
+            q, k, torch.where(torch.arange(5) == 3, float("nan"), v), 1
+        ),
+        ValueError,
+        r"value contains nan at \(0, 0, 0, 3\)",
+    ),
+    "NaN beside a masked NaN": (
+        lambda: ridge_attention(
+            q,
+            torch.where(torch.arange(10)[:, None] > 7, float("nan"), k),
+            v,
+            1.0,
+            key_mask=torch.arange(10) < 9,
+        ),
+        ValueError,
+        r"key contains nan at \(0, 0, 8, 0\)",
     ),
     "NaN, causal": (
         lambda: ridge_attention(q, k, v * float("nan"), 1.0, is_causal=True),
@@ -746,6 +769,89 @@ def test_a_window_is_the_regression_of_its_pairs():
     jump = state.clone().update(k[:, :50], v[:, :50])
     want = ridge_attention(q[:, :1], k[:, 13:50], v[:, 13:50], 0.2)
     torch.testing.assert_close(jump.attend(q[:, 0]), want[:, 0], rtol=1e-8, atol=1e-9)
+
+
+def exact_answer(lam, k, v, q):
+    A = lam * torch.eye(k.shape[-1]).double() + k.mT @ k
+    return (q[..., None, :] @ torch.linalg.solve(A, k.mT @ v))[..., 0, :]
+
+
+def test_pairs_wait_unless_they_are_news():
+    q, k, v = heads(2, 150, 4, 3)
+    k[:, 90] *= 100  # news, while others wait
+    state = RidgeAttentionState(0.2, 4, 3, (2,), dtype=torch.float64)
+    waited = []
+    for t in range(150):
+        state.update(k[:, t], v[:, t])
+        want = exact_answer(0.2, k[:, : t + 1], v[:, : t + 1], q[:, t])
+        torch.testing.assert_close(state.attend(q[:, t]), want, rtol=1e-11, atol=1e-12)
+        waited.append(0 if state._pairs is None else state._pairs.shape[-2])
+    assert waited[0] == 0 == waited[90] < waited[89]  # the first is news, and the large one
+    assert max(waited) < WAITING and 0 in waited[40:80]
+
+
+def test_pairs_that_wait_are_part_of_the_state(tmp_path):
+    q, k, v = heads(2, 60, 4, 3)
+    state = RidgeAttentionState(0.2, 4, 3, (2,), dtype=torch.float64)
+    for t in range(50):
+        state.update(k[:, t], v[:, t])
+    assert state._pairs is not None and state.count == 50
+    other = state.clone().update(k[:, 50], v[:, 50])
+    want = exact_answer(0.2, k[:, :50], v[:, :50], q[:, 0])
+    state.clone().save(tmp_path / "state.pt")
+    for same in (
+        state.clone(),
+        state.clone().map(torch.clone),
+        RidgeAttentionState.load(tmp_path / "state.pt"),
+        RidgeAttentionState(0.2, 4, 3, (2,), dtype=torch.float64).merge(state.clone()),
+        state.clone().update(k[:, 50], v[:, 50]).downdate(k[:, 50], v[:, 50]),
+    ):
+        assert same.count == 50
+        torch.testing.assert_close(same.attend(q[:, 0]), want, rtol=1e-11, atol=1e-12)
+        same.update(k[:, 50:], v[:, 50:])
+        grown = exact_answer(0.2, k, v, q[:, 0])
+        torch.testing.assert_close(same.attend(q[:, 0]), grown, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(state.attend(q[:, 0]), want, rtol=1e-11, atol=1e-12)
+    gram = k[:, :51].mT @ k[:, :51]
+    torch.testing.assert_close(other.gram, gram, rtol=1e-12, atol=1e-12)
+    leverage = torch.linalg.solve(gram + 0.2 * torch.eye(4).double(), k[:, 55])
+    torch.testing.assert_close(other.leverage(k[:, 55]), (leverage * k[:, 55]).sum(-1))
+    assert (state.R.triu() == state.R).all()
+
+
+def test_pairs_that_wait_have_derivatives():
+    q, k, v = heads(12, 3, 2)
+    k[0] *= 10
+
+    def decode(q, k, v):
+        state = RidgeAttentionState(50.0, 3, 2, dtype=torch.float64)
+        for t in range(12):
+            state.update(k[t], v[t])
+        assert state._pairs is not None
+        return state.attend(q[0])
+
+    assert torch.autograd.gradcheck(decode, [x.requires_grad_() for x in (q, k, v)])
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_ten_thousand_tokens_without_forgetting_do_not_drift(one_by_one):
+    g = rng(5)
+    k, v = torch.randn(10_000, 8, generator=g), torch.randn(10_000, 2, generator=g)
+    state = RidgeAttentionState(0.3, 8, 2)
+    R, Z = state.R, state.Z
+    for t in range(10_000):
+        if one_by_one:  # as on a GPU
+            R, Z, _ = rank_one(R, Z, k[t], v[t], 1)
+        else:
+            state.update(k[t], v[t])
+    if not one_by_one:
+        R, Z = state.R, state.Z
+    k, v, R, Z = (x.double() for x in (k, v, R, Z))
+    for got, want in (
+        (R.T @ R, k.T @ k + 0.3 * torch.eye(8).double()),
+        (R.T @ Z, k.T @ v),
+    ):
+        assert (got - want).norm() <= 5e-6 * want.norm()
 
 
 def test_a_failed_update_leaves_the_state_as_it_was(tmp_path):
