@@ -45,7 +45,7 @@ def change(R, Z, lam, fade, restored, key, value, weight=None):
     Z = torch.linalg.solve_triangular(L, fade * Z + weighted.mT @ value, upper=False)
     return L.mT @ R, Z
 
-# %% ../nbs/06d_state.ipynb #b074d59c
+# %% ../nbs/06d_state.ipynb #f5b40325
 WAITING = 32  # pairs at most
 SAVED = "R", "Z", "lam", "fade", "count", "window", "keys", "values"
 
@@ -58,22 +58,21 @@ def inverse(R, Z):
 
 
 def reduced(M, rows, pair):
-    """The row (6d.6) of a pair (..., 1, d + d_v), given those before it; and ``p'p``, shape (..., 1, 1)."""
+    """The row (6d.6) of a pair (N, 1, d + d_v), given those before it (N, n, d + d_v); and ``p'p``, shape (N, 1, 1)."""
     d = M.shape[-2]
-    row = pair[..., :d] @ M
+    row = torch.bmm(pair[..., :d], M)
     row[..., d:] += pair[..., d:]
     p = row[..., :d]
-    news = (p * p).sum(-1, keepdim=True)
-    if rows is None:
-        return row / (1 + news).sqrt(), news
-    c = p @ rows[..., :d].mT
-    return (row - c @ rows) / (1 + news - (c * c).sum(-1, keepdim=True)).sqrt(), news
+    c = torch.bmm(p, rows[..., :d].mT)
+    news, known = ((x * x).sum(-1, keepdim=True) for x in (p, c))
+    return torch.baddbmm(row, c, rows, alpha=-1) / (1 + news - known).sqrt(), news
 
 
 def answer(M, rows, query):
-    """The answers (6d.6) to queries (..., T, d)."""
-    d, row = M.shape[-2], query @ M
-    return (row[..., :d] @ rows[..., :d].mT) @ rows[..., d:] - row[..., d:]
+    """The answers (6d.6) to queries (N, T, d)."""
+    d, row = M.shape[-2], torch.bmm(query, M)
+    c = torch.bmm(row[..., :d], rows[..., :d].mT)
+    return torch.baddbmm(row[..., d:], c, rows[..., d:], beta=-1)
 
 # %% ../nbs/06d_state.ipynb #113821e2
 class RidgeAttentionState:
@@ -125,7 +124,8 @@ class RidgeAttentionState:
             d, dtype=dtype, device=device
         )
         self._Z = torch.zeros(*heads, d, d_v, dtype=dtype, device=device)
-        self._pairs = self._rows = self._inverse = None  # those that wait
+        # of those that wait, heads in one dimension
+        self._pairs = self._rows = self._inverse = None
         self.fade = torch.ones_like(self.lam)
         self.count, self.window = 0, window
         self.keys, self.values = (blank, self._Z[..., :0, :]) if window else (None, None)
@@ -215,13 +215,13 @@ class RidgeAttentionState:
             if q.shape[c - 1] == groups * self.heads[-1]:
                 q = q.unflatten(c - 1, (self.heads[-1], groups))
         self._require("query", q, self._R.shape[-1])
-        asked = q.to(self._R.dtype).reshape(*self.heads, -1, q.shape[-1])
-        if self._rows is None:
-            p = torch.linalg.solve_triangular(self._R.mT, asked.mT, upper=False)
-            out = p.mT @ self._Z
+        q = q.to(self._R.dtype).reshape(math.prod(self.heads), *self._tokens(q))
+        if self._pairs is None:
+            q = q.reshape(*self.heads, *q.shape[1:])
+            out = torch.linalg.solve_triangular(self._R.mT, q.mT, upper=False).mT @ self._Z
         else:
-            out = answer(self._inverse, self._rows, asked)
-        return out.reshape(*query.shape[:-1], -1).to(query.dtype)
+            out = answer(self._inverse, self._rows, q)
+        return out.reshape(*query.shape[:-1], out.shape[-1]).to(query.dtype)
 
     def leverage(self, key):
         """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the variance of their prediction, per unit of noise.
@@ -229,7 +229,7 @@ class RidgeAttentionState:
         Raises TypeError or ValueError if the keys do not fit.
         """
         self._require("key", key, self._R.shape[-1])
-        rows = key.to(self.R.dtype).reshape(*self.heads, -1, key.shape[-1])
+        rows = key.to(self.R.dtype).reshape(*self.heads, *self._tokens(key))
         y = torch.linalg.solve_triangular(self.R.mT, rows.mT, upper=False)
         return (y * y).sum(-2).reshape(key.shape[:-1])
 
@@ -296,6 +296,9 @@ class RidgeAttentionState:
 
     def _require(self, name, x, width):
         """Raise unless x (..., width) begins with the heads and can be computed with in the dtype of the state."""
+        if isinstance(x, torch.Tensor) and x.shape == (*self.heads, width):
+            if x.dtype == self._R.dtype and x.device == self._R.device:
+                return  # as in every step of decoding
         require_heads(**{name: x[None] if isinstance(x, torch.Tensor) else x})
         c = len(self.heads)
         if x.shape[:c] != self.heads or x.ndim < c + 1 or x.shape[-1] != width:
@@ -334,6 +337,10 @@ class RidgeAttentionState:
             key, value = key[..., None, :], value[..., None, :]
         return key.to(self._R.dtype), value.to(self._R.dtype)
 
+    def _tokens(self, x):
+        """How many vectors x holds for each head, and their width."""
+        return math.prod(x.shape[len(self.heads) : -1]), x.shape[-1]
+
     def _become(self, R, Z, tokens):
         self._R, self._Z, self.count = R, Z, self.count + tokens
         self._pairs = self._rows = self._inverse = None
@@ -349,9 +356,10 @@ class RidgeAttentionState:
     def _absorb(self):
         """Let the pairs that wait enter the triangle; returns the state, which is the same."""
         if self._pairs is not None:
-            waited = self._pairs.split([self._R.shape[-1], self._Z.shape[-1]], -1)
+            waited = self._pairs.reshape(*self.heads, *self._pairs.shape[1:])
             self._pairs = None
-            self._become(*self._with(*waited), 0)
+            d = self._R.shape[-1]
+            self._become(*self._with(waited[..., :d], waited[..., d:]), 0)
         return self
 
     def _one(self, key, value):
@@ -359,15 +367,17 @@ class RidgeAttentionState:
         if key.device.type != "cpu" or torch.compiler.is_compiling():
             return self._become(*self._with(key, value), 1)
         if self._inverse is None:
-            self._inverse = inverse(self._R, self._Z)
-        pair = torch.cat([key, value], -1)
+            M = inverse(self._R, self._Z)
+            self._inverse = M.reshape(math.prod(self.heads), *M.shape[-2:])
+            self._rows = self._inverse[:, :0]
+        pair = torch.cat([key, value], -1).reshape(len(self._rows), 1, self._rows.shape[-1])
         row, news = reduced(self._inverse, self._rows, pair)
         if news.numel() and float(news.detach().max()) > 1:
             return self._become(*self._with(key, value), 1)
-        if self._rows is not None:
-            pair, row = (torch.cat(x, -2) for x in ((self._pairs, pair), (self._rows, row)))
-        self._pairs, self._rows, self.count = pair, row, self.count + 1
-        return self._absorb() if pair.shape[-2] == WAITING else self
+        self._rows = torch.cat([self._rows, row], 1)
+        self._pairs = pair if self._pairs is None else torch.cat([self._pairs, pair], 1)
+        self.count += 1
+        return self._absorb() if self._pairs.shape[1] == WAITING else self
 
     def _fading(self, key, value, decay):
         if self.window:

@@ -785,7 +785,7 @@ def test_pairs_wait_unless_they_are_news():
         state.update(k[:, t], v[:, t])
         want = exact_answer(0.2, k[:, : t + 1], v[:, : t + 1], q[:, t])
         torch.testing.assert_close(state.attend(q[:, t]), want, rtol=1e-11, atol=1e-12)
-        waited.append(0 if state._pairs is None else state._pairs.shape[-2])
+        waited.append(0 if state._pairs is None else state._pairs.shape[1])
     assert waited[0] == 0 == waited[90] < waited[89]  # the first is news, and the large one
     assert max(waited) < WAITING and 0 in waited[40:80]
 
@@ -817,6 +817,18 @@ def test_pairs_that_wait_are_part_of_the_state(tmp_path):
     leverage = torch.linalg.solve(gram + 0.2 * torch.eye(4).double(), k[:, 55])
     torch.testing.assert_close(other.leverage(k[:, 55]), (leverage * k[:, 55]).sum(-1))
     assert (state.R.triu() == state.R).all()
+
+
+@pytest.mark.parametrize("lead", [(), (1, 1, 2), (0, 3)])
+def test_a_state_of_any_heads(lead):
+    q, k, v = (x[0].expand(*lead, *x.shape[1:]) for x in heads(1, 9, 4, 3))
+    state = RidgeAttentionState(9.0, 4, 3, lead, dtype=torch.float64)
+    for t in range(9):
+        state.update(k[..., t, :], v[..., t, :])
+        want = exact_answer(9.0, k[..., : t + 1, :], v[..., : t + 1, :], q[..., t, :])
+        torch.testing.assert_close(state.attend(q[..., t, :]), want)
+    assert state.leverage(k).shape == (*lead, 9) and state.R.shape == (*lead, 4, 4)
+    assert state.attend(q).shape == (*lead, 9, 3)
 
 
 def test_pairs_that_wait_have_derivatives():
