@@ -765,7 +765,9 @@ def test_a_window_is_the_regression_of_its_pairs():
         state.update(k[:, t], v[:, t])
         a = max(0, t - 36)
         want = ridge_attention(q[:, t : t + 1], k[:, a : t + 1], v[:, a : t + 1], 0.2)
-        torch.testing.assert_close(state.attend(q[:, t]), want[:, 0], rtol=1e-11, atol=1e-12)
+        torch.testing.assert_close(
+            state.attend(q[:, t]), want[:, 0], rtol=1e-11, atol=1e-12
+        )
     jump = state.clone().update(k[:, :50], v[:, :50])
     want = ridge_attention(q[:, :1], k[:, 13:50], v[:, 13:50], 0.2)
     torch.testing.assert_close(jump.attend(q[:, 0]), want[:, 0], rtol=1e-11, atol=1e-12)
