@@ -4,6 +4,9 @@
 __all__ = ['head_coefficients', 'cross_hat_matrix', 'resonance_spectrum', 'resonance']
 
 # %% ../nbs/06_heads.ipynb #451da68b
+from functools import wraps
+from numbers import Real
+
 import torch
 
 # %% ../nbs/06_heads.ipynb #9f45a2b3
@@ -65,18 +68,22 @@ def head_penalty(lam, key, name="lam"):
 
     On a GPU, where looking at a number would stall the queue, a penalty that is not positive becomes NaN.
     """
-    heads = key.shape[:-2]
-    if isinstance(lam, bool) or not isinstance(lam, (int, float, torch.Tensor)):
+    heads, dtype = key.shape[:-2], solving_dtype(key.dtype)
+    if isinstance(lam, bool) or not isinstance(lam, (Real, torch.Tensor)):
         raise TypeError(f"{name} must be a number or a tensor, got {lam!r}")
     if not isinstance(lam, torch.Tensor):
-        if not 0 < lam < float("inf"):
-            raise ValueError(f"{name} must be > 0 and finite, got {lam}")
-        return torch.full(heads, lam, dtype=solving_dtype(key.dtype), device=key.device)
+        range_ = torch.finfo(dtype)
+        if not range_.smallest_normal <= lam <= range_.max:
+            wanted = "> 0 and finite" if not 0 < lam < float("inf") else f"within {dtype}"
+            raise ValueError(f"{name} must be {wanted}, got {lam}")
+        return torch.full(heads, lam, dtype=dtype, device=key.device)
+    if lam.is_complex():
+        raise TypeError(f"{name} must be real, got {lam.dtype}")
     if lam.ndim and lam.device != key.device:
         raise ValueError(
             f"{name} is on {lam.device} but key on {key.device}; move one of them"
         )
-    lam = lam.to(key.device, solving_dtype(key.dtype))
+    lam = lam.to(key.device, dtype)
     try:
         lam = lam.expand(heads)
     except RuntimeError:
@@ -89,7 +96,22 @@ def head_penalty(lam, key, name="lam"):
         raise ValueError(f"{name} must be > 0 and finite, got {lam.tolist()}")
     return lam
 
+# %% ../nbs/06_heads.ipynb #c654d74e
+def outside_autocast(function):
+    """The function, protected from automatic mixed precision."""
+
+    @wraps(function)
+    def protected(*args, **kwargs):
+        # looking first keeps the steps of a decoder cheap
+        if not any(map(torch.is_autocast_enabled, ("cpu", "cuda"))):
+            return function(*args, **kwargs)
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            return function(*args, **kwargs)
+
+    return protected
+
 # %% ../nbs/06_heads.ipynb #315f252e
+@outside_autocast
 def head_coefficients(key, value, lam):
     """The regression that a head solves: ridge coefficients of values on keys.
 
@@ -150,6 +172,7 @@ def factor(G, lam):
     return torch.where((info == 0)[..., None, None], L, float("nan"))
 
 # %% ../nbs/06_heads.ipynb #4c5d4054
+@outside_autocast
 def cross_hat_matrix(query, key, lam):
     """The weights ``H_qk`` of a ridge-attention head, formed in full.
 
@@ -181,6 +204,7 @@ def cross_hat_matrix(query, key, lam):
     return query.to(dtype) @ torch.cholesky_solve(key.mT, factor(key.mT @ key, lam))
 
 # %% ../nbs/06_heads.ipynb #afdfc164
+@outside_autocast
 def resonance_spectrum(query, key, lam):
     """The nonzero eigenvalues of the resonance matrix ``S = H_qk H_qk'``, without forming it.
 
@@ -220,6 +244,7 @@ def _triangle(X):
     return torch.linalg.qr(X, mode="reduced" if X.requires_grad else "r").R
 
 # %% ../nbs/06_heads.ipynb #ced57f2f
+@outside_autocast
 def resonance(query, key, lam):
     """The resonance matrix ``S = H_qk H_qk'``, formed in full: the covariance of the outputs, per unit of noise variance.
 
