@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch.nn.functional import pad
 
-from .heads import solving_dtype
+from .heads import outside_autocast, solving_dtype
 
 # %% ../nbs/06b_causal.ipynb #8af43c11
 CHUNK = 64  # tokens: the cost of both factors is least at the width of usual heads
@@ -26,25 +26,48 @@ def one_launch():
     return inverse_cholesky_in_one_launch
 
 
-def inverse_cholesky(A):
+def inverse_by_halves(A):
     """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n); NaN where one is not positive definite."""
     n = A.shape[-1]
-    if A.is_cuda and n <= 128 and not torch.compiler.is_compiling():
-        if not A.requires_grad and one_launch():
-            return one_launch()(A)
     if n <= LEAF:
         L, info = torch.linalg.cholesky_ex(A)
         eye = torch.eye(n, dtype=A.dtype, device=A.device)
         sound = torch.where(info == 0, eye[0, 0], float("nan"))[:, None, None]
         return torch.linalg.solve_triangular(L, eye * sound, upper=False)
     h = n // 2
-    W1 = inverse_cholesky(A[:, :h, :h])
+    W1 = inverse_by_halves(A[:, :h, :h])
     L = A[:, h:, :h] @ W1.mT
-    W2 = inverse_cholesky(torch.baddbmm(A[:, h:, h:], L, L.mT, alpha=-1))
+    W2 = inverse_by_halves(torch.baddbmm(A[:, h:, h:], L, L.mT, alpha=-1))
     W = torch.zeros_like(A)
     W[:, :h, :h], W[:, h:, h:] = W1, W2
     W[:, h:, :h] = (W2 @ L).neg_() @ W1
     return W
+
+
+def factor_gradient(W, d_W):
+    """The derivative (6b.6) by A, given that by W."""
+    X = (d_W @ W.mT).tril()
+    X = X - torch.diag_embed(X.diagonal(dim1=1, dim2=2) / 2)
+    M = W.mT @ X @ W
+    return (M + M.mT) / -2
+
+
+class InverseCholesky(torch.autograd.Function):
+    """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n), differentiable any number of times."""
+
+    @staticmethod
+    def forward(ctx, A):
+        at_once = A.is_cuda and A.shape[-1] <= 128 and not torch.compiler.is_compiling()
+        W = one_launch()(A) if at_once and one_launch() else inverse_by_halves(A)
+        ctx.save_for_backward(W)
+        return W
+
+    @staticmethod
+    def backward(ctx, d_W):
+        return outside_autocast(factor_gradient)(*ctx.saved_tensors, d_W)
+
+
+inverse_cholesky = InverseCholesky.apply
 
 # %% ../nbs/06b_causal.ipynb #76f8da04
 def prefix_sums(S, dS):
@@ -87,12 +110,12 @@ def attend_block(q, k, v, lam, G, B):
     return torch.baddbmm(P @ E, Yq, Yb), G, B, W, E
 
 # %% ../nbs/06b_causal.ipynb #8d6187db
-def plan(query, key, chunk):
+def plan(key, chunk):
     """Tokens a chunk, and tokens a block."""
-    N, T = key.shape[:2]
-    C = max(1, min(chunk or CHUNK, T))
+    (N, T, d), on_cpu = key.shape, key.device.type == "cpu"
+    C = max(1, min(chunk or min(CHUNK, d), T))
     # a processor keeps a block in its cache; on a GPU few large steps beat many small ones
-    at_once = 64 if key.device.type == "cpu" else 8192
+    at_once = CHUNK**2 // C if on_cpu else 8192
     return C, C * max(1, at_once // max(N, 1))
 
 
@@ -121,7 +144,7 @@ def join(x, span, C, N, g):
 def attend(query, key, value, lam, G, B, chunk=None):
     """Outputs (N, g, T, d_v) and the moments after the last token; written block by block, without derivatives."""
     N, g, T, _ = query.shape
-    C, size = plan(query, key, chunk)
+    C, size = plan(key, chunk)
     out = query.new_empty(N, g, T, value.shape[-1])
     for span in spans(T, size):
         q, k, v = (cut(x, span, C, G.dtype) for x in (query, key, value))
@@ -136,7 +159,7 @@ def attend_traced(query, key, value, lam, G, B, chunk=None):
     Returns outputs, moments, leverage (N, T) and one-step-ahead errors (N, T, d_v).
     """
     N, g, T, _ = query.shape
-    C, size = plan(query, key, chunk)
+    C, size = plan(key, chunk)
     parts = [
         (
             query.new_empty(N, g, 0, value.shape[-1]),
@@ -154,10 +177,24 @@ def attend_traced(query, key, value, lam, G, B, chunk=None):
     return out, G, B, h[..., 0], e
 
 # %% ../nbs/06b_causal.ipynb #9a27d26d
-def solve_block(x, W0, Yk, W, WYk):
-    """``A_t^-1 x_t`` for the rows x (N n, g C, d) of a block."""
-    Y = x @ W0.mT
-    return torch.baddbmm(Y, lower(Y @ Yk.mT @ W.mT), WYk, alpha=-1) @ W0
+def block_gradients(q, k, v, lam, G, B, d_o):
+    """Derivatives of `attend_block` by q, k, v and by what each chunk began with, given those by its outputs."""
+    W0, Yk, W, _ = chunk_factors(k, lam, G)
+    before, _ = prefix_sums(B, k.mT @ v)
+    Yq, Yb = q @ W0.mT, W0 @ before
+    D = torch.baddbmm(v, Yk, Yb, alpha=-1)
+    E, scores = W @ D, Yq @ Yk.mT
+    P = lower(scores @ W.mT)
+    d_P = lower(d_o @ E.mT)
+    d_E, d_scores = P.mT @ d_o, d_P @ W
+    d_D = W.mT @ d_E
+    d_S = factor_gradient(W, torch.baddbmm(d_P.mT @ scores, d_E, D.mT))
+    d_Yb = torch.baddbmm(Yq.mT @ d_o, Yk.mT, d_D, alpha=-1)
+    d_Yq = torch.baddbmm(d_scores @ Yk, d_o, Yb.mT)
+    d_Yk = torch.baddbmm(d_scores.mT @ Yq, d_D, Yb.mT, alpha=-1)
+    d_Yk = torch.baddbmm(d_Yk, d_S, Yk, alpha=2)
+    d_W0 = torch.baddbmm(torch.baddbmm(d_Yq.mT @ q, d_Yk.mT, k), d_Yb, before.mT)
+    return d_Yq @ W0, d_Yk @ W0, d_D, factor_gradient(W0, d_W0), W0.mT @ d_Yb
 
 
 def suffix_sums(S, dS):
@@ -169,38 +206,31 @@ def suffix_sums(S, dS):
 
 
 def gradients(query, key, value, lam, G, B, d_out, d_G, d_B, chunk=None):
-    """Derivatives by everything that `attend` takes, given those by its outputs (6b.7)."""
+    """Derivatives by everything that `attend` takes, given those by its outputs; block by block, from the end."""
     N, g, T, _ = query.shape
-    (C, size), dtype = plan(query, key, chunk), G.dtype
-    X, Z = (torch.empty(query.shape, dtype=dtype, device=query.device) for _ in range(2))
+    (C, size), dtype = plan(key, chunk), G.dtype
+    blocks, begins = spans(T, size), [(G, B)]
+    for a, b in blocks[:-1]:
+        k, v = (x[:, a:b].to(dtype) for x in (key, value))
+        begins.append((begins[-1][0] + k.mT @ k, begins[-1][1] + k.mT @ v))
+    d_query, d_key, d_value = (torch.empty_like(x) for x in (query, key, value))
     d_lam = torch.zeros_like(lam)
-    for span in spans(T, size):
-        q, k, v, do = (cut(x, span, C, dtype) for x in (query, key, value, d_out))
-        W0, Yk, W, G = chunk_factors(k, lam, G)
-        before, B = prefix_sums(B, k.mT @ v)
-        shared = W0, Yk, W, W @ Yk
-        x = solve_block(q, *shared)
-        z = solve_block(torch.baddbmm(lower(do @ v.mT) @ k, do, before.mT), *shared)
-        d_lam -= (x * z).sum((1, 2)).unflatten(0, (N, -1)).sum(1)
-        for whole, part in ((X, x), (Z, z)):
-            whole[:, :, span[0] : span[1]] = join(part, span, C, N, g)
-    d_key, d_value, d_A = torch.empty_like(key), torch.empty_like(value), d_G + d_G.mT
-    for span in reversed(spans(T, size)):
-        k, v, do, x, z = (cut(s, span, C, dtype) for s in (key, value, d_out, X, Z))
-        xz = x.mT @ z
-        after_B, d_B = suffix_sums(d_B, x.mT @ do)
-        after_A, d_A = suffix_sums(d_A, -xz - xz.mT)
-        by_x, by_z = lower(x @ k.mT), lower(do @ v.mT) - lower(z @ k.mT)
-        dv = torch.baddbmm(by_x.mT @ do, k, after_B)
-        dk = torch.baddbmm(by_z.mT @ x - by_x.mT @ z, v, after_B.mT)
-        dk = torch.baddbmm(dk, k, after_A)
-        for whole, part in ((d_key, dk), (d_value, dv)):
+    for span, (G, B) in zip(reversed(blocks), reversed(begins)):
+        q, k, v, d_o = (cut(x, span, C, dtype) for x in (query, key, value, d_out))
+        d_q, d_k, d_v, d_A, d_before = block_gradients(q, k, v, lam, G, B, d_o)
+        d_lam += d_A.diagonal(dim1=1, dim2=2).sum(1).unflatten(0, (N, -1)).sum(1)
+        after_G, d_G = suffix_sums(d_G, d_A)
+        after_B, d_B = suffix_sums(d_B, d_before)
+        d_k = torch.baddbmm(torch.baddbmm(d_k, k, after_G + after_G.mT), v, after_B.mT)
+        d_v = torch.baddbmm(d_v, k, after_B)
+        d_query[:, :, span[0] : span[1]] = join(d_q, span, C, N, g)
+        for whole, part in ((d_key, d_k), (d_value, d_v)):
             whole[:, span[0] : span[1]] = join(part, span, C, N, 1)[:, 0]
-    return Z.to(query.dtype), d_key, d_value, d_lam, d_A / 2, d_B
+    return d_query, d_key, d_value, d_lam, d_G, d_B
 
 # %% ../nbs/06b_causal.ipynb #0ee07af6
 class CausalRidge(torch.autograd.Function):
-    """`attend`, with the derivatives of Proposition 6b.2; second derivatives by way of `attend_traced`."""
+    """`attend`, with derivatives block by block; second derivatives by way of `attend_traced`."""
 
     @staticmethod
     def forward(ctx, query, key, value, lam, G, B, chunk):
@@ -209,18 +239,19 @@ class CausalRidge(torch.autograd.Function):
         return attend(query, key, value, lam, G, B, chunk)
 
     @staticmethod
-    def backward(ctx, d_out, d_G, d_B):
-        given, by = ctx.saved_tensors, (d_out, d_G, d_B)
+    @outside_autocast
+    def backward(ctx, *by):
         if not torch.is_grad_enabled():
-            return *gradients(*given, *by, ctx.chunk), None
+            return *gradients(*ctx.saved_tensors, *by, ctx.chunk), None
+        # one tensor may have been given twice: views tell its parts apart
+        given = [x.view_as(x) for x in ctx.saved_tensors]
         out = attend_traced(*given, ctx.chunk)[:3]
-        wanted = [x for x, needed in zip(given, ctx.needs_input_grad) if needed]
-        found = iter(
-            torch.autograd.grad(out, wanted, by, create_graph=True, allow_unused=True)
-        )
-        return *(
-            next(found) if needed else None for needed in ctx.needs_input_grad[:6]
-        ), None
+        out, by = zip(*((o, d) for o, d in zip(out, by) if o.requires_grad))
+        needed = ctx.needs_input_grad[:6]
+        wanted = [x for x, asked in zip(given, needed) if asked]
+        found = torch.autograd.grad(out, wanted, by, create_graph=True, allow_unused=True)
+        found = iter(found)
+        return *(next(found) if asked else None for asked in needed), None
 
 # %% ../nbs/06b_causal.ipynb #bb191cec
 def causal_ridge(
@@ -241,7 +272,7 @@ def causal_ridge(
     diagnostics : bool
         Whether to return the leverage and the one-step-ahead errors too.
     chunk : int, optional
-        Tokens a chunk; 64 by default. It changes speed and rounding errors, nothing else.
+        Tokens a chunk; by default d, at most 64. More than d cost digits at small penalties.
 
     Returns
     -------
@@ -257,9 +288,11 @@ def causal_ridge(
     Notes
     -----
     With C = d = d_v about twelve d x d products of a vector a token, and two inverted factors a chunk; linear attention takes four.
-    Differentiable, twice; the backward pass recomputes the forward pass and costs about two of them. NaN if a chunk's
+    Differentiable, any number of times; the backward pass repeats the forward pass. NaN if a chunk's
     system is not positive definite in the solving dtype. Source: Theorem 6b.1, Proposition 6b.2.
     """
+    if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
+        raise ValueError(f"chunk must be a whole number of at least 1, got {chunk!r}")
     N, d, dtype = key.shape[0], key.shape[-1], solving_dtype(key.dtype)
     place = {"dtype": dtype, "device": key.device}
     gram = torch.zeros(N, d, d, **place) if gram is None else gram
