@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from .causal import causal_ridge
-from .forgetting import forgetful_ridge
+from .forgetting import forgetful_ridge, gates_of
 from .gcv import BoundaryWarning, select_lam
 from olsattention.heads import (
     UPCAST,
@@ -100,25 +100,6 @@ def _mask(key_mask, key):
         raise ValueError(
             f"key_mask must broadcast to {tuple(shape)}, the keys without their width, got {tuple(key_mask.shape)}"
         ) from None
-
-
-def _gates(decay, key):
-    """Gates in the shape (..., T) of the keys; a number, or a tensor that broadcasts."""
-    if isinstance(decay, bool) or not isinstance(decay, (int, float, torch.Tensor)):
-        raise TypeError(f"decay must be a number or a tensor of gates, got {decay!r}")
-    gates = torch.as_tensor(decay, dtype=solving_dtype(key.dtype), device=key.device)
-    try:
-        gates = gates.expand(key.shape[:-1])
-    except RuntimeError:
-        raise ValueError(
-            f"decay must broadcast to {tuple(key.shape[:-1])}, the keys without their width, got {tuple(gates.shape)}"
-        ) from None
-    if gates.device.type == "cpu" and not torch.compiler.is_compiling():
-        if not bool(((gates >= 0) & (gates <= 1)).all()):
-            raise ValueError(
-                f"decay must be in [0, 1], got values from {gates.min():g} to {gates.max():g}"
-            )
-    return gates
 
 
 def _require_fit(query, key, value, is_causal, enable_gqa):
@@ -243,7 +224,9 @@ def ridge_attention(
         )
     lam = _penalty(lam, key, value, key_mask, scale, is_causal, state)
     with torch.autocast(query.device.type, enabled=False):
-        gates = None if decay is None else _gates(decay, key)
+        gates = decay
+        if decay is not None:
+            gates = gates_of(decay, key.shape[:-1], solving_dtype(key.dtype), key.device)
         if key_mask is not None:
             query, key, value, gates = _without_padding(
                 query, key, value, gates, _mask(key_mask, key), is_causal

@@ -4,6 +4,8 @@
 __all__ = ['forgetful_ridge']
 
 # %% ../nbs/06c_forgetting.ipynb #c01a8a63
+from numbers import Real
+
 import torch
 from torch.utils.checkpoint import checkpoint
 
@@ -19,23 +21,50 @@ def discounts(gate):
 
 
 def attend_block(q, k, v, gate, lam, G, B):
-    """Outputs (N, g, T, d_v), moments, leverage (N, T) and residuals (N, T, d_v) of a few tokens."""
+    """Outputs (N, g, T, d_v), moments, leverage (N, T) and one-step-ahead errors (N, T, d_v) of a few tokens, by (6c.4)."""
     N, T, d = k.shape
     Gamma, share = discounts(gate)
-    A = (Gamma @ (k[..., :, None] * k[..., None, :]).flatten(2)).unflatten(2, (d, d))
+    others = Gamma.tril(-1)
+    A = (others @ (k[..., :, None] * k[..., None, :]).flatten(2)).unflatten(2, (d, d))
     A = A + share[..., None, None] * G[:, None]
-    after = A[:, -1]
+    after = A[:, -1] + k[:, -1, :, None] * k[:, -1, None]
     A = A + (lam[:, None, None, None] * torch.eye(d, dtype=A.dtype, device=A.device))
     W = inverse_cholesky(A.flatten(0, 1)).unflatten(0, (N, T))
     asked = torch.cat([q, k[:, None]], 1).permute(0, 2, 3, 1)  # (N, T, d, g + 1)
     x = (W.mT @ (W @ asked)).permute(0, 3, 1, 2)
-    out = (
+    known = (
         share[:, None, :, None] * (x @ B[:, None])
-        + (Gamma[:, None] * (x @ k[:, None].mT)) @ v[:, None]
+        + (others[:, None] * (x @ k[:, None].mT)) @ v[:, None]
     )
     B = share[:, -1, None, None] * B + k.mT @ (Gamma[:, -1, :, None] * v)
-    leverage = (x[:, -1] * k).sum(-1)
-    return out[:, :-1], after, B, leverage, v - out[:, -1]
+    error, by_key = v - known[:, -1], (x * k[:, None]).sum(-1, keepdim=True)
+    news = by_key[:, -1:]
+    out = known[:, :-1] + by_key[:, :-1] / (1 + news) * error[:, None]
+    return out, after, B, (news / (1 + news))[:, 0, :, 0], error
+
+# %% ../nbs/06c_forgetting.ipynb #376c2bbb
+def gates_of(decay, shape, dtype, device):
+    """Gates in the shape (..., T) of tokens, from a number or a tensor that broadcasts to it."""
+    if isinstance(decay, bool) or not isinstance(decay, (Real, torch.Tensor)):
+        raise TypeError(f"decay must be a number or a tensor of gates, got {decay!r}")
+    gates = torch.as_tensor(decay, dtype=dtype, device=device)
+    if gates.ndim == 2 and len(shape) == 3 and 1 < gates.shape[0] == shape[0] == shape[1]:
+        raise ValueError(
+            f"decay of shape {tuple(gates.shape)} could be of {shape[0]} sequences or of {shape[1]} heads; "
+            "write decay[:, None] or decay[None]"
+        )
+    try:
+        gates = gates.expand(shape)
+    except RuntimeError:
+        raise ValueError(
+            f"decay must broadcast to {tuple(shape)}, the keys without their width, got {tuple(gates.shape)}"
+        ) from None
+    if gates.device.type == "cpu" and not torch.compiler.is_compiling():
+        if not bool(((gates >= 0) & (gates <= 1)).all()):
+            raise ValueError(
+                f"decay must be in [0, 1], got values from {gates.min():g} to {gates.max():g}"
+            )
+    return gates
 
 # %% ../nbs/06c_forgetting.ipynb #8d80625e
 def forgetful_ridge(
@@ -72,7 +101,7 @@ def forgetful_ridge(
     Notes
     -----
     One d x d factorisation a token: many times the cost of `causal_ridge`. Memory linear in T; a backward pass recomputes
-    each block. Differentiable twice. Source: (6c.1).
+    each block. Differentiable twice. Source: (6c.1), (6c.4).
     """
     N, g, T, d = query.shape
     dtype = lam.dtype
@@ -87,10 +116,10 @@ def forgetful_ridge(
         tokens = [x[..., a : a + size, :].to(dtype) for x in (query, key, value)]
         block = (*tokens, decay[:, a : a + size].to(dtype), lam, gram, moment)
         if torch.is_grad_enabled() and any(x.requires_grad for x in block):
-            out, gram, moment, h, r = checkpoint(attend_block, *block, use_reentrant=False)
+            out, gram, moment, h, e = checkpoint(attend_block, *block, use_reentrant=False)
         else:
-            out, gram, moment, h, r = attend_block(*block)
-        parts.append((out.to(query.dtype), h[..., None], r / (1 - h[..., None])))
+            out, gram, moment, h, e = attend_block(*block)
+        parts.append((out.to(query.dtype), h[..., None], e))
     out, leverage, error = (torch.cat(part, -2) for part in zip(*parts))
     return (
         (out, gram, moment, leverage[..., 0], error) if diagnostics else (out, gram, moment)
