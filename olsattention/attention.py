@@ -9,6 +9,7 @@ import warnings
 from typing import NamedTuple
 
 import torch
+from scipy.linalg import LinAlgWarning
 
 from .causal import causal_ridge
 from .forgetting import forgetful_ridge, gates_of
@@ -16,8 +17,12 @@ from .gcv import BoundaryWarning, select_lam
 from olsattention.heads import (
     UPCAST,
     factor,
-    head_moments,
+    head_factor,
     head_penalty,
+    keeps_digits,
+    moment,
+    outside_autocast,
+    require_definite,
     require_heads,
     require_pairs,
     require_width,
@@ -124,12 +129,12 @@ def _require_fit(query, key, value, is_causal, enable_gqa):
         len(asked) != len(heads)
         or not heads
         or asked[:-1] != heads[:-1]
-        or asked[-1] % heads[-1]
+        or asked[-1] % max(1, heads[-1])
     ):
         raise ValueError(
             f"the query heads must be a multiple of the key heads, got {tuple(asked)} and {tuple(heads)}"
         )
-    return asked[-1] // heads[-1]
+    return asked[-1] // max(1, heads[-1])
 
 # %% ../nbs/06e_attention.ipynb #9fd76044
 class RidgeAttentionOutput(NamedTuple):
@@ -157,6 +162,7 @@ class RidgeAttentionOutput(NamedTuple):
         return (1 - self.leverage[..., None]) * self.error
 
 # %% ../nbs/06e_attention.ipynb #7663a01e
+@outside_autocast
 def ridge_attention(
     query,
     key,
@@ -222,46 +228,57 @@ def ridge_attention(
         raise ValueError(
             "decay needs is_causal=True: without an order nothing is older than anything else"
         )
+    solving = solving_dtype(key.dtype)
     lam = _penalty(lam, key, value, key_mask, scale, is_causal, state)
-    with torch.autocast(query.device.type, enabled=False):
-        gates = decay
-        if decay is not None:
-            gates = gates_of(decay, key.shape[:-1], solving_dtype(key.dtype), key.device)
-        if key_mask is not None:
-            query, key, value, gates = _without_padding(
-                query, key, value, gates, _mask(key_mask, key), is_causal
-            )
-        # heads in one dimension; query heads that share keys in another
-        N = math.prod(heads)
-        q = query.reshape(N, g, *query.shape[-2:])
-        k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))
-        flat, prior = lam.reshape(-1), _prior(state, heads, d, d_v, lam)
-        if not is_causal or not N:
-            found = _full(q, k, v, flat, *prior, diagnostics=full_output)
-        elif gates is None:
-            found = causal_ridge(
-                q, k, v, flat, *prior, diagnostics=full_output, chunk=chunk
-            )
-        else:
-            gates = gates.reshape(N, gates.shape[-1])
-            found = forgetful_ridge(q, k, v, gates, flat, *prior, diagnostics=full_output)
-        out = found[0].reshape(*query.shape[:-1], d_v)
-        _require_sound(out, query, key, value)
-        if not full_output:
-            return out
-        _, G, B, leverage, error = found
-        after = _state(lam, G, B, heads, d_v, state, gates, key.shape[-2])
-        return RidgeAttentionOutput(
-            out, after, leverage.reshape(key.shape[:-1]), error.reshape(value.shape)
+    gates = decay
+    if decay is not None:
+        gates = gates_of(decay, key.shape[:-1], solving, key.device)
+    if key_mask is not None:
+        query, key, value, gates = _without_padding(
+            query, key, value, gates, _mask(key_mask, key), is_causal
         )
+    # heads in one dimension; query heads that share keys in another
+    N = math.prod(heads)
+    q = query.reshape(N, g, *query.shape[-2:])
+    k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))
+    flat, prior = lam.reshape(-1), _prior(state, heads, d, d_v, lam, solving)
+    if not is_causal or not N:
+        found = _full(q, k, v, flat, *prior, diagnostics=full_output)
+    elif gates is None:
+        found = causal_ridge(q, k, v, flat, *prior, diagnostics=full_output, chunk=chunk)
+    else:
+        gates = gates.reshape(N, gates.shape[-1])
+        found = forgetful_ridge(q, k, v, gates, flat, *prior, diagnostics=full_output)
+    out = found[0].reshape(*query.shape[:-1], d_v)
+    _, G, B, *diagnosed = found
+    _require_sound(out, G, query, key, value)
+    if is_causal and not keeps_digits(factor(G, flat), 64):
+        warnings.warn(COARSE.format(G.dtype), LinAlgWarning, stacklevel=3)
+    if not full_output:
+        return out
+    leverage, error = diagnosed
+    after = _state(lam, G, B, heads, d_v, state, gates, key.shape[-2])
+    return RidgeAttentionOutput(
+        out, after, leverage.reshape(key.shape[:-1]), error.reshape(value.shape)
+    )
 
 # %% ../nbs/06e_attention.ipynb #531a76f8
+COARSE = (
+    "the keys' sizes differ so much, or lam is so small, that few digits are right in {}; "
+    "convert the input to float64, or take a larger lam"
+)
+
+
 def _penalty(lam, key, value, key_mask, scale, is_causal, state):
     """The penalty of each head, in units of squared keys."""
     if lam is None:
         if state is None:
             raise TypeError("lam must be given, unless a state has one")
-        return state.lam.expand(key.shape[:-2])
+        if scale is not None:
+            raise TypeError(
+                "scale goes with lam; a state has its penalty in units of squared keys"
+            )
+        return state.lam
     if isinstance(lam, str):
         if is_causal:
             raise ValueError(
@@ -270,7 +287,9 @@ def _penalty(lam, key, value, key_mask, scale, is_causal, state):
             )
         lam = head_lam(key, value, lam, key_mask)
     lam = head_penalty(lam, key)
-    return lam if scale is None else lam / head_penalty(scale, key, "scale")
+    if scale is None:
+        return lam
+    return head_penalty(lam / head_penalty(scale, key, "scale"), key, "lam / scale")
 
 
 def _without_padding(query, key, value, gates, mask, is_causal):
@@ -280,13 +299,17 @@ def _without_padding(query, key, value, gates, mask, is_causal):
     if gates is not None:
         gates = torch.where(mask, gates, gates.new_ones(()))
     if is_causal:
-        groups = query.shape[len(mask.shape) - 2] // mask.shape[-2] if mask.ndim > 1 else 1
+        groups = (
+            query.shape[len(mask.shape) - 2] // max(1, mask.shape[-2])
+            if mask.ndim > 1
+            else 1
+        )
         keep = keep.repeat_interleave(groups, -3) if groups > 1 else keep
         query = torch.where(keep, query, query.new_zeros(()))
     return query, key, value, gates
 
 
-def _prior(state, heads, d, d_v, lam):
+def _prior(state, heads, d, d_v, lam, solving):
     """Moments of earlier tokens, one head after another."""
     if state is None:
         return None, None
@@ -294,10 +317,11 @@ def _prior(state, heads, d, d_v, lam):
         state.heads != tuple(heads)
         or state.R.shape[-1] != d
         or state.Z.shape[-1] != d_v
-        or state.R.dtype != lam.dtype
+        or state.R.dtype != solving
+        or lam.shape != tuple(heads)
     ):
         raise ValueError(
-            f"state must have heads {tuple(heads)}, d={d}, d_v={d_v} and {lam.dtype}, got {state}"
+            f"state must have heads {tuple(heads)}, d={d}, d_v={d_v} and {solving}, got {state}"
         )
     if state.window:
         raise ValueError(
@@ -307,6 +331,15 @@ def _prior(state, heads, d, d_v, lam):
         raise ValueError(
             f"state is on {state.R.device} but key on {lam.device}; move one of them"
         )
+    if lam.device.type == "cpu" and not torch.compiler.is_compiling():
+        # the Gram matrix comes from R'R by subtracting the state's penalty
+        if bool(
+            (state.lam.detach() * torch.finfo(solving).eps > 1e-3 * lam.detach()).any()
+        ):
+            raise ValueError(
+                f"a state with lam = {float(state.lam.max()):g} knows nothing as small as lam = {float(lam.min()):g} in "
+                f"{solving}; use the penalty of the state, or float64"
+            )
     N = math.prod(heads)
     return state.gram.reshape(N, d, d), state.moment.reshape(N, d, d_v)
 
@@ -314,10 +347,12 @@ def _prior(state, heads, d, d_v, lam):
 def _state(lam, G, B, heads, d_v, prior, gates, tokens):
     """The state of these moments."""
     d = G.shape[-1]
-    new = RidgeAttentionState(lam, d, d_v, tuple(heads), dtype=G.dtype, device=G.device)
+    new = RidgeAttentionState(lam, d, d_v, tuple(heads), dtype=lam.dtype, device=G.device)
     G, B = G.reshape(*heads, d, d), B.reshape(*heads, d, d_v)
-    L = factor(G, lam)
-    new._become(L.mT, torch.linalg.solve_triangular(L, B, upper=False), 0)
+    L = factor(G, lam.to(G.dtype))
+    require_definite(L, G)
+    Z = torch.linalg.solve_triangular(L, B, upper=False)
+    new._become(L.mT.to(lam.dtype), Z.to(lam.dtype), 0)
     if gates is not None:
         new.fade = gates.prod(-1).reshape(heads)
     if prior is not None:
@@ -328,16 +363,19 @@ def _state(lam, G, B, heads, d_v, prior, gates, tokens):
 
 def _full(q, k, v, lam, G, B, diagnostics):
     """As `causal_ridge`, when every query knows every key."""
-    dG, dB = head_moments(k, v)
-    G, B = (dG, dB) if G is None else (G + dG, B + dB)
-    L = factor(G, lam)
+    G, L = head_factor(k, lam, G)
+    dB = moment(k, v, L.dtype)
+    B = dB if B is None else B.to(L.dtype) + dB
     omega = torch.cholesky_solve(B, L)
-    out = _times(q.flatten(1, 2), omega, q.dtype).unflatten(1, q.shape[1:3])
+    out = _times(q.flatten(1, 2), omega.to(lam.dtype), q.dtype).unflatten(1, q.shape[1:3])
     if not diagnostics:
         return out, G, B
-    k, v = k.to(G.dtype), v.to(G.dtype)
+    # a leverage close to one is known to what float64 leaves of the distance
+    k, v, G, B, lam64 = (x.double() for x in (k, v, G, B, lam))
+    L = factor(G, lam64)
     leverage = (torch.linalg.solve_triangular(L, k.mT, upper=False) ** 2).sum(-2)
-    return out, G, B, leverage, (v - k @ omega) / (1 - leverage[..., None])
+    error = (v - k @ torch.cholesky_solve(B, L)) / (1 - leverage[..., None])
+    return out, G, B, leverage.to(lam.dtype), error.to(lam.dtype)
 
 
 def _times(q, omega, dtype):
@@ -349,12 +387,13 @@ def _times(q, omega, dtype):
     )
 
 
-def _require_sound(out, query, key, value):
-    """Raise if NaN came out, where that can be seen without stalling a GPU."""
-    if out.device.type != "cpu" or torch.compiler.is_compiling() or not out.numel():
+def _require_sound(out, G, query, key, value):
+    """Raise if NaN or infinity came out, where that can be seen without stalling a GPU."""
+    if out.device.type != "cpu" or torch.compiler.is_compiling():
         return
-    # NaN of a query is in all of its row, NaN of a key or value in the last row too
-    if not bool(out[..., 0].isnan().any() | out[..., -1, :].isnan().any()):
+    # a query's is in all of its row, a key's in the Gram matrix, a value's in the last row too
+    seen = (out[..., :1], out[..., -1:, :], G)
+    if all(bool(x.isfinite().all()) for x in seen):
         return
     for name, x in (("query", query), ("key", key), ("value", value)):
         bad = (~x.isfinite()).nonzero()
@@ -363,6 +402,12 @@ def _require_sound(out, query, key, value):
             raise ValueError(
                 f"{name} contains {x[where]} at {where}; mask it with key_mask, or mend it"
             )
+    if not bool(G.isfinite().all()):
+        raise ValueError(
+            f"K'K overflows {G.dtype}: divide the keys by their size, or take float64"
+        )
+    if not any(bool(x.isnan().any()) for x in seen):
+        return  # answers that a half-precision dtype cannot hold
     raise ValueError(
         f"K'K + lam I is not positive definite in {solving_dtype(key.dtype)}: lam is below its rounding errors; "
         "take a larger lam, or float64"

@@ -72,8 +72,8 @@ def head_penalty(lam, key, name="lam"):
     if isinstance(lam, bool) or not isinstance(lam, (Real, torch.Tensor)):
         raise TypeError(f"{name} must be a number or a tensor, got {lam!r}")
     if not isinstance(lam, torch.Tensor):
-        range_ = torch.finfo(dtype)
-        if not range_.smallest_normal <= lam <= range_.max:
+        lam, info = float(lam), torch.finfo(dtype)
+        if not info.smallest_normal <= lam <= info.max:
             wanted = "> 0 and finite" if not 0 < lam < float("inf") else f"within {dtype}"
             raise ValueError(f"{name} must be {wanted}, got {lam}")
         return torch.full(heads, lam, dtype=dtype, device=key.device)
@@ -134,42 +134,73 @@ def head_coefficients(key, value, lam):
 
     Notes
     -----
-    Two products and a Cholesky factorisation of a d x d matrix in at least float32; no other memory than d x d.
+    Two products and a Cholesky factorisation of a d x d matrix in at least float32; no other memory than d x d. On the CPU,
+    where one may look, in float64 if float32 would lose digits.
     Source: (6.1); Garnelo and Czarnecki (2023) call the head Intention, von Oswald et al. (2023) its causal form the mesa-layer.
     """
     require_heads(key=key, value=value)
     require_pairs(key, value)
     lam = head_penalty(lam, key)
-    G, B = head_moments(key, value)
-    return torch.cholesky_solve(B, factor(G, lam))
+    _, L = head_factor(key, lam)
+    return torch.cholesky_solve(moment(key, value, L.dtype), L).to(lam.dtype)
 
 # %% ../nbs/06_heads.ipynb #3a0b9187
 UPCAST = 4096  # rows converted at a time, where the input is of half precision
 
 
-def head_moments(key, value):
-    """``K'K`` and ``K'V``, in the solving dtype."""
-    dtype = solving_dtype(key.dtype)
+def moment(key, value, dtype):
+    """``K'V`` in a dtype."""
     if key.dtype == dtype:
-        return key.mT @ key, key.mT @ value
-    G = B = 0
+        return key.mT @ value
+    total = 0
     for k, v in zip(key.split(UPCAST, -2), value.split(UPCAST, -2)):
-        k, v = k.to(dtype), v.to(dtype)
-        G, B = G + k.mT @ k, B + k.mT @ v
-    return G, B
+        total = total + k.to(dtype).mT @ v.to(dtype)
+    return total
 
 
 def factor(G, lam):
-    """The lower Cholesky factor of ``G + lam I``; NaN where that is not positive definite, or an error if it can be seen at once."""
+    """The lower Cholesky factor of ``G + lam I``; NaN where that is not positive definite."""
     A = G + lam[..., None, None] * torch.eye(G.shape[-1], dtype=G.dtype, device=G.device)
     L, info = torch.linalg.cholesky_ex(A)
-    if A.device.type == "cpu" and not torch.compiler.is_compiling():
-        if bool(info.any()) and bool(A.isfinite().all()):
-            raise ValueError(
-                f"K'K + lam I is not positive definite in {A.dtype}: lam is below its rounding errors; "
-                "take a larger lam, or float64"
-            )
     return torch.where((info == 0)[..., None, None], L, float("nan"))
+
+
+def keeps_digits(L, margin=1000):
+    """Whether a system with this factor can be solved in its dtype, as far as its pivots tell; True where looking would stall.
+
+    The condition number is at least the largest element of the diagonal over the least squared pivot, and seldom much more,
+    until rounding errors take the place of small pivots.
+    """
+    if L.device.type != "cpu" or torch.compiler.is_compiling() or not L.numel():
+        return True
+    L = L.detach()
+    least = L.diagonal(dim1=-2, dim2=-1).amin(-1) ** 2
+    return bool(
+        (least > margin * torch.finfo(L.dtype).eps * (L * L).sum(-1).amax(-1)).all()
+    )
+
+
+def require_definite(L, G):
+    """Raise if a factor is NaN although the Gram matrix is finite, where that can be seen without stalling a GPU."""
+    if L.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    if bool(L.isnan().any()) and bool(G.isfinite().all()):
+        raise ValueError(
+            f"K'K + lam I is not positive definite in {L.dtype}: lam is below its rounding errors; "
+            "take a larger lam, or float64"
+        )
+
+
+def head_factor(key, lam, G=None):
+    """``K'K``, added to G, and the Cholesky factor of that plus ``lam I``: in the solving dtype, or float64 if that loses digits."""
+    for dtype in (lam.dtype, torch.float64):
+        total = moment(key, key, dtype)
+        total = total if G is None else G.to(dtype) + total
+        L = factor(total, lam.to(dtype))
+        if keeps_digits(L):
+            break
+    require_definite(L, total)
+    return total, L
 
 # %% ../nbs/06_heads.ipynb #4c5d4054
 @outside_autocast
@@ -199,9 +230,9 @@ def cross_hat_matrix(query, key, lam):
     """
     require_heads(query=query, key=key)
     require_same_width(query, key)
-    lam, dtype = head_penalty(lam, key), solving_dtype(key.dtype)
-    key = key.to(dtype)
-    return query.to(dtype) @ torch.cholesky_solve(key.mT, factor(key.mT @ key, lam))
+    lam = head_penalty(lam, key)
+    _, L = head_factor(key, lam)
+    return query.to(lam.dtype) @ torch.cholesky_solve(key.mT.to(L.dtype), L).to(lam.dtype)
 
 # %% ../nbs/06_heads.ipynb #afdfc164
 @outside_autocast

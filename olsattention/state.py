@@ -9,7 +9,16 @@ import pickle
 
 import torch
 
-from .heads import head_penalty, require_heads, require_pairs
+from .forgetting import gates_of
+from olsattention.heads import (
+    factor,
+    head_penalty,
+    keeps_digits,
+    outside_autocast,
+    require_definite,
+    require_heads,
+    require_pairs,
+)
 
 # %% ../nbs/06d_state.ipynb #bb43c5a7
 def rank_one(R, Z, k, v, sign):
@@ -38,11 +47,17 @@ def change(R, Z, lam, fade, restored, key, value, weight=None):
     F = torch.linalg.solve_triangular(R.mT, eye, upper=False)
     Y = key @ F.mT
     weighted = Y if weight is None else weight[..., None] * Y
-    fade, restored = fade[..., None, None], (restored * lam)[..., None, None]
-    inner = fade * eye + restored * (F @ F.mT) + weighted.mT @ Y
-    L, info = torch.linalg.cholesky_ex((inner + inner.mT) / 2)
-    L = torch.where((info == 0)[..., None, None], L, float("nan"))
-    Z = torch.linalg.solve_triangular(L, fade * Z + weighted.mT @ value, upper=False)
+    kept, put = fade[..., None, None], (restored * lam)[..., None, None]
+    inner = kept * eye + put * (F @ F.mT) + weighted.mT @ Y
+    inner = (inner + inner.mT) / 2
+    L = factor(inner, torch.zeros_like(lam))
+    # a pair far larger than all the others
+    if not keeps_digits(L) and R.dtype != torch.float64:
+        given = (R, Z, lam, fade, restored, key, value, weight)
+        given = (x if x is None else x.double() for x in given)
+        return tuple(x.to(R.dtype) for x in change(*given))
+    require_definite(L, inner)
+    Z = torch.linalg.solve_triangular(L, kept * Z + weighted.mT @ value, upper=False)
     return L.mT @ R, Z
 
 # %% ../nbs/06d_state.ipynb #f5b40325
@@ -143,16 +158,19 @@ class RidgeAttentionState:
         return tuple(self.lam.shape)
 
     @property
+    @outside_autocast
     def R(self):
         """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d)."""
         return self._absorb()._R
 
     @property
+    @outside_autocast
     def Z(self):
         """The rotated outcomes, ``R' Z = K'V``, shape (..., d, d_v)."""
         return self._absorb()._Z
 
     @property
+    @outside_autocast
     def gram(self):
         """``K'K``, discounted, shape (..., d, d)."""
         return self.R.mT @ self.R - self.lam[..., None, None] * torch.eye(
@@ -160,34 +178,41 @@ class RidgeAttentionState:
         )
 
     @property
+    @outside_autocast
     def moment(self):
         """``K'V``, discounted, shape (..., d, d_v)."""
         return self.R.mT @ self.Z
 
     @property
+    @outside_autocast
     def coefficients(self):
         """The ridge coefficients, shape (..., d, d_v)."""
         return torch.linalg.solve_triangular(self.R, self.Z, upper=True)
 
+    @outside_autocast
     def update(self, key, value, decay=None):
         """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and ``(..., T, d_v)`` for T tokens.
 
-        `decay` is the gate by which the past fades before each token: a number, or a tensor that broadcasts to heads or
-        (..., T). Returns the state. Raises TypeError or ValueError, and stays as it was, if they do not fit or hold NaN.
+        `decay` is the gate by which the past fades before each token: a number, or a tensor that broadcasts to the shape of
+        the keys without their width. Returns the state. Raises TypeError or ValueError, and stays as it was, if they do not fit or hold NaN.
         """
+        tokens = getattr(key, "shape", ())[:-1]
         key, value = self._checked(key, value)
         if decay is not None:
-            return self._fading(key, value, decay)
+            gates = gates_of(decay, tokens, key.dtype, key.device)
+            return self._fading(key, value, gates.reshape(key.shape[:-1]))
         if self.window:
             return self._sliding(key, value)
         if key.shape[-2] == 1:
             return self._one(key, value)
         return self._become(*self._with(key, value), key.shape[-2])
 
+    @outside_autocast
     def downdate(self, key, value):
         """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; returns the state.
 
-        Raises ValueError, and stays as it was, if (on the CPU) the pair cannot have been learned.
+        Raises ValueError, and stays as it was, if (on the CPU) the pair cannot have been learned. The rounding errors of the
+        state are divided by one minus the pair's leverage.
         """
         key, value = self._checked(key, value)
         if key.shape[-2] != 1:
@@ -203,6 +228,7 @@ class RidgeAttentionState:
             )
         return self._become(R, Z, -1)
 
+    @outside_autocast
     def attend(self, query, enable_gqa=False):
         """Answer queries ``(..., d)`` or ``(..., T, d)``; with the same shape but d_v, in the dtype of the query.
 
@@ -223,6 +249,7 @@ class RidgeAttentionState:
             out = answer(self._inverse, self._rows, q)
         return out.reshape(*query.shape[:-1], out.shape[-1]).to(query.dtype)
 
+    @outside_autocast
     def leverage(self, key):
         """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the variance of their prediction, per unit of noise.
 
@@ -233,6 +260,7 @@ class RidgeAttentionState:
         y = torch.linalg.solve_triangular(self.R.mT, rows.mT, upper=False)
         return (y * y).sum(-2).reshape(key.shape[:-1])
 
+    @outside_autocast
     def merge(self, other):
         """The state after these tokens and then those of `other`; both stay as they are.
 
@@ -263,6 +291,7 @@ class RidgeAttentionState:
         new.__dict__.update(self.__dict__)
         return new
 
+    @outside_autocast
     def map(self, function):
         """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()`` or ``lambda x: x[beams]``."""
         new = self._absorb().clone()
@@ -274,6 +303,8 @@ class RidgeAttentionState:
     def save(self, path):
         """Write the state to a file, for `load`."""
         kept = {name: getattr(self, name) for name in SAVED}
+        # a slice would be written with all that it was cut from
+        kept = {n: x.clone() if isinstance(x, torch.Tensor) else x for n, x in kept.items()}
         torch.save(dict(kept, version=1), path)
 
     @classmethod
@@ -285,10 +316,15 @@ class RidgeAttentionState:
             raise ValueError(
                 f"{path} does not hold a RidgeAttentionState: it cannot be read"
             ) from error
-        if not isinstance(content, dict) or set(content) != {*SAVED, "version"}:
+        if not isinstance(content, dict) or "version" not in content:
             raise ValueError(f"{path} does not hold a RidgeAttentionState")
         if content.pop("version") != 1:
             raise ValueError(f"{path} was written by a later version of olsattention")
+        tensors = (content.get(name) for name in ("R", "Z", "lam", "fade"))
+        if set(content) != set(SAVED) or not all(
+            isinstance(x, torch.Tensor) for x in tensors
+        ):
+            raise ValueError(f"{path} does not hold a RidgeAttentionState")
         new = object.__new__(cls)
         new._R, new._Z = content.pop("R"), content.pop("Z")
         new.__dict__.update(content, _pairs=None, _rows=None, _inverse=None)
@@ -349,7 +385,12 @@ class RidgeAttentionState:
     def _with(self, key, value):
         """The triangle and its outcomes after T pairs more."""
         if key.shape[-2] == 1:
-            return rank_one(self.R, self.Z, key[..., 0, :], value[..., 0, :], 1)[:2]
+            R, Z, size = rank_one(self.R, self.Z, key[..., 0, :], value[..., 0, :], 1)
+            if key.device.type == "cpu" and not bool(size.isfinite().all()):
+                raise ValueError(
+                    f"the key overflows {key.dtype}; the state was not changed"
+                )
+            return R, Z
         whole = self.fade.new_ones(self.heads)
         return change(self.R, self.Z, self.lam, whole, 1 - whole, key, value)
 
@@ -379,16 +420,9 @@ class RidgeAttentionState:
         self.count += 1
         return self._absorb() if self._pairs.shape[1] == WAITING else self
 
-    def _fading(self, key, value, decay):
+    def _fading(self, key, value, gates):
         if self.window:
             raise ValueError("a sliding window and decay cannot be combined")
-        gates = torch.as_tensor(decay, dtype=self._R.dtype, device=self._R.device)
-        if gates.device.type == "cpu" and not bool(((gates >= 0) & (gates <= 1)).all()):
-            raise ValueError(
-                f"decay must be in [0, 1], got values from {gates.min():g} to {gates.max():g}"
-            )
-        gates = gates[..., None] if gates.ndim == len(self.heads) and gates.ndim else gates
-        gates = gates.expand(*self.heads, key.shape[-2])
         # what is left of each pair after the last
         left = torch.cat(
             [gates[..., 1:].flip(-1).cumprod(-1).flip(-1), torch.ones_like(gates[..., :1])],
@@ -409,9 +443,9 @@ class RidgeAttentionState:
             R, Z, _ = rank_one(self.R, self.Z, key[..., 0, :], value[..., 0, :], 1)
             if leaving:
                 R, Z, left = rank_one(R, Z, keys[..., 0, :], values[..., 0, :], -1)
-                # in exact arithmetic at least lam / (lam + |k|^2)
-                afresh = left.device.type == "cpu" and not bool((left > 0).all())
-        keys, values = keys[..., leaving:, :], values[..., leaving:, :]
+                # one minus its leverage, by which the rounding errors are divided
+                afresh = left.device.type == "cpu" and not bool((left > 0.1).all())
+        keys, values = (x[..., leaving:, :].clone() for x in (keys, values))
         if afresh:
             d, d_v = self._R.shape[-1], self._Z.shape[-1]
             place = {"dtype": self._R.dtype, "device": self._R.device}

@@ -3,24 +3,29 @@
 import itertools
 import math
 import sys
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import LinAlgWarning
 
 from olsattention import (
     RidgeAttentionState,
     SpectralSmoother,
     cross_hat_matrix,
+    head_coefficients,
     head_lam,
     resonance,
     resonance_spectrum,
     ridge_attention,
     select_lam,
 )
-from olsattention.state import WAITING, rank_one
+from olsattention.causal import causal_ridge
+from olsattention.relatives import delta_rule
+from olsattention.state import SAVED, WAITING, rank_one
 
 
 def rng(seed=0):
@@ -341,6 +346,25 @@ def test_autocast_does_not_reach_the_solver():
     torch.testing.assert_close(got, want, rtol=0, atol=0)
 
 
+def test_autocast_does_not_reach_the_backward_pass_or_the_state():
+    found = []
+    for on in (False, True):
+        q, k, v = (x.requires_grad_() for x in heads(2, 100, 16, 16, dtype=torch.float32))
+        with torch.autocast("cpu", torch.bfloat16, enabled=on):
+            loss = ridge_attention(q, k, v, 1.0, is_causal=True).square().sum()
+            loss.backward()
+            state = RidgeAttentionState(1.0, 16, 16, (2,)).update(k[:, :50], v[:, :50])
+            for t in range(50, 60):
+                state.update(k[:, t], v[:, t])
+            with torch.no_grad():
+                answers = [state.update(k[:, 60], v[:, 60], 0.9).attend(q)]
+                answers += [state.merge(state).gram, cross_hat_matrix(q, k, 1.0)]
+                answers += [head_coefficients(k, v, 1.0), resonance_spectrum(q, k, 1.0)]
+        found.append([q.grad, k.grad, v.grad, *answers])
+    for without, within in zip(*found):
+        torch.testing.assert_close(within, without, rtol=0, atol=0)
+
+
 # ---- accuracy ----------------------------------------------------------------------------------------------
 
 
@@ -371,6 +395,76 @@ def test_single_precision_against_normal_equations_in_double(lam, bar, size):
         )
     assert (apart / total).sqrt() <= bar
     assert worst <= 2 * bar  # of a single token
+
+
+def with_outlier(size, T=100, d=16):
+    q, k, v = (x[0] for x in heads(1, T, d, 2, dtype=torch.float32))
+    k[T // 2] *= size
+    return q, k, v
+
+
+@pytest.mark.parametrize("size", [1e3, 1e4, 1e6])
+def test_one_huge_key_among_others(size):
+    q, k, v = with_outlier(size)
+    exact = ridge_attention(*(x.double() for x in (q, k, v)), 1.0, full_output=True)
+    got = ridge_attention(q, k, v, 1.0, full_output=True)
+    torch.testing.assert_close(got.output.double(), exact.output, rtol=1e-5, atol=1e-6)
+    for state in (got.state, RidgeAttentionState(1.0, 16, 2).update(k, v)):
+        answers = state.attend(q).double()
+        torch.testing.assert_close(answers, exact.output, rtol=1e-4, atol=1e-5)
+    if size > 1e3:
+        with (
+            warnings.catch_warnings(),
+            pytest.raises((LinAlgWarning, ValueError), match="float64"),
+        ):
+            warnings.simplefilter("error")
+            ridge_attention(q, k, v, 1.0, is_causal=True)
+
+
+def test_a_huge_key_passes_through_a_window():
+    q, k, v = with_outlier(1e4, T=60, d=4)
+    state = RidgeAttentionState(1.0, 4, 2, window=8)
+    for t in range(60):
+        state.update(k[t], v[t])
+        kept = slice(max(0, t - 7), t + 1)
+        want = exact_answer(1.0, k[kept].double(), v[kept].double(), q[t].double())
+        torch.testing.assert_close(state.attend(q[t]).double(), want, rtol=1e-3, atol=1e-4)
+
+
+def test_keys_that_overflow_are_refused_and_nothing_is_lost():
+    q, k, v = with_outlier(1e30, T=10, d=4)
+    state = RidgeAttentionState(1.0, 4, 2).update(k[:3], v[:3])
+    before = state.attend(q)
+    for call in (lambda: state.update(k, v), lambda: state.update(k[5], v[5])):
+        with pytest.raises(ValueError, match=r"overflows|not positive definite"):
+            call()
+    torch.testing.assert_close(state.attend(q), before, rtol=0, atol=0)
+    with pytest.raises(ValueError, match="overflows"):
+        ridge_attention(q, k, v, 1.0, is_causal=True)
+
+
+@pytest.mark.parametrize("options", [{"decay": 1.0}, {"decay": 0.9}, {}])
+def test_errors_before_the_first_token_was_seen(options):
+    q, k, v = (x[0] for x in heads(1, 9, 64, 2, dtype=torch.float32))
+    out = ridge_attention(q, k, v, 1e-3, is_causal=True, full_output=True, **options)
+    torch.testing.assert_close(out.error[0], v[0], rtol=0, atol=0)
+    assert (out.leverage < 1).all()
+    k2, v2 = k.double(), v.double()
+    t = 5
+    weight = options.get("decay", 1.0) ** torch.arange(t, 0, -1).double()[:, None]
+    A = k2[:t].T @ (weight * k2[:t]) + 1e-3 * torch.eye(64).double()
+    want = v2[t] - torch.linalg.solve(A, k2[:t].T @ (weight * v2[:t])).T @ k2[t]
+    torch.testing.assert_close(out.error[t].double(), want, rtol=1e-3, atol=1e-3)
+
+
+def test_leave_one_out_errors_where_leverages_are_nearly_one():
+    q, k, v = (x[0] for x in heads(1, 3, 4, 2, dtype=torch.float32))
+    got = ridge_attention(q, k, v, 1e-4, full_output=True).error.double()
+    for t in range(3):
+        others = [s for s in range(3) if s != t]
+        k2, v2 = k.double(), v.double()
+        want = v2[t] - exact_answer(1e-4, k2[others], v2[others], k2[t])
+        torch.testing.assert_close(got[t], want, rtol=1e-4, atol=1e-5)
 
 
 def decoding_error(tokens, d=16):
@@ -495,6 +589,65 @@ def test_gradients_in_single_precision(options):
         assert (single - double).norm() <= 1e-4 * double.norm()
 
 
+def one_regression_a_token(q, k, v, lam):
+    A = (k[:, :, None] * k[:, None]).cumsum(0) + lam * torch.eye(k.shape[1], dtype=k.dtype)
+    B = (k[:, :, None] * v[:, None]).cumsum(0)
+    return (q[:, None] @ torch.linalg.solve(A, B))[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("d", "lam", "bar"),
+    [(4, 1e-3, 2e-5), (16, 1e-3, 2e-4), (64, 1.0, 1e-5), (64, 0.1, 1e-4), (64, 1e-3, 1e-3)],
+)
+def test_derivatives_keep_their_digits_at_small_penalties(d, lam, bar):
+    inputs = [x[0] for x in heads(1, 200, d, 3, dtype=torch.float32)]
+    weights = torch.randn(200, 3, generator=rng(8))
+    found = []
+    for dtype, f in (
+        (torch.float64, one_regression_a_token),
+        (torch.float32, lambda *x: ridge_attention(*x, is_causal=True)),
+    ):
+        leaves = [x.to(dtype).requires_grad_() for x in inputs]
+        found.append(torch.autograd.grad((f(*leaves, lam) * weights).sum(), leaves))
+    for want, got in zip(*found):
+        assert (got.double() - want).norm() <= bar * want.norm()
+
+
+@pytest.mark.parametrize("d", [1, 4, 8, 16])
+@pytest.mark.parametrize("lam", [1e-3, 1e-5])
+def test_narrow_heads_keep_their_digits(d, lam):
+    q, k, v = (x[0] for x in heads(1, 300, d, 3, dtype=torch.float32))
+    got = ridge_attention(q, k, v, lam, is_causal=True)[2 * d :].double()
+    want = one_regression_a_token(q.double(), k.double(), v.double(), lam)[2 * d :]
+    assert (got - want).norm() <= 2e-5 * want.norm()
+
+
+@pytest.mark.parametrize("which", ["query", "key", "value", "lam", "query lam"])
+def test_second_derivatives_of_some_inputs(which):
+    given = dict(zip(("query", "key", "value"), heads(6, 3, 2)))
+    given["lam"] = torch.tensor(0.7, dtype=torch.float64)
+    names = which.split()
+
+    def f(*x):
+        return ridge_attention(**{**given, **dict(zip(names, x))}, is_causal=True)
+
+    leaves = [given[name].clone().requires_grad_() for name in names]
+    assert torch.autograd.gradgradcheck(f, leaves)
+
+
+def test_one_tensor_as_key_and_value():
+    x = heads(1, 7, 3, 3)[0].requires_grad_()
+    for create_graph in (False, True):
+        out, *_ = causal_ridge(x[:, None], x, x, torch.full((1,), 0.5).double())
+        (got,) = torch.autograd.grad(out.square().sum(), x, create_graph=create_graph)
+        parts = [x.detach().clone().requires_grad_() for _ in range(3)]
+        out, *_ = causal_ridge(
+            parts[0][:, None], *parts[1:], torch.full((1,), 0.5).double()
+        )
+        want = sum(torch.autograd.grad(out.square().sum(), parts))
+        torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-12)
+
+
 def test_a_learned_penalty_learns():
     g = rng(0)
     k = torch.randn(64, 40, 6, generator=g)
@@ -613,6 +766,82 @@ BAD = {
         ValueError,
         "broadcast to the heads",
     ),
+    "lam and scale": (
+        lambda: ridge_attention(
+            q,
+            k,
+            v,
+            None,
+            scale=2.0,
+            state=RidgeAttentionState(1.0, 4, 5, (2, 3), dtype=torch.float64),
+        ),
+        TypeError,
+        "scale goes with lam",
+    ),
+    "lam below the dtype": (
+        lambda: ridge_attention(q.float(), k.float(), v.float(), 1e-50),
+        ValueError,
+        "lam must be within torch.float32",
+    ),
+    "lam over scale": (
+        lambda: ridge_attention(q, k, v, 1e200, scale=1e-200),
+        ValueError,
+        "lam / scale must be",
+    ),
+    "lam of a state far above": (
+        lambda: ridge_attention(
+            q.float(),
+            k.float(),
+            v.float(),
+            1.0,
+            state=RidgeAttentionState(1e6, 4, 5, (2, 3)),
+        ),
+        ValueError,
+        "use the penalty of the state",
+    ),
+    "lam None, other heads": (
+        lambda: ridge_attention(q, k, v, None, state=RidgeAttentionState(1.0, 4, 5, (3,))),
+        ValueError,
+        "state must have heads",
+    ),
+    "chunk": (
+        lambda: ridge_attention(q, k, v, 1.0, is_causal=True, chunk=0),
+        ValueError,
+        "chunk must be",
+    ),
+    "infinite query": (
+        lambda: ridge_attention(q * float("inf"), k, v, 1.0),
+        ValueError,
+        "query contains",
+    ),
+    "NaN keys, no queries": (
+        lambda: ridge_attention(q[:, :, :0], k * float("nan"), v, 1.0, full_output=True),
+        ValueError,
+        "key contains nan",
+    ),
+    "whose gates": (
+        lambda: ridge_attention(
+            q[:, :2], k[:, :2], v[:, :2], 1.0, is_causal=True, decay=torch.ones(2, 10)
+        ),
+        ValueError,
+        "2 sequences or of 2 heads",
+    ),
+    "coefficients": (
+        lambda: head_coefficients(k.half(), v[:, :, :9].half(), 1.0),
+        ValueError,
+        "agree in all but",
+    ),
+    "head_lam": (lambda: head_lam(k, v[:, :, :9]), ValueError, "agree in all but"),
+    "delta rule, values": (
+        lambda: delta_rule(q, k, v[:, :, :9]),
+        ValueError,
+        "agree in all",
+    ),
+    "delta rule, queries": (
+        lambda: delta_rule(q[:, :, :9], k, v),
+        ValueError,
+        "a query for every key",
+    ),
     "lam None": (lambda: ridge_attention(q, k, v, None), TypeError, "lam must be given"),
     "lam True": (lambda: ridge_attention(q, k, v, True), TypeError, "lam must be a number"),
     "criterion": (lambda: ridge_attention(q, k, v, "aic"), ValueError, "known are gcv"),
@@ -681,11 +910,8 @@ BAD = {
     ),
     "indefinite": (
         lambda: ridge_attention(
-            *(
-                x.float().expand(2, 3, 10, -1)[..., :1].repeat(1, 1, 9, 4)
-                for x in (q, k, v)
-            ),
-            1e-12,
+            *(x[..., :1].repeat(1, 1, 9, 4) for x in (q, k, v)),
+            1e-17,
         ),
         ValueError,
         "not positive definite",
@@ -739,7 +965,11 @@ def test_nothing_to_attend_to():
         )
         assert out.output.shape == (2, 3, 0, 5) and out.state.count == 0
     assert (ridge_attention(q, k[:, :, :0], v[:, :, :0], 1.0) == 0).all()
+    for options in ({}, {"key_mask": torch.ones(10).bool()}, {"enable_gqa": True}):
+        out = ridge_attention(q[:, :0], k[:, :0], v[:, :0], 1.0, is_causal=True, **options)
+        assert out.shape == (2, 0, 10, 5)
     assert ridge_attention(q[:0], k[:0], v[:0], 1.0, is_causal=True).shape == (0, 3, 10, 5)
+    assert ridge_attention(q, k, v, np.float32(1.0)).shape == v.shape
 
 
 def test_keys_that_are_all_equal():
@@ -892,12 +1122,41 @@ def test_a_failed_update_leaves_the_state_as_it_was(tmp_path):
     torch.testing.assert_close(
         RidgeAttentionState.load(path).attend(q[:, 0]), before, rtol=0, atol=0
     )
+    torch.save({"version": 2}, path)
+    with pytest.raises(ValueError, match="later version"):
+        RidgeAttentionState.load(path)
+    torch.save(dict.fromkeys([*SAVED, "version"], 1), path)
+    with pytest.raises(ValueError, match="does not hold"):
+        RidgeAttentionState.load(path)
     torch.save({"R": state.R}, path)
     with pytest.raises(ValueError, match="does not hold"):
         RidgeAttentionState.load(path)
     path.write_bytes(b"nonsense")
     with pytest.raises(ValueError, match="does not hold"):
         RidgeAttentionState.load(path)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (4, 1), (4, 5), (1, 4, 1), (2, 1, 5)])
+def test_a_state_reads_gates_as_attention_does(shape):
+    q, k, v = heads(2, 4, 5, 3, 2)
+    decay = torch.rand(shape, generator=rng(4), dtype=torch.float64)
+    state = RidgeAttentionState(0.5, 3, 2, (2, 4), dtype=torch.float64).update(k, v, decay)
+    options = dict(is_causal=True, decay=decay, full_output=True)
+    want = ridge_attention(q, k, v, 0.5, **options).state
+    torch.testing.assert_close(state.gram, want.gram)
+    torch.testing.assert_close(state.fade, want.fade)
+    one = RidgeAttentionState(0.5, 3, 2, (2, 4), dtype=torch.float64).update(k, v)
+    two = one.clone().update(k[:, :, 0], v[:, :, 0], torch.rand(4).double())
+    assert two.gram.shape == (2, 4, 3, 3)
+
+
+def test_what_was_cut_off_is_not_kept(tmp_path):
+    _, k, v = heads(100_000, 4, 4)
+    state = RidgeAttentionState(1.0, 4, 4, window=2, dtype=torch.float64).update(k, v)
+    assert state.keys.untyped_storage().nbytes() == 2 * 4 * 8
+    many = RidgeAttentionState(1.0, 4, 4, (1000,)).map(lambda x: x[:1])
+    many.save(tmp_path / "one.pt")
+    assert (tmp_path / "one.pt").stat().st_size < 10_000
 
 
 def test_merging_is_associative_and_equals_reading_on():
