@@ -363,18 +363,17 @@ def _state(lam, G, B, heads, d_v, prior, gates, tokens):
 
 def _full(q, k, v, lam, G, B, diagnostics):
     """As `causal_ridge`, when every query knows every key."""
-    G, L = head_factor(k, lam, G)
+    # a leverage close to one is known to what float64 leaves of the distance
+    G, L = head_factor(k, lam, G, torch.float64 if diagnostics else None)
     dB = moment(k, v, L.dtype)
     B = dB if B is None else B.to(L.dtype) + dB
     omega = torch.cholesky_solve(B, L)
     out = _times(q.flatten(1, 2), omega.to(lam.dtype), q.dtype).unflatten(1, q.shape[1:3])
     if not diagnostics:
         return out, G, B
-    # a leverage close to one is known to what float64 leaves of the distance
-    k, v, G, B, lam64 = (x.double() for x in (k, v, G, B, lam))
-    L = factor(G, lam64)
+    k, v = k.double(), v.double()
     leverage = (torch.linalg.solve_triangular(L, k.mT, upper=False) ** 2).sum(-2)
-    error = (v - k @ torch.cholesky_solve(B, L)) / (1 - leverage[..., None])
+    error = (v - k @ omega) / (1 - leverage[..., None])
     return out, G, B, leverage.to(lam.dtype), error.to(lam.dtype)
 
 

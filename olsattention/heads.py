@@ -191,9 +191,9 @@ def require_definite(L, G):
         )
 
 
-def head_factor(key, lam, G=None):
-    """``K'K``, added to G, and the Cholesky factor of that plus ``lam I``: in the solving dtype, or float64 if that loses digits."""
-    for dtype in (lam.dtype, torch.float64):
+def head_factor(key, lam, G=None, dtype=None):
+    """``K'K``, added to G, and the Cholesky factor of that plus ``lam I``: in the dtype of lam, or float64 if that loses digits."""
+    for dtype in (dtype or lam.dtype, torch.float64):
         total = moment(key, key, dtype)
         total = total if G is None else G.to(dtype) + total
         L = factor(total, lam.to(dtype))
