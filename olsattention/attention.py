@@ -205,7 +205,7 @@ def ridge_attention(
     full_output : bool
         Whether to return a `RidgeAttentionOutput` instead of the output alone.
     chunk : int, optional
-        Tokens a chunk of the causal form; it changes speed, not the result.
+        Tokens a chunk of the causal form; by default d, at most 64. More than d costs digits at small penalties.
 
     Returns
     -------
@@ -214,13 +214,19 @@ def ridge_attention(
     Raises
     ------
     TypeError, ValueError
-        On tensors that do not fit together, a penalty that is not positive, or (on the CPU) NaN and systems that are not
-        positive definite in the solving dtype. On a GPU these give NaN, because looking would stall it.
+        On tensors that do not fit together, a penalty that is not positive, or (on the CPU) NaN, infinities, and systems that
+        are not positive definite in the solving dtype. On a GPU these give NaN, because looking would stall it.
+
+    Warns
+    -----
+    scipy.linalg.LinAlgWarning
+        If (on the CPU, causal) the system of the last token has hardly a digit left in the solving dtype.
 
     Notes
     -----
     Full: three thin products. Causal: exact, in parallel over chunks, linear in T. Solves in float32, or float64 for float64
-    input, outside autocast. Source: (6.1), Theorem 6b.1, (6c.1); Garnelo and Czarnecki (2023), von Oswald et al. (2023).
+    input and (full, on the CPU) where float32 would lose digits; outside autocast. On a GPU
+    leave ``torch.set_float32_matmul_precision`` at "highest": TF32 reaches the products of the solver too. Source: (6.1), Theorem 6b.1, (6c.1); Garnelo and Czarnecki (2023), von Oswald et al. (2023).
     """
     g = _require_fit(query, key, value, is_causal, enable_gqa)
     heads, d, d_v = key.shape[:-2], key.shape[-1], value.shape[-1]

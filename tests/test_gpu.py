@@ -64,6 +64,19 @@ def test_the_state_of_the_cpu():
     )
 
 
+@pytest.mark.parametrize("decay", [None, 0.9])
+def test_token_by_token(decay):
+    q, k, v = inputs(T=40)
+    here = RidgeAttentionState(0.5, 64, 64, (2, 3))
+    there = here.map(lambda x: x.cuda())
+    for t in range(40):
+        here.update(k[:, :, t], v[:, :, t], decay)
+        there.update(k[:, :, t].cuda(), v[:, :, t].cuda(), decay)
+    torch.testing.assert_close(
+        there.attend(q.cuda()).cpu(), here.attend(q), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_a_head_chooses_its_penalty():
     _, k, v = inputs(T=100)
     torch.testing.assert_close(
