@@ -927,6 +927,10 @@ BAD_ENSEMBLES = {
     "not square": (lambda: combination_weights(np.ones((2, 3))), "(heads, heads)"),
     "not symmetric": (lambda: combination_weights(np.triu(np.ones((2, 2)))), "symmetric"),
     "not finite": (lambda: combination_weights(np.full((2, 2), np.nan)), "finite"),
+    "indefinite": (
+        lambda: combination_weights(np.diag([1.0, -1.0])),
+        "positive semidefinite, but has the eigenvalue -1",
+    ),
 }
 
 
