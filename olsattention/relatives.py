@@ -50,6 +50,11 @@ def softmax_weights(query, key, scale=None):
         raise ValueError(f"scale must be > 0, got {scale}")
     return torch.softmax(scale * query @ key.mT, -1)
 
+# %% ../nbs/06f_relatives.ipynb #8652cc59
+def _apart(rows, centres, length):
+    """Rows (n, p) as they are seen from centres (m, p), in lengths: (m, n, p)."""
+    return (rows[None, :, :] - centres[:, None, :]) / length
+
 # %% ../nbs/06f_relatives.ipynb #d50813e5
 def local_linear_weights(X_test, X_train, length_scale=1.0):
     """Weights of local linear regression with a Gaussian kernel.
@@ -80,8 +85,7 @@ def local_linear_weights(X_test, X_train, length_scale=1.0):
     if length == 0:
         raise ValueError("length_scale must be > 0, got 0.0")
     xp = test.xp
-    apart = lambda centres: (train.values[None, :, :] - centres[:, None, :]) / length
-    exponent = -xp.sum(apart(test.values) ** 2, axis=2) / 2
+    exponent = -xp.sum(_apart(train.values, test.values, length) ** 2, axis=2) / 2
     # relative to the nearest row, so that they do not all underflow
     root = xp.exp((exponent - xp.max(exponent, axis=1, keepdims=True)) / 2)
     limits = xp.finfo(root.dtype)
@@ -91,7 +95,7 @@ def local_linear_weights(X_test, X_train, length_scale=1.0):
     share = root**2 / xp.sum(root**2, axis=1, keepdims=True)
     # a weighted mean, and a slope about it; places are counted from the nearest row, where rounding matters most
     nearest = xp.take(train.values, xp.argmax(exponent, axis=1), axis=0)
-    place = apart(nearest)
+    place = _apart(train.values, nearest, length)
     mean = xp.sum(share[:, :, None] * place, axis=1)
     slope = xp.linalg.pinv(root[:, :, None] * (place - mean[:, None, :]))
     step = (test.values - nearest) / length - mean

@@ -43,7 +43,7 @@ from transformers import (
     WhisperConfig,
     WhisperForConditionalGeneration,
 )
-from transformers.masking_utils import causal_mask_function, sdpa_mask
+from transformers.masking_utils import causal_mask_function, create_causal_mask, sdpa_mask
 from transformers.utils import logging
 
 from olsattention import RidgeCache, register_ridge_attention, ridge_attention
@@ -538,6 +538,33 @@ def test_a_step_can_be_traced():
     mask = _mask(2, 1, 1, mask_function=causal_mask_function)
     want = model.model.layers[0].self_attn(x, place, mask)[0]
     close(step(x, place, mask)[0], want)
+
+
+@pytest.mark.parametrize("make", [llama, bert])
+def test_a_padded_pass_can_be_traced(make):
+    model, tokens, mask = make(), words(3, 23), padding("left")
+    traced = torch.compile(model, backend="eager", fullgraph=True)
+    facts = {"attention_mask": mask} | ({"use_cache": False} if make is llama else {})
+    close(traced(tokens, **facts)[0], model(tokens, **facts)[0], 1e-13)
+
+
+@torch.no_grad()
+def test_compiled_steps_take_a_mask_made_in_advance():
+    """As generation does where it compiles; one graph serves all steps."""
+    model, tokens, mask, graphs = llama(), words(3, 23), padding("left"), []
+    step = torch.compile(model, backend=lambda g, _: graphs.append(g) or g, fullgraph=True)
+    cache = StaticCache(config=model.config, max_cache_len=64)
+    facts = {"past_key_values": cache}
+    out = [model(tokens[:, :10], attention_mask=mask[:, :10], **facts).logits]
+    for t in range(10, 23):
+        one = tokens[:, t : t + 1]
+        embedded = model.model.embed_tokens(one)
+        made = create_causal_mask(model.config, embedded, mask[:, : t + 1], cache)
+        place = torch.full((3, 1), t)
+        out.append(step(one, attention_mask=made, position_ids=place, **facts).logits)
+    want = model(tokens, attention_mask=mask).logits
+    close(torch.cat(out, 1)[mask.bool()], want[mask.bool()], 1e-9)
+    assert len(graphs) == 1
 
 
 # ---- what is refused -----------------------------------------------------------------------------------------
