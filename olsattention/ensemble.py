@@ -171,7 +171,7 @@ def combination_weights(error_matrix):
     Raises
     ------
     TypeError, ValueError
-        If it is not a finite symmetric matrix.
+        If it is not a finite, symmetric and positive semidefinite matrix.
 
     Notes
     -----
@@ -187,6 +187,11 @@ def combination_weights(error_matrix):
     size, eps = float(xp.max(xp.abs(C))), float(xp.finfo(C.dtype).eps)
     if not float(xp.max(xp.abs(C - C.T))) <= 1e3 * eps * size:
         raise ValueError("error_matrix must be finite and symmetric")
+    least = float(xp.min(xp.linalg.eigvalsh(C)))
+    if least < -1e3 * len(C) * eps * size:
+        raise ValueError(
+            f"error_matrix must be positive semidefinite, but has the eigenvalue {least:g}: it is no matrix of mean products"
+        )
     M = C.shape[0]
     P = xp.eye(M, dtype=C.dtype, device=array_api_compat.device(C)) - 1 / M
     values, vectors = xp.linalg.eigh(P @ C @ P)

@@ -9,13 +9,47 @@ from functools import partial
 import torch
 
 from .attention import ridge_attention
-from .heads import head_penalty, solving_dtype
+from .heads import head_penalty, outside_autocast, solving_dtype
 from .state import RidgeAttentionState
 
 try:
     from transformers.cache_utils import Cache, DynamicLayer
 except ImportError:  # the names below exist all the same, and say what is missing
     Cache = DynamicLayer = object
+
+# %% ../nbs/07c_transformers.ipynb #a361394b
+class Seen:
+    """A mask made by `_mask`. No tensor: other attention than `_forward` cannot compute with it by mistake."""
+
+    def __init__(self, positions):
+        self.positions = positions
+
+    @property
+    def shape(self):
+        return self.positions.shape
+
+    @property
+    def ndim(self):
+        return self.positions.ndim
+
+    def __getitem__(self, index):
+        return Seen(self.positions[index])
+
+    def contiguous(self):
+        return self
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        raise ValueError(FOREIGN.format(getattr(func, "__name__", func)))
+
+    def __getattr__(self, name):
+        raise AttributeError(FOREIGN.format(name))
+
+
+FOREIGN = (
+    "{} of a mask of ridge attention: this model computes with the mask itself instead of leaving that to "
+    "transformers' AttentionInterface, and cannot have ridge attention; take another attn_implementation"
+)
 
 # %% ../nbs/07c_transformers.ipynb #e0632cdf
 NEVER = torch.iinfo(torch.int32).max  # the position of padding
@@ -34,19 +68,21 @@ def _mask(
     **kwargs,
 ):
     """What `_forward` needs to know of a mask: positions (7c.3), or truths if every query uses the same keys."""
+    if isinstance(attention_mask, Seen):
+        return attention_mask  # generation makes it in advance
     from transformers.masking_utils import bidirectional_mask_function, causal_mask_function
 
     causal = mask_function is causal_mask_function
     if not causal and mask_function is not bidirectional_mask_function:
         raise ValueError(_pattern(local_size))
     places = torch.arange(kv_length, device=device) + kv_offset
-    keep = _kept(attention_mask, kv_offset, kv_length)
+    keep = _kept(attention_mask, batch_size, kv_offset, kv_length)
     if causal:
         mask = (places - q_offset)[None].to(torch.int32)
         mask = mask if keep is None else torch.where(keep, mask, NEVER)
     else:
         mask = places[None] >= 0 if keep is None else keep
-    return mask[:, None, None]
+    return Seen(mask[:, None, None])
 
 
 def _pattern(local_size):
@@ -61,13 +97,13 @@ def _pattern(local_size):
     )
 
 
-def _kept(attention_mask, first, length):
-    """Truths (B, length) of keys that are no padding; None if all are."""
+def _kept(attention_mask, rows, first, length):
+    """Truths (B, length), or (1, length), of keys that are no padding; None if all are."""
     if attention_mask is None:
         return None
-    if attention_mask.ndim != 2:
+    if attention_mask.ndim != 2 or attention_mask.shape[0] not in (1, rows):
         raise ValueError(
-            f"attention_mask must have shape (B, T), got {tuple(attention_mask.shape)}"
+            f"attention_mask must have shape (B, T) with B = {rows}, got {tuple(attention_mask.shape)}"
         )
     missing = first + length - attention_mask.shape[1]
     keep = attention_mask.bool()
@@ -80,6 +116,7 @@ def _kept(attention_mask, first, length):
     return torch.nn.functional.pad(keep, (0, max(missing, 0)))[:, :length]
 
 # %% ../nbs/07c_transformers.ipynb #1f44d6cf
+@outside_autocast
 def _forward(
     module,
     query,
@@ -94,17 +131,17 @@ def _forward(
 ):
     """Ridge attention in the signature of transformers: outputs (B, T_q, H_q, d_v), and None for the weights."""
     _refuse(dropout, kwargs)
-    lam = _penalties(module, key, lam) / (
-        query.shape[-1] ** -0.5 if scaling is None else scaling
-    )
-    mask = _read(attention_mask, key)
+    dtype = torch.promote_types(key.dtype, value.dtype)  # they can differ under autocast
+    q, k, v = (x.to(dtype) for x in (query, key, value))
+    q, scaling = _unscaled(module, q, scaling)
+    lam, mask = _penalties(module, k, lam) / scaling, _read(attention_mask, k)
     if mask is None:
         causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     else:
         # the mask knows, whatever the layer says of itself
         causal = mask.dtype != torch.bool
     attend = _causal if causal and query.shape[-2] > 1 else _full
-    out = attend(query.to(key.dtype), key, value, lam, mask)
+    out = attend(q, k, v, lam, mask)
     return out.to(query.dtype).transpose(1, 2).contiguous(), None
 
 
@@ -130,7 +167,7 @@ def _causal(query, key, value, lam, mask):
         key, value, mask = (
             x[..., first : first + T, :] for x in (key, value, mask[..., None])
         )
-        mask = None if len(mask) < len(key) else mask[..., 0] != NEVER
+        mask = mask[..., 0] != NEVER
     lam = lam if state is None else None
     return ridge_attention(
         query, key, value, lam, is_causal=True, key_mask=mask, enable_gqa=True, state=state
@@ -139,10 +176,27 @@ def _causal(query, key, value, lam, mask):
 # %% ../nbs/07c_transformers.ipynb #0e3437f9
 def _penalties(module, key, lam):
     """The penalty of each head, in the unit of scores: that of the configuration, if it has one."""
-    lam = getattr(getattr(module, "config", None), "ridge_lam", lam)
+    own = getattr(getattr(module, "config", None), "ridge_lam", None)
+    lam = lam if own is None else own
     if isinstance(lam, (list, tuple)):
         lam = torch.tensor(lam, dtype=torch.float64, device=key.device)
     return head_penalty(lam, key)
+
+
+def _unscaled(module, query, scaling):
+    """Queries to which no scale was applied yet, and the scale."""
+    usual, own = query.shape[-1] ** -0.5, getattr(module, "scaling", 1.0)
+    if scaling is None:
+        return query, usual
+    if scaling != 1 or isinstance(own, (int, float)) and own == 1:
+        return query, scaling
+    # OPT, Whisper and others have multiplied their queries by it
+    if not isinstance(own, float) or abs(own / usual - 1) > 1e-6:
+        raise ValueError(
+            f"ridge attention cannot tell how {type(module).__name__} scales its queries, which is the unit of lam; "
+            "take another attn_implementation"
+        )
+    return query / own, own
 
 
 def _read(mask, key):
@@ -150,8 +204,15 @@ def _read(mask, key):
     if mask is None:
         return None
     shape = tuple(getattr(mask, "shape", ()))
-    known = len(shape) == 4 and shape[1:] == (1, 1, key.shape[-2])
-    if not known or mask.dtype not in (torch.bool, torch.int32):
+    fits = len(shape) == 4 and shape[1:] == (1, 1, key.shape[-2])
+    if isinstance(mask, Seen):
+        if not fits:
+            raise ValueError(
+                f"the mask is for {shape[-1]} keys, but there are {key.shape[-2]}: a model with encoder and decoder needs "
+                "a cache for each, past_key_values=EncoderDecoderCache(RidgeCache(model.config), DynamicCache())"
+            )
+        mask = mask.positions.to(key.device)
+    elif not fits or mask.dtype != torch.bool:
         raise ValueError(
             f"ridge attention cannot follow a mask of shape {shape} that was made by hand: a regression has no table of "
             "queries by keys to multiply it with; give an attention_mask of shape (B, T)"
@@ -215,7 +276,9 @@ def register_ridge_attention(lam=1.0, name="ridge"):
     -----
     Registering again replaces the penalty. Causal and bidirectional attention with padding, grouped heads, cross-attention
     and caches of any kind; dropout on weights, sliding windows, packed sequences and masks made by hand raise an error.
-    The library does not save the name with a model: give it to ``from_pretrained`` too.
+    So do models such as BLOOM that ask for a mask but compute attention themselves. Those that ask for neither, such as
+    DeBERTa, cannot be seen from here and keep softmax: build a model without a name and call ``model.set_attn_implementation(name)``,
+    which warns if the model has no use for it. The library does not save the name with a model: give it to ``from_pretrained`` too.
     Source: chapter 7c; (6e.1).
     """
     _require_transformers()
@@ -262,6 +325,7 @@ class RidgeLayer(DynamicLayer):
         )
         self.is_initialized = True
 
+    @outside_autocast
     def update(self, key_states, value_states, *args, **kwargs):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
@@ -313,7 +377,8 @@ class RidgeCache(Cache):
     Notes
     -----
     Exact: ``model.generate(tokens, past_key_values=RidgeCache(model.config))`` gives what the default cache gives, up to rounding
-    errors. A token costs O(d^3) a head however many there were; with the default cache O(T d^2). Source: Theorem 7c.1.
+    errors. A token costs O(d^3) a head however many there were; with the default cache O(T d^2). With an encoder and a decoder it is
+    the decoder's: ``EncoderDecoderCache(RidgeCache(model.config), DynamicCache())``. Source: Theorem 7c.1.
     """
 
     def __init__(self, config):

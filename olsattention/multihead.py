@@ -5,6 +5,7 @@ __all__ = ['MultiheadRidgeAttention']
 
 # %% ../nbs/07b_multihead.ipynb #d568a9cf
 import math
+from numbers import Integral
 
 import torch
 from torch import nn
@@ -127,6 +128,10 @@ class MultiheadRidgeAttention(nn.Module):
         decay=None,
     ):
         super().__init__()
+        if not (isinstance(embed_dim, Integral) and isinstance(num_heads, Integral)):
+            raise TypeError(
+                f"embed_dim and num_heads must be integers, got {embed_dim!r} and {num_heads!r}"
+            )
         if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
             raise ValueError(
                 f"embed_dim must be a positive multiple of num_heads, got {embed_dim} and {num_heads}"
@@ -232,7 +237,8 @@ class MultiheadRidgeAttention(nn.Module):
         key : Tensor, shape (N, S, kdim), (S, N, kdim) or (S, kdim)
         value : Tensor, shape (N, S, vdim), (S, N, vdim) or (S, vdim)
         key_padding_mask : Tensor of bool, shape (N, S) or (S,), optional
-            True where a key is to be ignored, whatever it holds. Causal heads answer zero there.
+            True where a key is to be ignored, whatever it holds. Causal heads answer zero there; in other
+            self-attention a row that holds NaN asks as if it were zero.
         need_weights : bool
             Whether to return the weights too.
         attn_mask : Tensor, shape (L, S) or (N * num_heads, L, S), optional
@@ -311,6 +317,10 @@ class MultiheadRidgeAttention(nn.Module):
                 f"a step needs a query for every key, got {tokens} and {sequences[1].shape[1]}"
             )
         q, k, v = self._heads(*sequences, keep, True)
+        if state is not None and state.heads != tuple(q.shape[:2]):
+            raise ValueError(
+                f"state must be of {len(q)} sequences and {self.num_heads} heads, got {state}"
+            )
         if state is None or tokens != 1:
             if state is None:
                 q, k, v, keep = self._with_prior(q, k, v, keep, True)
@@ -382,12 +392,11 @@ class MultiheadRidgeAttention(nn.Module):
             biases = self.in_proj_bias.chunk(3)
         if keep is not None:  # what is ignored may be NaN, and NaN times no gradient is NaN
             gone = ~keep[..., None]
+            if causal and query.shape[1] == key.shape[1]:
+                query = query.masked_fill(gone, 0)
+            elif query is key:
+                query = query.masked_fill(gone & ~query.isfinite().all(-1, keepdim=True), 0)
             key, value = key.masked_fill(gone, 0), value.masked_fill(gone, 0)
-            query = (
-                query.masked_fill(gone, 0)
-                if causal and query.shape[1] == key.shape[1]
-                else query
-            )
         if self.in_proj_weight is not None:
             if query is key is value:
                 found = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
@@ -444,9 +453,14 @@ def _penalties(lam, heads):
     """A penalty for every head; None if they are learned."""
     if isinstance(lam, str) and lam == "learned":
         return None
+    several = hasattr(lam, "__len__") and getattr(lam, "ndim", 1) > 0
+    given = list(lam) if several else [lam] * heads
+    if any(getattr(x, "requires_grad", False) for x in given):
+        raise ValueError(
+            'lam requires a gradient, which it would lose: pass lam="learned" and set the logarithms, log_lam'
+        )
     try:
-        several = hasattr(lam, "__len__") and getattr(lam, "ndim", 1) > 0
-        found = [float(x) for x in lam] if several else [float(lam)] * heads
+        found = [float(x) for x in given]
         if isinstance(lam, (str, bool)):
             raise TypeError
     except (TypeError, ValueError):

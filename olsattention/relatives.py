@@ -50,6 +50,11 @@ def softmax_weights(query, key, scale=None):
         raise ValueError(f"scale must be > 0, got {scale}")
     return torch.softmax(scale * query @ key.mT, -1)
 
+# %% ../nbs/06f_relatives.ipynb #8652cc59
+def _apart(rows, centres, length):
+    """Rows (n, p) as they are seen from centres (m, p), in lengths: (m, n, p)."""
+    return (rows[None, :, :] - centres[:, None, :]) / length
+
 # %% ../nbs/06f_relatives.ipynb #d50813e5
 def local_linear_weights(X_test, X_train, length_scale=1.0):
     """Weights of local linear regression with a Gaussian kernel.
@@ -64,7 +69,7 @@ def local_linear_weights(X_test, X_train, length_scale=1.0):
     Returns
     -------
     array, tensor or DataFrame, shape (m, n)
-        Rows sum to 1 and reproduce linear functions exactly; where too few rows are near to fit a plane, the least-norm one.
+        Rows sum to 1 and reproduce linear functions exactly; where too few rows are near to tell a slope, it is zero.
 
     Raises
     ------
@@ -80,12 +85,23 @@ def local_linear_weights(X_test, X_train, length_scale=1.0):
     if length == 0:
         raise ValueError("length_scale must be > 0, got 0.0")
     xp = test.xp
-    apart = (train.values[None, :, :] - test.values[:, None, :]) / length
-    exponent = -xp.sum(apart**2, axis=2) / 2
+    exponent = -xp.sum(_apart(train.values, test.values, length) ** 2, axis=2) / 2
     # relative to the nearest row, so that they do not all underflow
     root = xp.exp((exponent - xp.max(exponent, axis=1, keepdims=True)) / 2)
-    rows = xp.concat([xp.ones_like(root)[:, :, None], apart], axis=2) * root[:, :, None]
-    W = xp.linalg.pinv(rows)[:, 0, :] * root
+    limits = xp.finfo(root.dtype)
+    root = xp.where(
+        root**2 > limits.smallest_normal / limits.eps, root, xp.zeros_like(root)
+    )
+    share = root**2 / xp.sum(root**2, axis=1, keepdims=True)
+    # a weighted mean, and a slope about it; places are counted from the nearest row, where rounding matters most
+    nearest = xp.take(train.values, xp.argmax(exponent, axis=1), axis=0)
+    place = _apart(train.values, nearest, length)
+    mean = xp.sum(share[:, :, None] * place, axis=1)
+    slope = xp.linalg.pinv(root[:, :, None] * (place - mean[:, None, :]))
+    step = (test.values - nearest) / length - mean
+    tilt = root * xp.sum(step[:, :, None] * slope, axis=1)
+    # its sum is zero but for rounding
+    W = tilt + share * (1 - xp.sum(tilt, axis=1, keepdims=True))
     both = test.index is not None and train.index is not None
     return labelled(W, test.index, train.index) if both else W
 

@@ -333,6 +333,29 @@ def test_what_is_ignored_may_be_anything(causal, number):
     assert all(p.grad.isfinite().all() for p in ours.parameters())
 
 
+def test_padding_of_self_attention_may_be_anything():
+    """Where it holds NaN it asks as if it were zero; a query that is no padding may not."""
+    ours, _ = pair()
+    ignored = torch.tensor([[False] * 6, [False, True, False, False, True, True]])
+    clean = normal(2, 6, E)
+    clean[1, 4] = 0.5  # padding need not be NaN
+    dirty = clean.clone()
+    dirty[1, 1, 2], dirty[1, 5] = float("nan"), float("inf")
+    dirty.requires_grad_()
+    output, weights = ours(dirty, dirty, dirty, ignored)
+    want = ours(clean, clean, clean, ignored)[0]
+    keep = [0, 2, 3, 4]
+    close(output[0], want[0], 1e-14)
+    close(output[1, keep], want[1, keep], 1e-14)
+    assert weights.isfinite().all()
+    zero = ours(torch.zeros_like(clean), clean, clean, ignored)[0]
+    close(output[1, [1, 5]], zero[1, [1, 5]], 1e-14)
+    output.square().sum().backward()
+    assert all(x.grad.isfinite().all() for x in (dirty, *ours.parameters()))
+    with pytest.raises(ValueError, match="query contains nan"):
+        ours(dirty.clone(), dirty, dirty, ignored)
+
+
 def test_a_query_sees_no_future():
     ours, _ = pair(softmax={"add_bias_kv": True})
     x = normal(1, 80, E)
@@ -698,7 +721,22 @@ BAD = {
     "step of another batch": (
         lambda: LAYER.step(*[X[:1, :1]] * 3, LAYER.step(X, X, X)[1]),
         ValueError,
-        r"key must have shape \(2, 3, ..., 4\)",
+        "state must be of 1 sequences and 3 heads",
+    ),
+    "steps of another batch": (
+        lambda: LAYER.step(*[X[:1, :2]] * 3, LAYER.step(X, X, X)[1]),
+        ValueError,
+        "state must be of 1 sequences and 3 heads",
+    ),
+    "heads as floats": (
+        lambda: MultiheadRidgeAttention(E, 3.0),
+        TypeError,
+        "must be integers, got 12 and 3.0",
+    ),
+    "gradient of lam": (
+        lambda: MultiheadRidgeAttention(E, 3, lam=torch.ones(3, requires_grad=True)),
+        ValueError,
+        'pass lam="learned"',
     ),
 }
 
@@ -718,6 +756,36 @@ def test_nothing_to_attend_to():
     )
     assert LAYER(empty, empty, empty, is_causal=True)[0].shape == (2, 0, E)
     assert LAYER(X[:0], X[:0], X[:0])[0].shape == (0, 5, E)
+
+
+@pytest.mark.parametrize("options", [{}, {"decay": 0.9}, {"add_bias_kv": True}])
+@pytest.mark.parametrize("padded", [False, True])
+def test_steps_of_no_sequence(options, padded):
+    layer = MultiheadRidgeAttention(E, HEADS, batch_first=True, **options)
+    state = None
+    for tokens in (3, 1, 1, 0, 2):
+        x = torch.zeros(0, tokens, E)
+        mask = torch.zeros(0, tokens, dtype=torch.bool) if padded else None
+        out, state = layer.step(x, x, x, state, mask)
+        assert out.shape == (0, tokens, E)
+    assert state.heads == (0, HEADS) and state.count == 7 + len(options) * (
+        "add_bias_kv" in options
+    )
+
+
+@pytest.mark.parametrize("N", [HEADS, 1])
+def test_gates_are_of_sequences_where_there_are_as_many_as_heads(N):
+    """With padding a step has a gate for each sequence, which is no gate for each head."""
+    layer = MultiheadRidgeAttention(E, HEADS, batch_first=True, decay=0.6).double()
+    x = normal(N, 9, E)
+    mask = torch.zeros(N, 9, dtype=torch.bool)
+    mask[0, 3:6] = True
+    want, state, answers = layer(x, x, x, mask, is_causal=True)[0], None, []
+    for t in range(9):
+        one = x[:, t : t + 1]
+        out, state = layer.step(one, one, one, state, mask[:, t : t + 1])
+        answers.append(out)
+    close(torch.cat(answers, 1), want)
     everything = torch.ones(2, 5, dtype=torch.bool)
     assert torch.equal(LAYER(X, X, X, everything)[0], LAYER.out_proj.bias.expand(2, 5, E))
 
@@ -859,6 +927,10 @@ BAD_ENSEMBLES = {
     "not square": (lambda: combination_weights(np.ones((2, 3))), "(heads, heads)"),
     "not symmetric": (lambda: combination_weights(np.triu(np.ones((2, 2)))), "symmetric"),
     "not finite": (lambda: combination_weights(np.full((2, 2), np.nan)), "finite"),
+    "indefinite": (
+        lambda: combination_weights(np.diag([1.0, -1.0])),
+        "positive semidefinite, but has the eigenvalue -1",
+    ),
 }
 
 

@@ -8,26 +8,46 @@ import torch
 from transformers import (
     AttentionInterface,
     AttentionMaskInterface,
+    BartConfig,
+    BartForConditionalGeneration,
     BertConfig,
     BertLMHeadModel,
     BertModel,
+    BigBirdConfig,
+    BigBirdModel,
+    BloomConfig,
+    BloomForCausalLM,
+    DebertaV2Config,
+    DebertaV2Model,
     DynamicCache,
+    EncoderDecoderCache,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MPNetConfig,
+    MPNetModel,
+    MptConfig,
+    MptForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
     StaticCache,
+    TimesFmConfig,
+    TimesFmModelForPrediction,
     ViTConfig,
     ViTModel,
+    WhisperConfig,
+    WhisperForConditionalGeneration,
 )
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import causal_mask_function, create_causal_mask, sdpa_mask
 from transformers.utils import logging
 
-from olsattention import RidgeCache, register_ridge_attention
+from olsattention import RidgeCache, register_ridge_attention, ridge_attention
+from olsattention.huggingface import RidgeLayer, _mask
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -165,6 +185,7 @@ def test_a_penalty_of_each_head_stands_in_the_configuration():
         llama(ridge_lam=[1.0, 2.0, 3.0])(tokens)
     with pytest.raises(ValueError, match="lam must be > 0"):
         llama(ridge_lam=-1.0)(tokens)
+    assert torch.equal(llama(ridge_lam=None)(tokens).logits, llama()(tokens).logits)
 
 
 def test_a_decoder_that_looks_both_ways():
@@ -197,6 +218,19 @@ def test_a_row_of_padding_alone_disturbs_nobody():
         close(out[2:], alone)
 
 
+@pytest.mark.parametrize("make", [llama, bert])
+def test_an_attention_mask_of_one_row_is_for_all(make):
+    mask, tokens, model = padding("left")[:1], words(3, 23), make()
+    keep = mask[0].bool()
+    close(
+        model(tokens, attention_mask=mask)[0][:, keep],
+        model(tokens, attention_mask=mask.expand(3, -1))[0][:, keep],
+        1e-14,
+    )
+    with pytest.raises(ValueError, match=r"must have shape \(B, T\) with B = 3, got"):
+        model(tokens, attention_mask=padding("left")[:2])
+
+
 GPT2 = {"vocab_size": 40, "n_embd": 32, "n_layer": 2, "n_head": 4, "attn_pdrop": 0.0}
 VIT = {"image_size": 16, "patch_size": 4, "hidden_dropout_prob": 0.0}
 VIT |= {key: BERT[key] for key in BERT if key.startswith(("hidden_s", "inter", "num"))}
@@ -219,6 +253,57 @@ def test_other_models(config, model, more):
         facts = {"pixel_values": pictures} if model is ViTModel else {"input_ids": TOKENS}
         found.append(new(**facts)[0])
     close(*found, 1e-6)
+
+
+BART = {"vocab_size": 40, "d_model": 24, "encoder_layers": 2, "decoder_layers": 2}
+BART |= {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 64}
+BART |= {"encoder_attention_heads": 3, "decoder_attention_heads": 3, "init_std": 0.3}
+BART |= {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+BART |= {"forced_eos_token_id": None, "decoder_start_token_id": 2, "dropout": 0.0}
+OPT = {"vocab_size": 40, "hidden_size": 24, "ffn_dim": 32, "num_hidden_layers": 2}
+OPT |= {"num_attention_heads": 3, "max_position_embeddings": 64, "init_std": 0.3}
+OPT |= {"word_embed_proj_dim": 24, "dropout": 0.0}
+WHISPER = BART | {
+    "num_mel_bins": 8,
+    "max_source_positions": 23,
+    "decoder_start_token_id": 1,
+}
+WHISPER |= {"max_target_positions": 30}
+SOUND = torch.randn(2, 8, 46, generator=torch.Generator().manual_seed(0)).double()
+
+
+def heads_of(layer, run):
+    """Projected queries, keys, values, (B, H, T, d), and answers of an attention layer in a pass."""
+    seen, H = {}, 3
+    for name in ("q_proj", "k_proj", "v_proj"):
+        part = getattr(layer, name)
+        part.register_forward_hook(lambda m, x, out, name=name: seen.update({name: out}))
+    layer.out_proj.register_forward_hook(lambda m, x, out: seen.update(answers=x[0]))
+    run()
+    return [x.unflatten(-1, (H, -1)).transpose(1, 2) for x in seen.values()]
+
+
+@pytest.mark.parametrize(
+    "kind", ["opt", "whisper encoder", "whisper decoder", "whisper cross"]
+)
+def test_models_that_scale_their_queries_themselves(kind):
+    torch.manual_seed(0)
+    if kind == "opt":
+        model = OPTForCausalLM(OPTConfig(**OPT, attn_implementation="ridge"))
+        layer = model.model.decoder.layers[1].self_attn
+        facts = {"input_ids": TOKENS}
+    else:
+        config = WhisperConfig(**WHISPER, attn_implementation="ridge")
+        model = WhisperForConditionalGeneration(config)
+        part = model.model.encoder if "encoder" in kind else model.model.decoder
+        layer = part.layers[1].encoder_attn if "cross" in kind else part.layers[1].self_attn
+        facts = {"input_features": SOUND, "decoder_input_ids": TOKENS}
+    model.double().eval()
+    q, k, v, answers = heads_of(layer, lambda: model(**facts))
+    causal = kind in ("opt", "whisper decoder")
+    want = ridge_attention(q, k, v, LAM, scale=8**-0.5, is_causal=causal)
+    assert q.shape[-1] == 8
+    close(answers, want, 1e-12)
 
 
 # ---- gradients, files, other dtypes --------------------------------------------------------------------------
@@ -284,6 +369,37 @@ def test_lower_precision(dtype):
         last = model(tokens[:, t : t + 1], past_key_values=cache).logits
     assert last.dtype == dtype and cache.layers[0].keys.dtype == torch.float32
     assert (last[:, 0].double() - exact[:, -1]).norm() <= tol * exact[:, -1].norm()
+
+
+@pytest.mark.parametrize("kind", ["one pass", "dynamic", "ridge"])
+@pytest.mark.parametrize("heads", [2, 4])
+def test_mixed_precision(kind, heads):
+    """As far from float64 as the linear layers make it, 0.02 as with softmax; a static cache takes no mixed precision."""
+    tokens, model = words(2, 40), llama(num_key_value_heads=heads)
+    exact = model(tokens).logits
+    cache = CACHES[kind](model.config) if kind in CACHES else None
+    sizes = [40] if cache is None else [11, 1, 17, *[1] * 11]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = in_pieces(model.float(), tokens, cache, sizes)
+    assert (got - exact).norm() <= 0.02 * exact.norm()
+
+
+@pytest.mark.parametrize("new", [1, 3, 20])
+def test_mixed_precision_solves_in_single(new):
+    """Heads and caches given float32 compute as they do outside, also where values are bfloat16."""
+    q, k, v = (torch.randn(2, 4, 20, 8) for _ in range(3))
+    q, v = q[:, :, -new:], v.bfloat16()
+    mask = _mask(2, new, 20, 20 - new, mask_function=causal_mask_function)
+    attend = AttentionInterface()["ridge"]
+    outs = []
+    for on in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=on):
+            layer = RidgeLayer()
+            for start, stop in ((0, 9), (9, 18), (18, 20)):
+                layer.update(k[:, :, start:stop], v[:, :, start:stop])
+            outs.append((attend(None, q, k, v, mask)[0], layer.keys, layer.values))
+    for got, want in zip(*outs[::-1]):
+        assert got.dtype == torch.float32 and torch.equal(got, want)
 
 
 # ---- caches --------------------------------------------------------------------------------------------------
@@ -373,6 +489,26 @@ def test_padded_prompts_generate_as_they_do_alone(kind):
         assert torch.equal(together[row, 23:], alone[0, 23 - first :])
 
 
+def bart():
+    torch.manual_seed(0)
+    config = BartConfig(**BART, attn_implementation="ridge")
+    return BartForConditionalGeneration(config).double().eval()
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_generation_with_encoder_and_decoder(beams):
+    model, tokens, how = bart(), words(3, 23), GREEDY | {"num_beams": beams}
+    facts = {"attention_mask": padding("right"), **how}
+    cache = EncoderDecoderCache(RidgeCache(model.config), DynamicCache())
+    found = [
+        model.generate(tokens, **given, **facts)
+        for given in ({"use_cache": False}, {}, {"past_key_values": cache})
+    ]
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    with pytest.raises(ValueError, match="EncoderDecoderCache.RidgeCache"):
+        model.generate(tokens, past_key_values=RidgeCache(model.config), **facts)
+
+
 def test_padding_that_a_ridge_cache_would_merge_is_an_error():
     model = llama()
     with pytest.raises(ValueError, match="cannot take padding back out"):
@@ -399,9 +535,36 @@ def test_a_step_can_be_traced():
     step = torch.compile(model.model.layers[0].self_attn, backend="eager", fullgraph=True)
     x = torch.randn(2, 1, 32).double()
     place = model.model.rotary_emb(x, torch.tensor([[8]]))
-    mask = torch.zeros(1, 1, 1, 1, dtype=torch.int32)
+    mask = _mask(2, 1, 1, mask_function=causal_mask_function)
     want = model.model.layers[0].self_attn(x, place, mask)[0]
     close(step(x, place, mask)[0], want)
+
+
+@pytest.mark.parametrize("make", [llama, bert])
+def test_a_padded_pass_can_be_traced(make):
+    model, tokens, mask = make(), words(3, 23), padding("left")
+    traced = torch.compile(model, backend="eager", fullgraph=True)
+    facts = {"attention_mask": mask} | ({"use_cache": False} if make is llama else {})
+    close(traced(tokens, **facts)[0], model(tokens, **facts)[0], 1e-13)
+
+
+@torch.no_grad()
+def test_compiled_steps_take_a_mask_made_in_advance():
+    """As generation does where it compiles; one graph serves all steps."""
+    model, tokens, mask, graphs = llama(), words(3, 23), padding("left"), []
+    step = torch.compile(model, backend=lambda g, _: graphs.append(g) or g, fullgraph=True)
+    cache = StaticCache(config=model.config, max_cache_len=64)
+    facts = {"past_key_values": cache}
+    out = [model(tokens[:, :10], attention_mask=mask[:, :10], **facts).logits]
+    for t in range(10, 23):
+        one = tokens[:, t : t + 1]
+        embedded = model.model.embed_tokens(one)
+        made = create_causal_mask(model.config, embedded, mask[:, : t + 1], cache)
+        place = torch.full((3, 1), t)
+        out.append(step(one, attention_mask=made, position_ids=place, **facts).logits)
+    want = model(tokens, attention_mask=mask).logits
+    close(torch.cat(out, 1)[mask.bool()], want[mask.bool()], 1e-9)
+    assert len(graphs) == 1
 
 
 # ---- what is refused -----------------------------------------------------------------------------------------
@@ -436,6 +599,46 @@ def mistral(window):
 def test_what_has_no_meaning_is_an_error(make, facts, message):
     with pytest.raises(ValueError, match=message):
         make()(TOKENS, **facts)
+
+
+SMALL = {"vocab_size": 40, "hidden_size": 24, "num_hidden_layers": 1}
+SMALL |= {"num_attention_heads": 3, "intermediate_size": 32}
+FOREIGN = [
+    (BloomConfig, BloomForCausalLM, {"vocab_size": 40, "hidden_size": 24, "n_head": 3}),
+    (MptConfig, MptForCausalLM, {"vocab_size": 40, "d_model": 24, "n_heads": 3}),
+    (MPNetConfig, MPNetModel, SMALL),
+    (BigBirdConfig, BigBirdModel, SMALL | {"attention_type": "original_full"}),
+]
+
+
+@pytest.mark.parametrize(("config", "model", "more"), FOREIGN)
+@pytest.mark.parametrize("side", [None, "left"])
+def test_models_that_compute_attention_themselves_raise(config, model, more, side):
+    new = model(config(**more, attn_implementation="ridge")).eval()
+    mask = None if side is None else padding("left")
+    with pytest.raises((ValueError, AttributeError), match="cannot have ridge attention"):
+        new(words(3, 23), attention_mask=mask)
+
+
+def test_what_the_docstring_advises_finds_models_that_never_ask(caplog):
+    new = DebertaV2Model(DebertaV2Config(**SMALL)).eval()
+    logging.enable_propagation()
+    logging.set_verbosity_warning()
+    try:
+        new.set_attn_implementation("ridge")
+    finally:
+        logging.set_verbosity_error()
+        logging.disable_propagation()
+    assert "does not support setting its attention implementation" in caplog.text
+    assert new.config._attn_implementation != "ridge"
+
+
+def test_a_scale_of_its_own_is_refused():
+    more = {"hidden_size": 24, "num_attention_heads": 3, "head_dim": 8}
+    more |= {"num_hidden_layers": 1, "intermediate_size": 24, "context_length": 64}
+    config = TimesFmConfig(**more, attn_implementation="ridge")
+    with pytest.raises(ValueError, match="how TimesFmAttention scales its queries"):
+        TimesFmModelForPrediction(config).eval()([torch.randn(64)], freq=[0])
 
 
 def test_a_window_that_is_off_is_no_obstacle():
