@@ -9,7 +9,6 @@ import warnings
 from typing import NamedTuple
 
 import torch
-from scipy.linalg import LinAlgWarning
 
 from .causal import causal_ridge
 from .forgetting import forgetful_ridge, gates_of
@@ -19,7 +18,6 @@ from olsattention.heads import (
     factor,
     head_factor,
     head_penalty,
-    keeps_digits,
     moment,
     outside_autocast,
     require_definite,
@@ -205,7 +203,7 @@ def ridge_attention(
     full_output : bool
         Whether to return a `RidgeAttentionOutput` instead of the output alone.
     chunk : int, optional
-        Tokens a chunk of the causal form; by default d, at most 64. More than d costs digits at small penalties.
+        Tokens a chunk of the causal form; by default d, at most 64.
 
     Returns
     -------
@@ -217,15 +215,10 @@ def ridge_attention(
         On tensors that do not fit together, a penalty that is not positive, or (on the CPU) NaN, infinities, and systems that
         are not positive definite in the solving dtype. On a GPU these give NaN, because looking would stall it.
 
-    Warns
-    -----
-    scipy.linalg.LinAlgWarning
-        If (on the CPU, causal) the system of the last token has hardly a digit left in the solving dtype.
-
     Notes
     -----
     Full: three thin products. Causal: exact, in parallel over chunks, linear in T. Solves in float32, or float64 for float64
-    input and (full, on the CPU) where float32 would lose digits; outside autocast. On a GPU
+    input, for the leverages and errors of the full form, and (on the CPU) where float32 would lose digits; outside autocast. On a GPU
     leave ``torch.set_float32_matmul_precision`` at "highest": TF32 reaches the products of the solver too. Source: (6.1), Theorem 6b.1, (6c.1); Garnelo and Czarnecki (2023), von Oswald et al. (2023).
     """
     g = _require_fit(query, key, value, is_causal, enable_gqa)
@@ -258,8 +251,6 @@ def ridge_attention(
     out = found[0].reshape(*query.shape[:-1], d_v)
     _, G, B, *diagnosed = found
     _require_sound(out, G, query, key, value)
-    if is_causal and not keeps_digits(factor(G, flat), 64):
-        warnings.warn(COARSE.format(G.dtype), LinAlgWarning, stacklevel=3)
     if not full_output:
         return out
     leverage, error = diagnosed
@@ -269,12 +260,6 @@ def ridge_attention(
     )
 
 # %% ../nbs/06e_attention.ipynb #531a76f8
-COARSE = (
-    "the keys' sizes differ so much, or lam is so small, that few digits are right in {}; "
-    "convert the input to float64, or take a larger lam"
-)
-
-
 def _penalty(lam, key, value, key_mask, scale, is_causal, state):
     """The penalty of each head, in units of squared keys."""
     if lam is None:
@@ -374,7 +359,7 @@ def _full(q, k, v, lam, G, B, diagnostics):
     dB = moment(k, v, L.dtype)
     B = dB if B is None else B.to(L.dtype) + dB
     omega = torch.cholesky_solve(B, L)
-    out = _times(q.flatten(1, 2), omega.to(lam.dtype), q.dtype).unflatten(1, q.shape[1:3])
+    out = _times(q.flatten(1, 2), omega, q.dtype).unflatten(1, q.shape[1:3])
     if not diagnostics:
         return out, G, B
     k, v = k.double(), v.double()

@@ -81,8 +81,16 @@ def prefix_sums(S, dS):
     return before.flatten(0, 1), before[:, -1] + dS[:, -1]
 
 
+def resolved(A, W, eps, margin=1000):
+    """Whether systems A with inverse factors W can be solved at a precision, as far as their pivots tell; True where looking would stall."""
+    if A.device.type != "cpu" or torch.compiler.is_compiling():
+        return True
+    least = W.detach().diagonal(dim1=1, dim2=2).amax(1) ** -2
+    return bool((least > margin * eps * A.detach().diagonal(dim1=1, dim2=2).amax(1)).all())
+
+
 def chunk_factors(k, lam, G):
-    """What the keys (N n, C, d) of a block determine: ``L_0^-1``, ``Y_k``, ``L^-1``, and the Gram matrix after it."""
+    """What the keys (N n, C, d) of a block determine: ``L_0^-1``, ``Y_k``, ``L^-1``, the Gram matrix after it, and whether the dtype of lam would do."""
     before, after = prefix_sums(G, k.mT @ k)
     penalty = lam.repeat_interleave(k.shape[0] // G.shape[0])
     before.diagonal(dim1=1, dim2=2).add_(penalty[:, None])
@@ -90,7 +98,8 @@ def chunk_factors(k, lam, G):
     Yk = k @ W0.mT
     S = Yk @ Yk.mT
     S.diagonal(dim1=1, dim2=2).add_(1)
-    return W0, Yk, inverse_cholesky(S), after
+    W, eps = inverse_cholesky(S), torch.finfo(lam.dtype).eps
+    return W0, Yk, W, after, resolved(before, W0, eps) and resolved(S, W, eps)
 
 
 def lower(P):
@@ -100,14 +109,14 @@ def lower(P):
 
 
 def attend_block(q, k, v, lam, G, B):
-    """Outputs (N n, g C, d_v) of a block, the moments after it, ``L^-1`` and E."""
-    W0, Yk, W, G = chunk_factors(k, lam, G)
+    """Outputs (N n, g C, d_v) of a block, the moments after it, ``L^-1``, E, and whether the dtype of lam would do."""
+    W0, Yk, W, G, fine = chunk_factors(k, lam, G)
     before, B = prefix_sums(B, k.mT @ v)
     Yb = W0 @ before
     E = W @ torch.baddbmm(v, Yk, Yb, alpha=-1)
     Yq = q @ W0.mT
     P = lower(Yq @ Yk.mT @ W.mT)
-    return torch.baddbmm(P @ E, Yq, Yb), G, B, W, E
+    return torch.baddbmm(P @ E, Yq, Yb), G, B, W, E, fine
 
 # %% ../nbs/06b_causal.ipynb #8d6187db
 def plan(key, chunk):
@@ -141,16 +150,31 @@ def join(x, span, C, N, g):
     return x.transpose(1, 2).flatten(2, 3)[:, :, : b - a]
 
 # %% ../nbs/06b_causal.ipynb #4cf58afe
+def careful(attend_block, tokens, lam, G, B):
+    """`attend_block` of tokens that are cut to a dtype by ``tokens(dtype)``: in that of lam, or float64 where it loses digits.
+
+    Returns what the block does, with the moments in the dtype in which to go on, and the moments it began with.
+    """
+    *found, fine = attend_block(*tokens(G.dtype), lam, G, B)
+    if not fine and G.dtype != torch.float64:
+        G, B = G.double(), B.double()
+        *found, fine = attend_block(*tokens(G.dtype), lam, G, B)
+    if fine:
+        found[1:3] = (x.to(lam.dtype) for x in found[1:3])
+    return found, (G, B)
+
+
 def attend(query, key, value, lam, G, B, chunk=None):
-    """Outputs (N, g, T, d_v) and the moments after the last token; written block by block, without derivatives."""
+    """Outputs (N, g, T, d_v), the moments after the last token, and those before each block; without derivatives."""
     N, g, T, _ = query.shape
     C, size = plan(key, chunk)
-    out = query.new_empty(N, g, T, value.shape[-1])
+    out, begins = query.new_empty(N, g, T, value.shape[-1]), []
     for span in spans(T, size):
-        q, k, v = (cut(x, span, C, G.dtype) for x in (query, key, value))
-        o, G, B, _, _ = attend_block(q, k, v, lam, G, B)
+        tokens = lambda dtype: (cut(x, span, C, dtype) for x in (query, key, value))
+        (o, G, B, _, _), begin = careful(attend_block, tokens, lam, G, B)
         out[:, :, span[0] : span[1]] = join(o, span, C, N, g)
-    return out, G, B
+        begins.append(begin)
+    return out, G, B, begins
 
 
 def attend_traced(query, key, value, lam, G, B, chunk=None):
@@ -163,15 +187,18 @@ def attend_traced(query, key, value, lam, G, B, chunk=None):
     parts = [
         (
             query.new_empty(N, g, 0, value.shape[-1]),
-            G.new_empty(N, 0, 1),
-            B.new_empty(N, 0, B.shape[-1]),
+            lam.new_empty(N, 0, 1),
+            lam.new_empty(N, 0, B.shape[-1]),
         )
     ]
     for span in spans(T, size):
-        q, k, v = (cut(x, span, C, G.dtype) for x in (query, key, value))
-        o, G, B, W, E = attend_block(q, k, v, lam, G, B)
+        tokens = lambda dtype: (cut(x, span, C, dtype) for x in (query, key, value))
+        (o, G, B, W, E), _ = careful(attend_block, tokens, lam, G, B)
         precision = W.diagonal(dim1=1, dim2=2)[..., None]
-        h, e = (join(x, span, C, N, 1)[:, 0] for x in (1 - precision**2, E / precision))
+        h, e = (
+            join(x, span, C, N, 1)[:, 0].to(lam.dtype)
+            for x in (1 - precision**2, E / precision)
+        )
         parts.append((join(o, span, C, N, g).to(query.dtype), h, e))
     out, h, e = (torch.cat(p, -2) for p in zip(*parts))
     return out, G, B, h[..., 0], e
@@ -179,7 +206,7 @@ def attend_traced(query, key, value, lam, G, B, chunk=None):
 # %% ../nbs/06b_causal.ipynb #9a27d26d
 def block_gradients(q, k, v, lam, G, B, d_o):
     """Derivatives of `attend_block` by q, k, v and by what each chunk began with, given those by its outputs."""
-    W0, Yk, W, _ = chunk_factors(k, lam, G)
+    W0, Yk, W, *_ = chunk_factors(k, lam, G)
     before, _ = prefix_sums(B, k.mT @ v)
     Yq, Yb = q @ W0.mT, W0 @ before
     D = torch.baddbmm(v, Yk, Yb, alpha=-1)
@@ -205,28 +232,24 @@ def suffix_sums(S, dS):
     return after.unflatten(0, (N, -1)).flip(1).flatten(0, 1), S
 
 
-def gradients(query, key, value, lam, G, B, d_out, d_G, d_B, chunk=None):
+def gradients(query, key, value, lam, begins, d_out, d_G, d_B, chunk=None):
     """Derivatives by everything that `attend` takes, given those by its outputs; block by block, from the end."""
     N, g, T, _ = query.shape
-    (C, size), dtype = plan(key, chunk), G.dtype
-    blocks, begins = spans(T, size), [(G, B)]
-    for a, b in blocks[:-1]:
-        k, v = (x[:, a:b].to(dtype) for x in (key, value))
-        begins.append((begins[-1][0] + k.mT @ k, begins[-1][1] + k.mT @ v))
+    C, size = plan(key, chunk)
     d_query, d_key, d_value = (torch.empty_like(x) for x in (query, key, value))
     d_lam = torch.zeros_like(lam)
-    for span, (G, B) in zip(reversed(blocks), reversed(begins)):
-        q, k, v, d_o = (cut(x, span, C, dtype) for x in (query, key, value, d_out))
+    for span, (G, B) in zip(reversed(spans(T, size)), reversed(begins)):
+        q, k, v, d_o = (cut(x, span, C, G.dtype) for x in (query, key, value, d_out))
         d_q, d_k, d_v, d_A, d_before = block_gradients(q, k, v, lam, G, B, d_o)
         d_lam += d_A.diagonal(dim1=1, dim2=2).sum(1).unflatten(0, (N, -1)).sum(1)
-        after_G, d_G = suffix_sums(d_G, d_A)
-        after_B, d_B = suffix_sums(d_B, d_before)
+        after_G, d_G = suffix_sums(d_G.to(G.dtype), d_A)
+        after_B, d_B = suffix_sums(d_B.to(G.dtype), d_before)
         d_k = torch.baddbmm(torch.baddbmm(d_k, k, after_G + after_G.mT), v, after_B.mT)
         d_v = torch.baddbmm(d_v, k, after_B)
         d_query[:, :, span[0] : span[1]] = join(d_q, span, C, N, g)
         for whole, part in ((d_key, d_k), (d_value, d_v)):
             whole[:, span[0] : span[1]] = join(part, span, C, N, 1)[:, 0]
-    return d_query, d_key, d_value, d_lam, d_G, d_B
+    return d_query, d_key, d_value, d_lam, d_G.to(lam.dtype), d_B.to(lam.dtype)
 
 # %% ../nbs/06b_causal.ipynb #0ee07af6
 class CausalRidge(torch.autograd.Function):
@@ -234,20 +257,27 @@ class CausalRidge(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, query, key, value, lam, G, B, chunk):
-        ctx.save_for_backward(query, key, value, lam, G, B)
+        given = query, key, value, lam, G, B
+        *out, begins = attend(*given, chunk)
+        ctx.save_for_backward(*given, *(x for begin in begins for x in begin))
         ctx.chunk = chunk
-        return attend(query, key, value, lam, G, B, chunk)
+        return tuple(out)
 
     @staticmethod
     @outside_autocast
     def backward(ctx, *by):
+        given, begins = ctx.saved_tensors[:6], ctx.saved_tensors[6:]
         if not torch.is_grad_enabled():
-            return *gradients(*ctx.saved_tensors, *by, ctx.chunk), None
+            begins = list(zip(begins[::2], begins[1::2]))
+            return *gradients(*given[:4], begins, *by, ctx.chunk), None
         # one tensor may have been given twice: views tell its parts apart
-        given = [x.view_as(x) for x in ctx.saved_tensors]
+        given = [x.view_as(x) for x in given]
         out = attend_traced(*given, ctx.chunk)[:3]
-        out, by = zip(*((o, d) for o, d in zip(out, by) if o.requires_grad))
         needed = ctx.needs_input_grad[:6]
+        pairs = [(o, d) for o, d in zip(out, by) if o.requires_grad]
+        if not pairs:  # of no tokens
+            return *map(torch.zeros_like, given), None
+        out, by = zip(*pairs)
         wanted = [x for x, asked in zip(given, needed) if asked]
         found = torch.autograd.grad(out, wanted, by, create_graph=True, allow_unused=True)
         found = iter(found)
@@ -272,7 +302,7 @@ def causal_ridge(
     diagnostics : bool
         Whether to return the leverage and the one-step-ahead errors too.
     chunk : int, optional
-        Tokens a chunk; by default d, at most 64. More than d cost digits at small penalties.
+        Tokens a chunk; by default d, at most 64.
 
     Returns
     -------
@@ -289,9 +319,11 @@ def causal_ridge(
     -----
     With C = d = d_v about twelve d x d products of a vector a token, and two inverted factors a chunk; linear attention takes four.
     Differentiable, any number of times; the backward pass repeats the forward pass. NaN if a chunk's
-    system is not positive definite in the solving dtype. Source: Theorem 6b.1, Proposition 6b.2.
+    system is not positive definite. On the CPU blocks that lose digits in float32 are done in float64, and G and B may be float64. Source: Theorem 6b.1, Proposition 6b.2.
     """
-    if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
+    if chunk is not None and (
+        not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1
+    ):
         raise ValueError(f"chunk must be a whole number of at least 1, got {chunk!r}")
     N, d, dtype = key.shape[0], key.shape[-1], solving_dtype(key.dtype)
     place = {"dtype": dtype, "device": key.device}

@@ -4,12 +4,13 @@
 __all__ = ['forgetful_ridge']
 
 # %% ../nbs/06c_forgetting.ipynb #c01a8a63
+from functools import partial
 from numbers import Real
 
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from .causal import inverse_cholesky
+from .causal import careful, inverse_cholesky, resolved
 
 # %% ../nbs/06c_forgetting.ipynb #c2bc524d
 def discounts(gate):
@@ -21,7 +22,7 @@ def discounts(gate):
 
 
 def attend_block(q, k, v, gate, lam, G, B):
-    """Outputs (N, g, T, d_v), moments, leverage (N, T) and one-step-ahead errors (N, T, d_v) of a few tokens, by (6c.4)."""
+    """Outputs (N, g, T, d_v) of a few tokens by (6c.4), moments, leverage (N, T), one-step-ahead errors (N, T, d_v), and whether the dtype of lam would do."""
     N, T, d = k.shape
     Gamma, share = discounts(gate)
     others = Gamma.tril(-1)
@@ -29,7 +30,9 @@ def attend_block(q, k, v, gate, lam, G, B):
     A = A + share[..., None, None] * G[:, None]
     after = A[:, -1] + k[:, -1, :, None] * k[:, -1, None]
     A = A + (lam[:, None, None, None] * torch.eye(d, dtype=A.dtype, device=A.device))
-    W = inverse_cholesky(A.flatten(0, 1)).unflatten(0, (N, T))
+    A = A.flatten(0, 1)
+    W = inverse_cholesky(A)
+    fine, W = resolved(A, W, torch.finfo(lam.dtype).eps), W.unflatten(0, (N, T))
     asked = torch.cat([q, k[:, None]], 1).permute(0, 2, 3, 1)  # (N, T, d, g + 1)
     x = (W.mT @ (W @ asked)).permute(0, 3, 1, 2)
     known = (
@@ -40,7 +43,7 @@ def attend_block(q, k, v, gate, lam, G, B):
     error, by_key = v - known[:, -1], (x * k[:, None]).sum(-1, keepdim=True)
     news = by_key[:, -1:]
     out = known[:, :-1] + by_key[:, :-1] / (1 + news) * error[:, None]
-    return out, after, B, (news / (1 + news))[:, 0, :, 0], error
+    return out, after, B, (news / (1 + news))[:, 0, :, 0], error, fine
 
 # %% ../nbs/06c_forgetting.ipynb #376c2bbb
 def gates_of(decay, shape, dtype, device):
@@ -110,16 +113,24 @@ def forgetful_ridge(
     at_once = 128 if key.device.type == "cpu" else 8192
     size = min(64, max(1, at_once // max(N, 1)))
     parts = [
-        (query.new_empty(N, g, 0, value.shape[-1]), lam.new_empty(N, 0, 1), moment[:, :0])
+        (
+            query.new_empty(N, g, 0, value.shape[-1]),
+            lam.new_empty(N, 0, 1),
+            lam.new_empty(N, 0, value.shape[-1]),
+        )
     ]
+    given = query, key, value, decay, lam, gram, moment
+    traced = torch.is_grad_enabled() and any(x.requires_grad for x in given)
+    block = (
+        partial(checkpoint, attend_block, use_reentrant=False) if traced else attend_block
+    )
     for a in range(0, T, size):
-        tokens = [x[..., a : a + size, :].to(dtype) for x in (query, key, value)]
-        block = (*tokens, decay[:, a : a + size].to(dtype), lam, gram, moment)
-        if torch.is_grad_enabled() and any(x.requires_grad for x in block):
-            out, gram, moment, h, e = checkpoint(attend_block, *block, use_reentrant=False)
-        else:
-            out, gram, moment, h, e = attend_block(*block)
-        parts.append((out.to(query.dtype), h[..., None], e))
+        tokens = lambda dtype: (
+            *(x[..., a : a + size, :].to(dtype) for x in (query, key, value)),
+            decay[:, a : a + size].to(dtype),
+        )
+        (out, gram, moment, h, e), _ = careful(block, tokens, lam, gram, moment)
+        parts.append((out.to(query.dtype), h[..., None].to(dtype), e.to(dtype)))
     out, leverage, error = (torch.cat(part, -2) for part in zip(*parts))
     return (
         (out, gram, moment, leverage[..., 0], error) if diagnostics else (out, gram, moment)

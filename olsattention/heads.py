@@ -197,7 +197,7 @@ def head_factor(key, lam, G=None, dtype=None):
         total = moment(key, key, dtype)
         total = total if G is None else G.to(dtype) + total
         L = factor(total, lam.to(dtype))
-        if keeps_digits(L):
+        if dtype == torch.float64 or keeps_digits(L):
             break
     require_definite(L, total)
     return total, L
@@ -232,7 +232,7 @@ def cross_hat_matrix(query, key, lam):
     require_same_width(query, key)
     lam = head_penalty(lam, key)
     _, L = head_factor(key, lam)
-    return query.to(lam.dtype) @ torch.cholesky_solve(key.mT.to(L.dtype), L).to(lam.dtype)
+    return (query.to(L.dtype) @ torch.cholesky_solve(key.mT.to(L.dtype), L)).to(lam.dtype)
 
 # %% ../nbs/06_heads.ipynb #afdfc164
 @outside_autocast

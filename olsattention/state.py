@@ -6,6 +6,7 @@ __all__ = ['RidgeAttentionState']
 # %% ../nbs/06d_state.ipynb #fa9a79f9
 import math
 import pickle
+from typing import NamedTuple
 
 import torch
 
@@ -51,14 +52,28 @@ def change(R, Z, lam, fade, restored, key, value, weight=None):
     inner = kept * eye + put * (F @ F.mT) + weighted.mT @ Y
     inner = (inner + inner.mT) / 2
     L = factor(inner, torch.zeros_like(lam))
-    # a pair far larger than all the others
-    if not keeps_digits(L) and R.dtype != torch.float64:
-        given = (R, Z, lam, fade, restored, key, value, weight)
-        given = (x if x is None else x.double() for x in given)
-        return tuple(x.to(R.dtype) for x in change(*given))
+    if not keeps_digits(L) and bool((restored >= 0).all()):
+        return by_qr(R, Z, lam, fade, restored, key, value, weight)
     require_definite(L, inner)
     Z = torch.linalg.solve_triangular(L, kept * Z + weighted.mT @ value, upper=False)
     return L.mT @ R, Z
+
+
+def by_qr(R, Z, lam, fade, restored, key, value, weight):
+    """As `change`, for pairs far larger than others: by reflections in float64, which square nothing."""
+    d, wide = R.shape[-1], torch.float64
+    eye = torch.eye(d, dtype=wide, device=R.device).expand(R.shape)
+    weight = torch.ones_like(key[..., 0]) if weight is None else weight
+    kept, put, left = (x.to(wide).sqrt()[..., None] for x in (fade, restored * lam, weight))
+    rows = torch.cat([kept[..., None] * R, put[..., None] * eye, left * key], -2)
+    outcomes = [kept[..., None] * Z, torch.zeros_like(Z, dtype=wide), left * value]
+    stacked = torch.cat([rows, torch.cat(outcomes, -2)], -1)
+    triangle = torch.linalg.qr(stacked).R[..., :d, :]
+    signs = torch.where(triangle.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0)[..., None]
+    triangle = (signs * triangle).to(R.dtype)
+    if not bool(triangle.isfinite().all()):
+        raise ValueError(f"the pairs overflow {R.dtype}; the state was not changed")
+    return triangle.split([d, Z.shape[-1]], -1)
 
 # %% ../nbs/06d_state.ipynb #f5b40325
 WAITING = 32  # pairs at most
@@ -88,6 +103,16 @@ def answer(M, rows, query):
     d, row = M.shape[-2], torch.bmm(query, M)
     c = torch.bmm(row[..., :d], rows[..., :d].mT)
     return torch.baddbmm(row[..., d:], c, rows[..., d:], beta=-1)
+
+# %% ../nbs/06d_state.ipynb #b7eb49fc
+class Memory(NamedTuple):
+    """What a state holds. One assignment replaces it, so that whoever reads meanwhile has the old one or the new."""
+
+    R: torch.Tensor
+    Z: torch.Tensor
+    pairs: torch.Tensor = None  # that wait (N, n, d + d_v), heads in one dimension
+    rows: torch.Tensor = None  # X and E of (6d.6)
+    inverse: torch.Tensor = None  # [R^-1, -R^-1 Z], (N, d, d + d_v)
 
 # %% ../nbs/06d_state.ipynb #113821e2
 class RidgeAttentionState:
@@ -123,7 +148,7 @@ class RidgeAttentionState:
 
     Notes
     -----
-    Adding a pair costs O(d (d + d_v)), with a gate O(d^3). Source: (6d.1) to (6d.6); Gill et al. (1974).
+    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs; with a gate O(d^3). Source: (6d.1) to (6d.6); Gill et al. (1974).
     """
 
     def __init__(
@@ -135,21 +160,20 @@ class RidgeAttentionState:
             raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
         blank = torch.zeros(*heads, 0, d, dtype=dtype, device=device)
         self.lam = head_penalty(lam, blank)
-        self._R = self.lam.sqrt()[..., None, None] * torch.eye(
-            d, dtype=dtype, device=device
-        )
-        self._Z = torch.zeros(*heads, d, d_v, dtype=dtype, device=device)
-        # of those that wait, heads in one dimension
-        self._pairs = self._rows = self._inverse = None
+        R = self.lam.sqrt()[..., None, None] * torch.eye(d, dtype=dtype, device=device)
+        self._memory = Memory(R, torch.zeros(*heads, d, d_v, dtype=dtype, device=device))
         self.fade = torch.ones_like(self.lam)
         self.count, self.window = 0, window
-        self.keys, self.values = (blank, self._Z[..., :0, :]) if window else (None, None)
+        self.keys, self.values = (
+            (blank, self._memory.Z[..., :0, :]) if window else (None, None)
+        )
 
     def __repr__(self):
         window = f", window={self.window}" if self.window else ""
+        R, Z = self._memory[:2]
         return (
-            f"RidgeAttentionState(heads={self.heads}, d={self._R.shape[-1]}, d_v={self._Z.shape[-1]}, "
-            f"tokens={self.count}{window}, {self._R.dtype}, {self._R.device})"
+            f"RidgeAttentionState(heads={self.heads}, d={R.shape[-1]}, d_v={Z.shape[-1]}, "
+            f"tokens={self.count}{window}, {R.dtype}, {R.device})"
         )
 
     @property
@@ -161,33 +185,34 @@ class RidgeAttentionState:
     @outside_autocast
     def R(self):
         """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d)."""
-        return self._absorb()._R
+        return self._settled()[0]
 
     @property
     @outside_autocast
     def Z(self):
         """The rotated outcomes, ``R' Z = K'V``, shape (..., d, d_v)."""
-        return self._absorb()._Z
+        return self._settled()[1]
 
     @property
     @outside_autocast
     def gram(self):
         """``K'K``, discounted, shape (..., d, d)."""
-        return self.R.mT @ self.R - self.lam[..., None, None] * torch.eye(
-            self.R.shape[-1], dtype=self.R.dtype, device=self.R.device
-        )
+        R, _ = self._settled()
+        eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device)
+        return R.mT @ R - self.lam[..., None, None] * eye
 
     @property
     @outside_autocast
     def moment(self):
         """``K'V``, discounted, shape (..., d, d_v)."""
-        return self.R.mT @ self.Z
+        R, Z = self._settled()
+        return R.mT @ Z
 
     @property
     @outside_autocast
     def coefficients(self):
         """The ridge coefficients, shape (..., d, d_v)."""
-        return torch.linalg.solve_triangular(self.R, self.Z, upper=True)
+        return torch.linalg.solve_triangular(*self._settled(), upper=True)
 
     @outside_autocast
     def update(self, key, value, decay=None):
@@ -205,7 +230,7 @@ class RidgeAttentionState:
             return self._sliding(key, value)
         if key.shape[-2] == 1:
             return self._one(key, value)
-        return self._become(*self._with(key, value), key.shape[-2])
+        return self._become(*self._grown(key, value), key.shape[-2])
 
     @outside_autocast
     def downdate(self, key, value):
@@ -221,7 +246,7 @@ class RidgeAttentionState:
             raise ValueError(
                 "a sliding window forgets by itself; downdate a state without one"
             )
-        R, Z, left = rank_one(self.R, self.Z, key[..., 0, :], value[..., 0, :], -1)
+        R, Z, left = rank_one(*self._settled(), key[..., 0, :], value[..., 0, :], -1)
         if left.device.type == "cpu" and not bool((left > 0).all()):
             raise ValueError(
                 "the pair cannot have been learned by this state: without it K'K + lam I is not positive definite"
@@ -240,13 +265,14 @@ class RidgeAttentionState:
             groups = max(1, q.shape[c - 1] // max(1, self.heads[-1]))
             if q.shape[c - 1] == groups * self.heads[-1]:
                 q = q.unflatten(c - 1, (self.heads[-1], groups))
-        self._require("query", q, self._R.shape[-1])
-        q = q.to(self._R.dtype).reshape(math.prod(self.heads), *self._tokens(q))
-        if self._pairs is None:
+        R, Z, pairs, rows, M = self._memory
+        self._require("query", q, R.shape[-1])
+        q = q.to(R.dtype).reshape(math.prod(self.heads), *self._tokens(q))
+        if pairs is None:
             q = q.reshape(*self.heads, *q.shape[1:])
-            out = torch.linalg.solve_triangular(self._R.mT, q.mT, upper=False).mT @ self._Z
+            out = torch.linalg.solve_triangular(R.mT, q.mT, upper=False).mT @ Z
         else:
-            out = answer(self._inverse, self._rows, q)
+            out = answer(M, rows, q)
         return out.reshape(*query.shape[:-1], out.shape[-1]).to(query.dtype)
 
     @outside_autocast
@@ -255,9 +281,10 @@ class RidgeAttentionState:
 
         Raises TypeError or ValueError if the keys do not fit.
         """
-        self._require("key", key, self._R.shape[-1])
-        rows = key.to(self.R.dtype).reshape(*self.heads, *self._tokens(key))
-        y = torch.linalg.solve_triangular(self.R.mT, rows.mT, upper=False)
+        R, _ = self._settled()
+        self._require("key", key, R.shape[-1])
+        rows = key.to(R.dtype).reshape(*self.heads, *self._tokens(key))
+        y = torch.linalg.solve_triangular(R.mT, rows.mT, upper=False)
         return (y * y).sum(-2).reshape(key.shape[:-1])
 
     @outside_autocast
@@ -268,11 +295,8 @@ class RidgeAttentionState:
         """
         if self.window or other.window:
             raise ValueError("states with a sliding window cannot be merged")
-        if (
-            self.R.shape != other.R.shape
-            or self.Z.shape != other.Z.shape
-            or self.R.dtype != other.R.dtype
-        ):
+        (R, Z), (R2, Z2) = self._settled(), other._settled()
+        if R.shape != R2.shape or Z.shape != Z2.shape or R.dtype != R2.dtype:
             raise ValueError(
                 f"states of different shape or dtype cannot be merged: {self} and {other}"
             )
@@ -281,7 +305,7 @@ class RidgeAttentionState:
                 f"states with different lam cannot be merged: {self.lam.tolist()} and {other.lam.tolist()}"
             )
         new = self.clone()
-        R, Z = change(self.R, self.Z, self.lam, other.fade, -other.fade, other.R, other.Z)
+        R, Z = change(R, Z, self.lam, other.fade, -other.fade, R2, Z2)
         new.fade = self.fade * other.fade
         return new._become(R, Z, other.count)
 
@@ -294,7 +318,8 @@ class RidgeAttentionState:
     @outside_autocast
     def map(self, function):
         """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()`` or ``lambda x: x[beams]``."""
-        new = self._absorb().clone()
+        new = self.clone()
+        new._memory = Memory(*map(function, self._settled()))
         for name, x in self.__dict__.items():
             if isinstance(x, torch.Tensor):
                 setattr(new, name, function(x))
@@ -326,35 +351,34 @@ class RidgeAttentionState:
         ):
             raise ValueError(f"{path} does not hold a RidgeAttentionState")
         new = object.__new__(cls)
-        new._R, new._Z = content.pop("R"), content.pop("Z")
-        new.__dict__.update(content, _pairs=None, _rows=None, _inverse=None)
+        new._memory = Memory(content.pop("R"), content.pop("Z"))
+        new.__dict__.update(content)
         return new
 
     def _require(self, name, x, width):
         """Raise unless x (..., width) begins with the heads and can be computed with in the dtype of the state."""
+        R = self._memory.R
         if isinstance(x, torch.Tensor) and x.shape == (*self.heads, width):
-            if x.dtype == self._R.dtype and x.device == self._R.device:
+            if x.dtype == R.dtype and x.device == R.device:
                 return  # as in every step of decoding
         require_heads(**{name: x[None] if isinstance(x, torch.Tensor) else x})
         c = len(self.heads)
         if x.shape[:c] != self.heads or x.ndim < c + 1 or x.shape[-1] != width:
             wanted = ", ".join(map(str, (*self.heads, "...", width)))
             raise ValueError(f"{name} must have shape ({wanted}), got {tuple(x.shape)}")
-        if x.device != self._R.device:
+        if x.device != R.device:
             raise ValueError(
-                f"{name} is on {x.device} but the state on {self._R.device}; move one of them"
+                f"{name} is on {x.device} but the state on {R.device}; move one of them"
             )
-        if x.dtype.itemsize > self._R.dtype.itemsize:
+        if x.dtype.itemsize > R.dtype.itemsize:
             raise TypeError(
-                f"{name} is {x.dtype} but the state {self._R.dtype}; make the state float64"
+                f"{name} is {x.dtype} but the state {R.dtype}; make the state float64"
             )
 
     def _checked(self, key, value):
         """Validated pairs (..., T, d) and (..., T, d_v), in the dtype of the state."""
-        for name, x, width in (
-            ("key", key, self._R.shape[-1]),
-            ("value", value, self._Z.shape[-1]),
-        ):
+        R, Z = self._memory[:2]
+        for name, x, width in (("key", key, R.shape[-1]), ("value", value, Z.shape[-1])):
             self._require(name, x, width)
             if x.ndim > len(self.heads) + 2:
                 raise ValueError(
@@ -371,54 +395,76 @@ class RidgeAttentionState:
         require_pairs(key, value)
         if key.ndim == len(self.heads) + 1:
             key, value = key[..., None, :], value[..., None, :]
-        return key.to(self._R.dtype), value.to(self._R.dtype)
+        return key.to(R.dtype), value.to(R.dtype)
 
     def _tokens(self, x):
         """How many vectors x holds for each head, and their width."""
         return math.prod(x.shape[len(self.heads) : -1]), x.shape[-1]
 
     def _become(self, R, Z, tokens):
-        self._R, self._Z, self.count = R, Z, self.count + tokens
-        self._pairs = self._rows = self._inverse = None
+        self._memory, self.count = Memory(R, Z), self.count + tokens
         return self
 
-    def _with(self, key, value):
+    def _settled(self):
+        """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
+        before = self._memory
+        R, Z, pairs, *_ = before
+        if pairs is None:
+            return R, Z
+        d, waited = R.shape[-1], pairs.reshape(*self.heads, *pairs.shape[1:])
+        after = self._with(R, Z, waited[..., :d], waited[..., d:])
+        blind = torch.is_inference_mode_enabled() or not torch.is_grad_enabled()
+        if not (blind and any(x.requires_grad for x in (R, Z, pairs))):
+            self._memory = Memory(*after)
+        return after
+
+    def _grown(self, key, value):
+        return self._with(*self._settled(), key, value)
+
+    def _with(self, R, Z, key, value):
         """The triangle and its outcomes after T pairs more."""
         if key.shape[-2] == 1:
-            R, Z, size = rank_one(self.R, self.Z, key[..., 0, :], value[..., 0, :], 1)
+            R, Z, size = rank_one(R, Z, key[..., 0, :], value[..., 0, :], 1)
             if key.device.type == "cpu" and not bool(size.isfinite().all()):
                 raise ValueError(
                     f"the key overflows {key.dtype}; the state was not changed"
                 )
             return R, Z
         whole = self.fade.new_ones(self.heads)
-        return change(self.R, self.Z, self.lam, whole, 1 - whole, key, value)
-
-    def _absorb(self):
-        """Let the pairs that wait enter the triangle; returns the state, which is the same."""
-        if self._pairs is not None:
-            waited = self._pairs.reshape(*self.heads, *self._pairs.shape[1:])
-            self._pairs = None
-            d = self._R.shape[-1]
-            self._become(*self._with(waited[..., :d], waited[..., d:]), 0)
-        return self
+        return tuple(change(R, Z, self.lam, whole, 1 - whole, key, value))
 
     def _one(self, key, value):
         """One pair more: it waits, or enters the triangle if it is news. On a GPU, which must not be asked, it enters."""
         if key.device.type != "cpu" or torch.compiler.is_compiling():
-            return self._become(*self._with(key, value), 1)
-        if self._inverse is None:
-            M = inverse(self._R, self._Z)
-            self._inverse = M.reshape(math.prod(self.heads), *M.shape[-2:])
-            self._rows = self._inverse[:, :0]
-        pair = torch.cat([key, value], -1).reshape(len(self._rows), 1, self._rows.shape[-1])
-        row, news = reduced(self._inverse, self._rows, pair)
-        if news.numel() and float(news.detach().max()) > 1:
-            return self._become(*self._with(key, value), 1)
-        self._rows = torch.cat([self._rows, row], 1)
-        self._pairs = pair if self._pairs is None else torch.cat([self._pairs, pair], 1)
-        self.count += 1
-        return self._absorb() if self._pairs.shape[1] == WAITING else self
+            return self._become(*self._grown(key, value), 1)
+        R, Z, pairs, rows, M = self._memory
+        learns = any(x.requires_grad for x in (R, Z, key, value))
+        if learns and not torch.is_grad_enabled():
+            return self._become(*self._grown(key, value), 1)
+        if M is None:  # worth its cost only if the next one is no news either
+            p = torch.linalg.solve_triangular(R.mT, key.mT, upper=False)
+            quiet = not p.numel() or float((p * p).sum(-2).detach().max()) <= 1
+            self._become(*self._grown(key, value), 1)
+            if quiet:
+                self._memory = self._memory._replace(inverse=self._inverted())
+            return self
+        pair = torch.cat([key, value], -1).reshape(len(M), 1, M.shape[-1])
+        row, news = reduced(M, M[:, :0] if rows is None else rows, pair)
+        # so written that NaN is news
+        if news.numel() and not float(news.detach().max()) <= 1:
+            return self._become(*self._grown(key, value), 1)
+        if pairs is not None:
+            pair, row = torch.cat([pairs, pair], 1), torch.cat([rows, row], 1)
+        self._memory, self.count = Memory(R, Z, pair, row, M), self.count + 1
+        if pair.shape[1] == WAITING:
+            self._become(*self._settled(), 0)
+            self._memory = self._memory._replace(inverse=self._inverted())
+        return self
+
+    def _inverted(self):
+        R, Z = self._memory[:2]
+        M = inverse(R, Z)
+        return M.reshape(math.prod(self.heads), *M.shape[-2:])
 
     def _fading(self, key, value, gates):
         if self.window:
@@ -429,7 +475,7 @@ class RidgeAttentionState:
             -1,
         )
         fade = gates.prod(-1)
-        R, Z = change(self.R, self.Z, self.lam, fade, 1 - fade, key, value, left)
+        R, Z = change(*self._settled(), self.lam, fade, 1 - fade, key, value, left)
         self.fade = self.fade * fade
         return self._become(R, Z, key.shape[-2])
 
@@ -440,16 +486,16 @@ class RidgeAttentionState:
         # one pair in, one out; afresh whenever the window has been replaced, so that rounding errors have an end
         afresh = key.shape[-2] != 1 or (self.count + 1) % self.window == 0
         if not afresh:
-            R, Z, _ = rank_one(self.R, self.Z, key[..., 0, :], value[..., 0, :], 1)
+            R, Z = self._grown(key, value)
             if leaving:
                 R, Z, left = rank_one(R, Z, keys[..., 0, :], values[..., 0, :], -1)
                 # one minus its leverage, by which the rounding errors are divided
-                afresh = left.device.type == "cpu" and not bool((left > 0.1).all())
+                afresh = left.device.type == "cpu" and not bool((left > 0.5).all())
         keys, values = (x[..., leaving:, :].clone() for x in (keys, values))
         if afresh:
-            d, d_v = self._R.shape[-1], self._Z.shape[-1]
-            place = {"dtype": self._R.dtype, "device": self._R.device}
+            d, d_v = key.shape[-1], value.shape[-1]
+            place = {"dtype": key.dtype, "device": key.device}
             fresh = RidgeAttentionState(self.lam, d, d_v, self.heads, **place)
-            R, Z = fresh._with(keys, values)
+            R, Z = fresh._grown(keys, values)
         self.keys, self.values = keys, values
         return self._become(R, Z, key.shape[-2])
