@@ -4,7 +4,7 @@
 __all__ = ['causal_ridge']
 
 # %% ../nbs/06b_causal.ipynb #99c82ed9
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch.nn.functional import pad
@@ -143,6 +143,10 @@ def cut(x, span, C, dtype):
     return (x.transpose(1, 2).flatten(2, 3) if x.ndim == 5 else x).flatten(0, 1)
 
 
+def cut_all(tensors, span, C, dtype):
+    return [cut(x, span, C, dtype) for x in tensors]
+
+
 def join(x, span, C, N, g):
     """The inverse of `cut`: (N n, g C, d) to (N, g, b - a, d)."""
     a, b = span
@@ -170,7 +174,7 @@ def attend(query, key, value, lam, G, B, chunk=None):
     C, size = plan(key, chunk)
     out, begins = query.new_empty(N, g, T, value.shape[-1]), []
     for span in spans(T, size):
-        tokens = lambda dtype: (cut(x, span, C, dtype) for x in (query, key, value))
+        tokens = partial(cut_all, (query, key, value), span, C)
         (o, G, B, _, _), begin = careful(attend_block, tokens, lam, G, B)
         out[:, :, span[0] : span[1]] = join(o, span, C, N, g)
         begins.append(begin)
@@ -192,7 +196,7 @@ def attend_traced(query, key, value, lam, G, B, chunk=None):
         )
     ]
     for span in spans(T, size):
-        tokens = lambda dtype: (cut(x, span, C, dtype) for x in (query, key, value))
+        tokens = partial(cut_all, (query, key, value), span, C)
         (o, G, B, W, E), _ = careful(attend_block, tokens, lam, G, B)
         precision = W.diagonal(dim1=1, dim2=2)[..., None]
         h, e = (

@@ -21,6 +21,11 @@ def discounts(gate):
     return steps.cumprod(1).tril(), gate.cumprod(1)
 
 
+def cut_gated(query, key, value, gate, a, b, dtype):
+    """Tokens a to b, in a dtype."""
+    return *(x[..., a:b, :].to(dtype) for x in (query, key, value)), gate[:, a:b].to(dtype)
+
+
 def attend_block(q, k, v, gate, lam, G, B):
     """Outputs (N, g, T, d_v) of a few tokens by (6c.4), moments, leverage (N, T), one-step-ahead errors (N, T, d_v), and whether the dtype of lam would do."""
     N, T, d = k.shape
@@ -125,10 +130,7 @@ def forgetful_ridge(
         partial(checkpoint, attend_block, use_reentrant=False) if traced else attend_block
     )
     for a in range(0, T, size):
-        tokens = lambda dtype: (
-            *(x[..., a : a + size, :].to(dtype) for x in (query, key, value)),
-            decay[:, a : a + size].to(dtype),
-        )
+        tokens = partial(cut_gated, query, key, value, decay, a, a + size)
         (out, gram, moment, h, e), _ = careful(block, tokens, lam, gram, moment)
         parts.append((out.to(query.dtype), h[..., None].to(dtype), e.to(dtype)))
     out, leverage, error = (torch.cat(part, -2) for part in zip(*parts))

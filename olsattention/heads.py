@@ -193,11 +193,11 @@ def require_definite(L, G):
 
 def head_factor(key, lam, G=None, dtype=None):
     """``K'K``, added to G, and the Cholesky factor of that plus ``lam I``: in the dtype of lam, or float64 if that loses digits."""
-    for dtype in (dtype or lam.dtype, torch.float64):
-        total = moment(key, key, dtype)
-        total = total if G is None else G.to(dtype) + total
-        L = factor(total, lam.to(dtype))
-        if dtype == torch.float64 or keeps_digits(L):
+    for tried in (dtype or lam.dtype, torch.float64):
+        total = moment(key, key, tried)
+        total = total if G is None else G.to(tried) + total
+        L = factor(total, lam.to(tried))
+        if tried == torch.float64 or keeps_digits(L):
             break
     require_definite(L, total)
     return total, L
