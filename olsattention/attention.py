@@ -218,7 +218,7 @@ def ridge_attention(
     Notes
     -----
     Full: three thin products. Causal: exact, in parallel over chunks, linear in T. Solves in float32, or float64 for float64
-    input, for the leverages and errors of the full form, and (on the CPU) where float32 would lose digits; outside autocast. On a GPU
+    input, for the leverages and errors of the full form, and (on the CPU) where float32 would lose digits; outside autocast (call ``backward`` outside too, as PyTorch advises). On a GPU
     leave ``torch.set_float32_matmul_precision`` at "highest": TF32 reaches the products of the solver too. Source: (6.1), Theorem 6b.1, (6c.1); Garnelo and Czarnecki (2023), von Oswald et al. (2023).
     """
     g = _require_fit(query, key, value, is_causal, enable_gqa)

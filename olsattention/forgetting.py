@@ -50,11 +50,13 @@ def attend_block(q, k, v, gate, lam, G, B):
     out = known[:, :-1] + by_key[:, :-1] / (1 + news) * error[:, None]
     return out, after, B, (news / (1 + news))[:, 0, :, 0], error, fine
 
-# %% ../nbs/06c_forgetting.ipynb #376c2bbb
+# %% ../nbs/06c_forgetting.ipynb #6edc1ec4
 def gates_of(decay, shape, dtype, device):
     """Gates in the shape (..., T) of tokens, from a number or a tensor that broadcasts to it."""
     if isinstance(decay, bool) or not isinstance(decay, (Real, torch.Tensor)):
         raise TypeError(f"decay must be a number or a tensor of gates, got {decay!r}")
+    if isinstance(decay, torch.Tensor) and decay.is_complex():
+        raise TypeError(f"decay must be real, got {decay.dtype}")
     gates = torch.as_tensor(decay, dtype=dtype, device=device)
     if gates.ndim == 2 and len(shape) == 3 and 1 < gates.shape[0] == shape[0] == shape[1]:
         raise ValueError(
