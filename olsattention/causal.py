@@ -270,7 +270,8 @@ class CausalRidge(torch.autograd.Function):
     @staticmethod
     @outside_autocast
     def backward(ctx, *by):
-        given, begins = ctx.saved_tensors[:6], ctx.saved_tensors[6:]
+        kept = ctx.saved_tensors  # once: a checkpoint unpacks them
+        given, begins = kept[:6], kept[6:]
         if not torch.is_grad_enabled():
             begins = list(zip(begins[::2], begins[1::2]))
             return *gradients(*given[:4], begins, *by, ctx.chunk), None

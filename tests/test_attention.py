@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.checkpoint import checkpoint
 
 from olsattention import (
     RidgeAttentionState,
@@ -699,6 +700,19 @@ def test_a_gradient_by_what_the_state_knows():
     want = torch.autograd.grad(((k.mT @ k) * weight).sum(), k)[0]
     for f in (gram, moments):
         torch.testing.assert_close(torch.autograd.grad(f(k), k)[0], want)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpoints(reentrant):
+    q, k, v = (x.requires_grad_() for x in heads(2, 20, 3, 2))
+
+    def f(*x):
+        return ridge_attention(*x, 1e-3, is_causal=True)
+
+    want = torch.autograd.grad(f(q, k, v).square().sum(), (q, k, v))
+    checkpoint(f, q, k, v, use_reentrant=reentrant).square().sum().backward()
+    for x, d in zip((q, k, v), want):
+        torch.testing.assert_close(x.grad, d)
 
 
 def test_one_tensor_as_key_and_value():
