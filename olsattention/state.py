@@ -148,7 +148,8 @@ class RidgeAttentionState:
 
     Notes
     -----
-    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs; with a gate O(d^3). Source: (6d.1) to (6d.6); Gill et al. (1974).
+    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs; with a gate O(d^3).
+    Source: (6d.1) to (6d.6); Gill et al. (1974).
     """
 
     def __init__(
@@ -407,14 +408,15 @@ class RidgeAttentionState:
 
     def _settled(self):
         """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
-        before = self._memory
-        R, Z, pairs, *_ = before
+        R, Z, pairs, *_ = self._memory
         if pairs is None:
             return R, Z
         d, waited = R.shape[-1], pairs.reshape(*self.heads, *pairs.shape[1:])
         after = self._with(R, Z, waited[..., :d], waited[..., d:])
-        blind = torch.is_inference_mode_enabled() or not torch.is_grad_enabled()
-        if not (blind and any(x.requires_grad for x in (R, Z, pairs))):
+        cut = torch.is_inference_mode_enabled() and not R.is_inference()
+        if not torch.is_grad_enabled():
+            cut = cut or any(x.requires_grad for x in (R, Z, pairs))
+        if not cut:
             self._memory = Memory(*after)
         return after
 

@@ -1162,6 +1162,18 @@ def test_reading_does_not_cut_the_graph():
     torch.testing.assert_close(read[1], k.T @ k)
 
 
+def test_reading_in_inference_mode_leaves_no_mark():
+    _, k, v = heads(40, 4, 2)
+    state = RidgeAttentionState(50.0, 4, 2, dtype=torch.float64)
+    for t in range(39):
+        state.update(k[t], v[t])
+    with torch.inference_mode():
+        assert state._memory.pairs is not None and state.R.isfinite().all()
+    last = k[39].clone().requires_grad_()
+    state.update(last, v[39]).attend(torch.ones(4).double()).sum().backward()
+    assert last.grad.isfinite().all()
+
+
 def test_readers_in_threads_see_one_state():
     q, k, v = heads(200, 8, 3)
     state = RidgeAttentionState(50.0, 8, 3, dtype=torch.float64)
