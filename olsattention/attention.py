@@ -18,6 +18,7 @@ from olsattention.heads import (
     factor,
     head_factor,
     head_penalty,
+    may_look,
     moment,
     outside_autocast,
     require_definite,
@@ -229,9 +230,7 @@ def ridge_attention(
         )
     solving = solving_dtype(key.dtype)
     lam = _penalty(lam, key, value, key_mask, scale, is_causal, state)
-    gates = decay
-    if decay is not None:
-        gates = gates_of(decay, key.shape[:-1], solving, key.device)
+    gates = None if decay is None else gates_of(decay, key.shape[:-1], solving, key.device)
     if key_mask is not None:
         query, key, value, gates = _without_padding(
             query, key, value, gates, _mask(key_mask, key), is_causal
@@ -250,7 +249,7 @@ def ridge_attention(
         found = forgetful_ridge(q, k, v, gates, flat, *prior, diagnostics=full_output)
     out = found[0].reshape(*query.shape[:-1], d_v)
     _, G, B, *diagnosed = found
-    _require_sound(out, G, query, key, value)
+    _require_sound(out, G, B, query, key, value)
     if not full_output:
         return out
     leverage, error = diagnosed
@@ -322,7 +321,7 @@ def _prior(state, heads, d, d_v, lam, solving):
         raise ValueError(
             f"state is on {state.R.device} but key on {lam.device}; move one of them"
         )
-    if lam.device.type == "cpu" and not torch.compiler.is_compiling():
+    if may_look(lam):
         # the Gram matrix comes from R'R by subtracting the state's penalty
         if bool(
             (state.lam.detach() * torch.finfo(solving).eps > 1e-3 * lam.detach()).any()
@@ -377,12 +376,12 @@ def _times(q, omega, dtype):
     )
 
 
-def _require_sound(out, G, query, key, value):
-    """Raise if NaN or infinity came out, where that can be seen without stalling a GPU."""
-    if out.device.type != "cpu" or torch.compiler.is_compiling():
+def _require_sound(out, G, B, query, key, value):
+    """Raise if NaN or infinity came out, where numbers may be looked at."""
+    if not may_look(out):
         return
-    # a query's is in all of its row, a key's in the Gram matrix, a value's in the last row too
-    seen = (out[..., :1], out[..., -1:, :], G)
+    # a query's is in all of its row, a key's and a value's are in the moments
+    seen = (out[..., :1], G, B)
     if all(bool(x.isfinite().all()) for x in seen):
         return
     for name, x in (("query", query), ("key", key), ("value", value)):

@@ -9,7 +9,7 @@ from functools import cache, partial
 import torch
 from torch.nn.functional import pad
 
-from .heads import outside_autocast, solving_dtype
+from .heads import keeps_digits, outside_autocast, solving_dtype
 
 # %% ../nbs/06b_causal.ipynb #8af43c11
 CHUNK = 64  # tokens: the cost of both factors is least at the width of usual heads
@@ -81,12 +81,9 @@ def prefix_sums(S, dS):
     return before.flatten(0, 1), before[:, -1] + dS[:, -1]
 
 
-def resolved(A, W, eps, margin=1000):
-    """Whether systems A with inverse factors W can be solved at a precision, as far as their pivots tell; True where looking would stall."""
-    if A.device.type != "cpu" or torch.compiler.is_compiling():
-        return True
-    least = W.detach().diagonal(dim1=1, dim2=2).amax(1) ** -2
-    return bool((least > margin * eps * A.detach().diagonal(dim1=1, dim2=2).amax(1)).all())
+def resolved(A, W, eps):
+    """Whether systems A (M, n, n) with inverse factors W can be solved at a precision."""
+    return keeps_digits(1 / W.diagonal(dim1=1, dim2=2), A.diagonal(dim1=1, dim2=2), eps)
 
 
 def chunk_factors(k, lam, G):
@@ -144,6 +141,7 @@ def cut(x, span, C, dtype):
 
 
 def cut_all(tensors, span, C, dtype):
+    """A block of each of the tensors."""
     return [cut(x, span, C, dtype) for x in tensors]
 
 
@@ -323,8 +321,9 @@ def causal_ridge(
     Notes
     -----
     With C = d = d_v about twelve d x d products of a vector a token, and two inverted factors a chunk; linear attention takes four.
-    Differentiable, any number of times; the backward pass repeats the forward pass. NaN if a chunk's
-    system is not positive definite. On the CPU blocks that lose digits in float32 are done in float64, and G and B may be float64. Source: Theorem 6b.1, Proposition 6b.2.
+    Differentiable, any number of times; the backward pass repeats the forward pass. On the CPU, blocks that lose digits in
+    float32 are done in float64; then `gram` and `moment` may be float64. NaN if a chunk's system is not positive definite.
+    Source: Theorem 6b.1, (6b.6).
     """
     if chunk is not None and (
         not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1

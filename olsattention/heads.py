@@ -58,6 +58,11 @@ def require_same_width(query, key):
         )
 
 # %% ../nbs/06_heads.ipynb #e01a6462
+def may_look(x):
+    """Whether a decision may depend on the numbers in x: on a GPU it would stall the queue, in a graph there are none yet."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def solving_dtype(dtype):
     """The dtype in which a system is solved: at least single precision."""
     return dtype if dtype.itemsize >= 4 else torch.float32
@@ -66,7 +71,7 @@ def solving_dtype(dtype):
 def head_penalty(lam, key, name="lam"):
     """A positive penalty (or other factor, called `name`) as a tensor of the shape of the heads, in the solving dtype.
 
-    On a GPU, where looking at a number would stall the queue, a penalty that is not positive becomes NaN.
+    Where numbers may not be looked at, a penalty that is not positive becomes NaN.
     """
     heads, dtype = key.shape[:-2], solving_dtype(key.dtype)
     if isinstance(lam, bool) or not isinstance(lam, (Real, torch.Tensor)):
@@ -90,7 +95,7 @@ def head_penalty(lam, key, name="lam"):
         raise ValueError(
             f"{name} must be a number or broadcast to the heads {tuple(heads)}, got shape {tuple(lam.shape)}"
         ) from None
-    if lam.device.type != "cpu" or torch.compiler.is_compiling():
+    if not may_look(lam):
         return torch.where(lam > 0, lam, float("nan"))
     if not bool(((lam > 0) & lam.isfinite()).all()):
         raise ValueError(f"{name} must be > 0 and finite, got {lam.tolist()}")
@@ -165,24 +170,24 @@ def factor(G, lam):
     return torch.where((info == 0)[..., None, None], L, float("nan"))
 
 
-def keeps_digits(L, margin=1000):
-    """Whether a system with this factor can be solved in its dtype, as far as its pivots tell; True where looking would stall.
+MARGIN = 1000  # roundoffs that the least pivot must stand above
+
+
+def keeps_digits(pivots, diagonal, eps):
+    """Whether systems with these pivots (..., n) of the Cholesky factor and this diagonal (..., n) can be solved at a precision.
 
     The condition number is at least the largest element of the diagonal over the least squared pivot, and seldom much more,
-    until rounding errors take the place of small pivots.
+    until rounding errors take the place of small pivots. True where numbers may not be looked at.
     """
-    if L.device.type != "cpu" or torch.compiler.is_compiling() or not L.numel():
+    if not pivots.numel() or not may_look(pivots):
         return True
-    L = L.detach()
-    least = L.diagonal(dim1=-2, dim2=-1).amin(-1) ** 2
-    return bool(
-        (least > margin * torch.finfo(L.dtype).eps * (L * L).sum(-1).amax(-1)).all()
-    )
+    least, largest = pivots.detach().amin(-1) ** 2, diagonal.detach().amax(-1)
+    return bool((least > MARGIN * eps * largest).all())
 
 
 def require_definite(L, G):
-    """Raise if a factor is NaN although the Gram matrix is finite, where that can be seen without stalling a GPU."""
-    if L.device.type != "cpu" or torch.compiler.is_compiling():
+    """Raise if a factor is NaN although the Gram matrix is finite, where numbers may be looked at."""
+    if not may_look(L):
         return
     if bool(L.isnan().any()) and bool(G.isfinite().all()):
         raise ValueError(
@@ -197,7 +202,8 @@ def head_factor(key, lam, G=None, dtype=None):
         total = moment(key, key, tried)
         total = total if G is None else G.to(tried) + total
         L = factor(total, lam.to(tried))
-        if tried == torch.float64 or keeps_digits(L):
+        pivots, diagonal = (x.diagonal(dim1=-2, dim2=-1) for x in (L, total))
+        if tried == torch.float64 or keeps_digits(pivots, diagonal, torch.finfo(tried).eps):
             break
     require_definite(L, total)
     return total, L

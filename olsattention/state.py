@@ -15,6 +15,7 @@ from olsattention.heads import (
     factor,
     head_penalty,
     keeps_digits,
+    may_look,
     outside_autocast,
     require_definite,
     require_heads,
@@ -52,7 +53,9 @@ def change(R, Z, lam, fade, restored, key, value, weight=None):
     inner = kept * eye + put * (F @ F.mT) + weighted.mT @ Y
     inner = (inner + inner.mT) / 2
     L = factor(inner, torch.zeros_like(lam))
-    if not keeps_digits(L) and bool((restored >= 0).all()):
+    pivots, diagonal = (x.diagonal(dim1=-2, dim2=-1) for x in (L, inner))
+    fine = keeps_digits(pivots, diagonal, torch.finfo(L.dtype).eps)
+    if not fine and bool((restored >= 0).all()):
         return by_qr(R, Z, lam, fade, restored, key, value, weight)
     require_definite(L, inner)
     Z = torch.linalg.solve_triangular(L, kept * Z + weighted.mT @ value, upper=False)
@@ -437,7 +440,7 @@ class RidgeAttentionState:
 
     def _one(self, key, value):
         """One pair more: it waits, or enters the triangle if it is news. On a GPU, which must not be asked, it enters."""
-        if key.device.type != "cpu" or torch.compiler.is_compiling():
+        if not may_look(key):
             return self._become(*self._grown(key, value), 1)
         R, Z, pairs, rows, M = self._memory
         learns = any(x.requires_grad for x in (R, Z, key, value))

@@ -894,6 +894,11 @@ BAD = {
         ValueError,
         "query contains",
     ),
+    "NaN values, no queries": (
+        lambda: ridge_attention(q[:, :, :0], k, v * float("nan"), 1.0, full_output=True),
+        ValueError,
+        "value contains nan",
+    ),
     "NaN keys, no queries": (
         lambda: ridge_attention(q[:, :, :0], k * float("nan"), v, 1.0, full_output=True),
         ValueError,

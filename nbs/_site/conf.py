@@ -1,6 +1,7 @@
 """Sphinx configuration of the book; the package's metadata stand in settings.ini alone."""
 
 import hashlib
+import os
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -66,6 +67,8 @@ def cache_folder():
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(cache_folder())
 nb_execution_timeout = 600
+# kernels inherit it: tqdm looks for widgets, which a site has no use for, and would print a path
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
 nb_merge_streams = True
 nb_render_markdown_format = "myst"
 nb_ipywidgets_js = {}
