@@ -10,8 +10,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 EXPORTED := _build/exported
-NOTEBOOKS := $(wildcard nbs/*.ipynb nbs/cases/*.ipynb)
-MODULES := $(wildcard olsattention/*.py)
+NOTEBOOKS := $(wildcard nbs/*.ipynb nbs/*/*.ipynb)
+MODULES := $(wildcard olsattention/*.py* olsattention/*/*.py*)
+EXPORT := $(BIN)/nbdev_export && $(BIN)/python nbs/_site/stubs.py
 NOTEBOOKS_PASSED := _build/notebooks-passed
 
 # Notebooks run side by side: one thread each. IPython's start-up files and history stay out of it.
@@ -63,7 +64,7 @@ readme: $(INSTALLED) $(EXPORTED) ## write README.md from nbs/index.ipynb
 	$(BIN)/python nbs/_site/readme.py
 
 export: $(INSTALLED) ## write the modules of olsattention/ from the notebooks
-	$(BIN)/nbdev_export
+	$(EXPORT)
 	@mkdir -p _build && touch $(EXPORTED)
 
 bench: $(INSTALLED) $(EXPORTED) ## run the benchmarks, print the table, write benchmarks/results
@@ -75,7 +76,7 @@ clean: ## remove what was built (.venv stays)
 
 # Exported anew when a notebook changed, or a module was edited by hand.
 $(EXPORTED): $(INSTALLED) $(NOTEBOOKS) $(MODULES)
-	$(BIN)/nbdev_export
+	$(EXPORT)
 	@mkdir -p _build && touch $@
 
 $(INSTALLED): settings.ini setup.py

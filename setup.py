@@ -27,7 +27,7 @@ setup(
     keywords=cfg["keywords"],
     python_requires=">=" + cfg["min_python"],
     packages=find_packages(include=[cfg["lib_path"], cfg["lib_path"] + ".*"]),
-    package_data={cfg["lib_path"]: ["*.pyi", "py.typed"]},
+    package_data={"": ["*.pyi", "py.typed"]},
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
     entry_points={"nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},

@@ -5,7 +5,7 @@ from harness import Case
 from torch.nn.functional import scaled_dot_product_attention
 
 from olsattention import RidgeAttentionState, ridge_attention
-from olsattention.causal import CHUNK, cut, join, lower, plan, prefix_sums, spans
+from olsattention.attention.causal import CHUNK, cut, join, lower, plan, prefix_sums, spans
 
 HEADS, WIDTH, LAM = 8, 64, 1.0
 

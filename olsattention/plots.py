@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from .arrays import as_matrix, to_numpy
-from .ridge import spectral_filter
+from .regression.ridge import spectral_filter
 
 # %% ../nbs/14_plots.ipynb #49868975
 COLOURS = [

@@ -23,9 +23,9 @@ from olsattention import (
     ridge_attention,
     select_lam,
 )
-from olsattention.causal import causal_ridge
-from olsattention.relatives import delta_rule
-from olsattention.state import SAVED, WAITING, rank_one
+from olsattention.attention.causal import causal_ridge
+from olsattention.attention.relatives import delta_rule
+from olsattention.attention.state import SAVED, WAITING, rank_one
 
 
 def rng(seed=0):
@@ -765,10 +765,10 @@ def test_compiles_without_a_break(options):
 
 
 def test_without_triton_products_do_it(monkeypatch):
-    from olsattention.causal import inverse_cholesky, one_launch
+    from olsattention.attention.causal import inverse_cholesky, one_launch
 
     monkeypatch.setitem(sys.modules, "triton", None)
-    monkeypatch.delitem(sys.modules, "olsattention.launch", raising=False)
+    monkeypatch.delitem(sys.modules, "olsattention.attention.launch", raising=False)
     one_launch.cache_clear()
     assert one_launch() is None
     one_launch.cache_clear()

@@ -13,6 +13,7 @@ import book
 import nbformat
 import pytest
 import readme
+import stubs
 
 NOTEBOOKS = {path.relative_to(book.NBS).as_posix(): path for path in book.book_notebooks()}
 
@@ -194,23 +195,81 @@ def test_notebook_is_clean(name):
 
 
 def modules_in_order():
-    """The modules of the chapters, in the order of the book."""
+    """The modules of the chapters, in the order of the book, and the notebook of each."""
     found = {book.default_module(read(name)): name for name in NOTEBOOKS}
     return {module: name for module, name in found.items() if module}
+
+
+def modules_imported(code):
+    """Yield `(line, module)` for every import of the package's own modules, without the package's name."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        line = code.splitlines()[node.lineno - 1].strip()
+        for name in names:
+            package, _, module = name.partition(".")
+            if package == "olsattention" or getattr(node, "level", 0):
+                yield line, module
+
+
+def imports_that_are_not_below(module, code, order):
+    """List the lines of an exported cell that import what is not a module of a floor below; `plots` draws for all."""
+    below = [*order[: order.index(module)], "checks", "plots"]
+    return [line for line, imported in modules_imported(code) if imported not in below]
 
 
 @pytest.mark.parametrize("module, name", modules_in_order().items())
 def test_a_module_imports_from_floors_below(module, name):
     order = list(modules_in_order())
-    above = order[order.index(module) :]
     for directives, code in book.code_cells(read(name)):
         if {"export", "exporti"} & directives.keys():
-            for node in ast.parse(code).body:  # inside a function it is lazy, and allowed
-                if isinstance(node, ast.ImportFrom) and node.module:
-                    package, _, imported = node.module.partition(".")
-                    assert package != "olsattention" or imported not in above, (
-                        f"nbs/{name} exports an import of {node.module}, which is not below"
-                    )
+            wrong = imports_that_are_not_below(module, code, order)
+            assert not wrong, f"nbs/{name} exports what is not below it: {wrong}"
+
+
+@pytest.mark.parametrize(
+    "line, allowed",
+    [
+        ("from olsattention.regression.svd import thin_svd", True),
+        ("from olsattention.arrays import as_matrix", True),
+        ("def f():\n    from olsattention.plots import plot_weights", True),
+        ("import numpy as np", True),
+        ("from olsattention.regression.smoother import SpectralSmoother", False),  # itself
+        ("from olsattention.selection.gcv import select_lam", False),  # a part above
+        ("def f():\n    from olsattention.attention.heads import resonance", False),
+        ("import olsattention.kernels.rkhs", False),
+        ("from olsattention import thin_svd", False),  # which floor would that be?
+        ("from olsattention.regression import thin_svd", False),
+        ("from .svd import thin_svd", False),
+    ],
+)
+def test_an_import_from_above_is_noticed(line, allowed):
+    order = list(modules_in_order())
+    wrong = imports_that_are_not_below("regression.smoother", line, order)
+    assert wrong == ([] if allowed else [line.splitlines()[-1].strip()])
+
+
+def test_the_folders_of_the_book_and_of_the_package_are_the_same(root):
+    for module, name in modules_in_order().items():
+        folder, file = Path(name).parent.as_posix(), Path(name).stem.partition("_")[2]
+        if name != "checks.ipynb" and not name.startswith("00_"):
+            assert module == f"{folder}.{file}".removeprefix(".."), (
+                f"nbs/{name} exports {module}"
+            )
+    for part in book.PARTS:
+        for path in (
+            root / "nbs" / part / "index.md",
+            root / "olsattention" / part / "__init__.py",
+        ):
+            assert path.exists(), f"the part {part} lacks {path.relative_to(root)}"
+        chapters = {path.name for path in book.chapters_of(part)}
+        text = (root / "nbs" / part / "index.md").read_text()
+        missing = [name for name in chapters if f"]({name})" not in text]
+        assert not missing, f"nbs/{part}/index.md does not lead to {missing}"
 
 
 # ---- what is generated is in step --------------------------------------------------------------------------
@@ -223,15 +282,18 @@ def test_modules_are_in_step_with_the_notebooks(root, tmp_path):
     )
     shutil.copy(root / "settings.ini", tmp_path)
     package = tmp_path / "olsattention"
-    package.mkdir()
-    for name in ("__init__.py", "__init__.pyi", "py.typed"):
-        if (root / "olsattention" / name).exists():
-            shutil.copy(root / "olsattention" / name, package)
+    for part in ("", *book.PARTS):
+        (package / part).mkdir()
+        shutil.copy(root / "olsattention" / part / "__init__.py", package / part)
+    shutil.copy(root / "olsattention" / "__init__.pyi", package)
     env = {
         key: value for key, value in os.environ.items() if key != "IN_TEST"
     }  # with it nbdev exports nothing
-    command = [Path(sys.executable).with_name("nbdev_export")]
-    subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True)
+    for command in (
+        [Path(sys.executable).with_name("nbdev_export")],
+        [sys.executable, "nbs/_site/stubs.py"],
+    ):
+        subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True)
 
     def contents(folder):
         return {
@@ -292,18 +354,77 @@ def test_directives_become_tags(source, tags):
 def test_an_exported_cell_is_preceded_by_its_api_entries():
     source = "#| export\ndef f(): pass\n\ndef _g(): pass\n\nclass A: pass\n\nx = 1"
     line, entries, cell = book.translate(
-        notebook("# Title", "#| default_exp svd", source), "01_x"
+        notebook("# Title", "#| default_exp regression.svd", source), "01_x"
     ).cells
-    assert ".. autofunction:: olsattention.svd.f" in entries.source
-    assert ".. autoclass:: olsattention.svd.A\n   :members:" in entries.source
+    assert ".. autofunction:: olsattention.regression.f" in entries.source
+    assert ".. autoclass:: olsattention.regression.A\n   :members:" in entries.source
     assert "_g" not in entries.source
-    assert "_modules/olsattention/svd.html" in line.source
+    assert "_modules/olsattention/regression/svd.html" in line.source
+
+
+METHODS = """from __future__ import annotations
+from fastcore.basics import patch
+LIMIT = 3
+KNOWN = {name for name in "ab"}
+class A:
+    "One idea."
+    def first(self, x: int) -> int:
+        return x
+@patch
+def second(self: A, y=1):
+    "Twice."
+    return 2 * y
+@patch(as_prop=True)
+def third(self: A):
+    return 3
+@patch(cls_method=True)
+def made(cls: A, z):
+    return cls()
+def helper(x):
+    return x
+"""
+
+
+def test_a_stub_shows_the_whole_class():
+    text = stubs.stub_of_module(ast.parse(METHODS))
+    names = {}
+    exec(compile(text, "stub", "exec"), names)
+    A = names["A"]
+    assert [name for name in vars(A) if name[0] != "_"] == [
+        "first",
+        "second",
+        "third",
+        "made",
+    ]
+    assert isinstance(vars(A)["third"], property) and isinstance(
+        vars(A)["made"], classmethod
+    )
+    assert A.second.__doc__ == "Twice." and names["LIMIT"] == 3
+    assert "KNOWN: Any" in text and "def helper(x):\n    ..." in text
+    assert "return" not in text and "patch\ndef" not in text
+
+
+def test_a_method_has_its_entry_where_it_stands():
+    cells = [f"#| export\n{ast.unparse(node)}" for node in ast.parse(METHODS).body[4:]]
+    translated = book.translate(
+        notebook("# Title", "#| default_exp regression.svd", *cells), "01_x"
+    ).cells
+    text = "\n".join(cell.source for cell in translated if cell.cell_type == "markdown")
+    assert ".. autoclass:: olsattention.regression.A\n   :members: first\n" in text
+    assert "   ~olsattention.regression.A.second\n" in text  # in the table of the class
+    assert "rst}\n.. automethod:: olsattention.regression.A.second\n" in text
+    assert "rst}\n.. autoproperty:: olsattention.regression.A.third\n" in text
+    assert "rst}\n.. automethod:: olsattention.regression.A.made\n" in text
+    assert translated[4].metadata.mystnb.code_prompt_show == "Code of A.second"
 
 
 def test_an_entry_has_the_name_that_a_reader_imports():
-    assert book.dotted_name("svd", "leverage") == "olsattention.leverage"
-    assert book.dotted_name("svd", "ThinSVD") == "olsattention.svd.ThinSVD"
-    assert book.dotted_name("stationary", "rbf") == "olsattention.kernels.rbf"
+    assert book.dotted_name("regression.svd", "leverage") == "olsattention.leverage"
+    assert (
+        book.dotted_name("regression.svd", "ThinSVD") == "olsattention.regression.ThinSVD"
+    )
+    assert book.dotted_name("kernels.stationary", "rbf") == "olsattention.kernels.rbf"
+    assert book.dotted_name("plots", "plot_weights") == "olsattention.plots.plot_weights"
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ Y = np.column_stack([np.sin(X[:, 0]) + X[:, 1], X[:, 2] ** 2, X @ [1, 2, 3]])
 Y += 0.3 * rng.normal(size=Y.shape)
 y, w = Y[:, 0], rng.integers(0, 4, size=40).astype(float)
 
-quiet = pytest.mark.filterwarnings("ignore::olsattention.gcv.BoundaryWarning")
+quiet = pytest.mark.filterwarnings("ignore::olsattention.selection.gcv.BoundaryWarning")
 
 
 # ---- scikit-learn's checks, with nothing expected to fail --------------------------------------------------
@@ -567,7 +567,7 @@ def test_many_rows_need_no_eigenvectors_and_one_matrix(weights, monkeypatch):
 
     with monkeypatch.context() as m:
         m.setattr(weighting, "_spectral", no_eigenvectors)
-        m.setattr("olsattention.smoother.BLOCK_ROWS", 64)  # small beside n
+        m.setattr("olsattention.regression.smoother.BLOCK_ROWS", 64)  # small beside n
         tracemalloc.start()
         fast = AttentionRegressor("matern", length_scale=1.7).fit(A, b, v)
         peak = tracemalloc.get_traced_memory()[1]
@@ -587,7 +587,7 @@ def test_many_rows_need_no_eigenvectors_and_one_matrix(weights, monkeypatch):
 
 
 @quiet
-@pytest.mark.filterwarnings("ignore::olsattention.svd.RankDeficiencyWarning")
+@pytest.mark.filterwarnings("ignore::olsattention.regression.svd.RankDeficiencyWarning")
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("alpha", [*CRITERIA, 1.0])
 @pytest.mark.parametrize("n", [1, 2, 3])

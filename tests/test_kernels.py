@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olsattention import get_kernel, kernels
-from olsattention.similarity import TILE
+from olsattention.kernels.similarity import TILE
 
 rng = np.random.default_rng(0)
 X, Z = rng.normal(size=(12, 3)), rng.normal(size=(7, 3))

@@ -9,6 +9,8 @@ import zipfile
 
 import pytest
 
+import olsattention
+
 HEAVY = (
     "torch transformers sklearn pandas matplotlib statsmodels scipy.stats IPython".split()
 )
@@ -21,6 +23,21 @@ assert not missing, missing
 assert olsattention.__version__ == {version!r}
 print(len(olsattention.__all__))
 """
+PROMISED = """
+    AttentionRegressor BoundaryWarning CoulombeEmbedding EnsembleDecomposition
+    KernelSmoother MultiheadRidgeAttention RankDeficiencyWarning
+    RidgeAttentionOutput RidgeAttentionState RidgeCache SpectralSmoother
+    TridiagonalSmoother arrays attention attention_weights causal causal_ridge
+    checks combination_weights criterion_curve cross_hat_matrix dual_diagnostics
+    embeddings ensemble ensemble_decomposition estimators forgetful_ridge forgetting
+    gcv get_kernel hat_matrix head_coefficients head_lam heads huggingface kernels
+    lam_from_mean learn_embedding leverage loo_residuals mean_from_lam merge_r
+    multihead ols_coefficients plots r_factor randomized_gcv refinement
+    register_ridge_attention relatives resonance resonance_spectrum rfactor ridge
+    ridge_attention ridge_path rkhs select_lam similarity smoother spectral_filter
+    splines state stationary svd thin_svd tridiagonal
+"""  # public since the package had no parts
+KERNELS = "linear polynomial exponential rbf laplacian matern sobolev spline KERNELS"
 LOADED = "import olsattention, sys; print(*sorted(sys.modules))"
 
 
@@ -113,3 +130,18 @@ def test_import_is_light(tmp_path):
     loaded = run(sys.executable, LOADED, tmp_path).split()
     heavy = [name for name in HEAVY if name in loaded]
     assert not heavy, f"import olsattention loads {heavy}"
+
+
+def test_no_public_name_is_lost():
+    assert not set(PROMISED.split()) - set(olsattention.__all__)
+    assert not set(KERNELS.split()) - set(olsattention.kernels.__all__)
+    for name in PROMISED.split():
+        assert getattr(olsattention, name) is not None
+
+
+def test_a_part_offers_the_names_of_its_chapters():
+    from olsattention.regression.svd import ThinSVD
+
+    assert olsattention.regression.ThinSVD is ThinSVD
+    with pytest.raises(AttributeError, match="nothing"):
+        olsattention.regression.nothing  # noqa: B018

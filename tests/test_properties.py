@@ -22,7 +22,7 @@ from olsattention import (
     thin_svd,
 )
 from olsattention.arrays import qr_triangle
-from olsattention.rfactor import merge_r
+from olsattention.regression.rfactor import merge_r
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 8), st.integers(0, 2**32 - 1))
 settings.register_profile("house", deadline=None, max_examples=40, derandomize=True)

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from olsattention.relatives import delta_rule, local_linear_weights, softmax_weights
+from olsattention.attention.relatives import (
+    delta_rule,
+    local_linear_weights,
+    softmax_weights,
+)
 
 GAP = np.concatenate([np.linspace(0, 0.3, 40), np.linspace(0.7, 1, 40)])[:, None]
 

@@ -207,7 +207,7 @@ def test_contents_list_the_chapters_and_the_case_studies(site):
     index = (site / "index.html").read_text(encoding="utf-8")
     _, chapters, cases, reference = index.split('<span class="caption-text">')[:4]
     notebooks = sorted(p.stem for p in (ROOT / "nbs" / "cases").glob("*.ipynb"))
-    assert chapters.startswith("Chapters") and 'href="00_notation.html"' in chapters
+    assert chapters.startswith("The book") and 'href="00_notation.html"' in chapters
     assert cases.startswith("Case studies") and reference.startswith("Reference")
     assert sorted(re.findall(r'href="cases/(\w+)\.html"', cases)) == notebooks
 

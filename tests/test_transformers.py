@@ -47,7 +47,7 @@ from transformers.masking_utils import causal_mask_function, create_causal_mask,
 from transformers.utils import logging
 
 from olsattention import RidgeCache, register_ridge_attention, ridge_attention
-from olsattention.huggingface import RidgeLayer, _mask
+from olsattention.attention.huggingface import RidgeLayer, _mask
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()

@@ -17,12 +17,12 @@ first two sections, which know nothing of Sphinx.
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import shutil
 import zlib
 from collections import defaultdict
 from configparser import ConfigParser
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -30,6 +30,8 @@ import nbformat
 from docutils import nodes
 from jupyter_cache import get_cache
 from sphinx.environment.collectors import EnvironmentCollector
+from sphinx.errors import PycodeError
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -79,10 +81,27 @@ def book_notebooks():
         for path in paths
         if not any(part.startswith(("_", ".")) for part in path.parts)
     )
-    return [
-        NBS / path
-        for path in sorted(paths, key=lambda p: (not p.name[0].isdigit(), p.as_posix()))
-    ]
+    return [NBS / path for path in sorted(paths, key=place_in_book)]
+
+
+def place_in_book(path):
+    """Give the key that sorts pages: chapters by their numbers, whatever their folder, then all others."""
+    name = Path(path).name
+    return (not name[0].isdigit(), name if name[0].isdigit() else Path(path).as_posix())
+
+
+def chapters_of(part):
+    """List the notebooks of a part, in order."""
+    return [path for path in book_notebooks() if path.parent == NBS / part]
+
+
+PARTS = list(  # the folders that hold chapters, in the order of the book
+    dict.fromkeys(
+        path.parent.name
+        for path in book_notebooks()
+        if path.name[0].isdigit() and path.parent != NBS
+    )
+)
 
 
 def split_directives(source):
@@ -133,7 +152,7 @@ def exported_names(notebook):
 
 
 def exported_from(directives, code, default):
-    """Yield `(module, definition)` for every public function and class of one cell: a name, a syntax tree."""
+    """Yield `(module, definition)` for every public function, class and method of one cell: a name, a syntax tree."""
     if "export" in directives:
         for definition in ast.parse(code).body:
             if isinstance(
@@ -142,27 +161,28 @@ def exported_from(directives, code, default):
                 yield directives["export"] or default, definition
 
 
+def class_of(definition):
+    """Name the class that a definition is a method of: that of its first argument, if `@patch` stands before it."""
+    decorators = (
+        d.func if isinstance(d, ast.Call) else d for d in definition.decorator_list
+    )
+    if any(getattr(decorator, "id", None) == "patch" for decorator in decorators):
+        return definition.args.args[0].annotation.id
+    return None
+
+
+def full_name(definition):
+    """Give a definition's name, that of a method with its class."""
+    owner = class_of(definition)
+    return f"{owner}.{definition.name}" if owner else definition.name
+
+
 def dotted_name(module, name):
-    """Give the name a reader imports: `package.name` where the package offers it, else with the module that does."""
+    """Give the name a reader imports: `package.name` where the package offers it, else with its part, or module."""
     if name in import_module(LIB).__all__:
         return f"{LIB}.{name}"
-    return f"{LIB}.{offered_elsewhere().get((module, name), module)}.{name}"
-
-
-@cache
-def offered_elsewhere():
-    """Map `(module, name)` to the module that offers the name too: it imports it and lists it in nbdev's `_all_`."""
-    found = {}
-    for path in book_notebooks():
-        notebook = nbformat.read(path, as_version=4)
-        for directives, code in code_cells(notebook):
-            if "export" in directives and "_all_" in code:
-                body = ast.parse(code).body
-                for node in (n for n in body if isinstance(n, ast.ImportFrom)):
-                    module = node.module.removeprefix(f"{LIB}.")
-                    for alias in node.names:
-                        found[module, alias.name] = default_module(notebook)
-    return found
+    part = module.rpartition(".")[0]
+    return f"{LIB}.{part or module}.{name}"
 
 
 def numbered_statements(notebook):
@@ -223,7 +243,7 @@ def unchecked_statements(notebook):
 # ------------------------------------------------------------------------------------------------------------
 
 CONTENTS = {
-    "Chapters": ["[0-9]*"],
+    "The book": ["00*", *(f"{part}/index" for part in PARTS), "1*"],
     "Case studies": ["cases/*"],
     "Reference": ["api", "errata", "checks", "benchmarks", "references"],
 }
@@ -243,7 +263,7 @@ COVERAGE = """
 def translate(notebook, docname):
     """Translate a notebook; `docname` is its path below nbs/ without the suffix."""
     module, cells = default_module(notebook), []
-    line = notebook_line(notebook, docname)
+    line, methods = notebook_line(notebook, docname), methods_of(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = translate_markdown(cell.source, docname)
@@ -252,7 +272,8 @@ def translate(notebook, docname):
             if not code or "nbdev_export(" in code:  # a cell that only speaks to nbdev
                 continue
             entries = [
-                api_entry(*names) for names in exported_from(directives, code, module)
+                api_entry(*names, methods)
+                for names in exported_from(directives, code, module)
             ]
             if entries:
                 cells.append(nbformat.v4.new_markdown_cell("\n".join(entries)))
@@ -296,7 +317,7 @@ def fold_label(code, most=4):
     names = []
     for node in ast.parse(code).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.append(node.name)
+            names.append(node.name if isinstance(node, ast.ClassDef) else full_name(node))
         elif isinstance(node, ast.Assign):
             names += [target.id for target in node.targets if isinstance(target, ast.Name)]
     if not names:
@@ -329,12 +350,47 @@ def translate_markdown(source, docname):
     return source
 
 
-def api_entry(module, definition):
-    """Write the autodoc entry of an exported function or class."""
-    name = dotted_name(module, definition.name)
-    if isinstance(definition, ast.ClassDef):
-        return f"```{{eval-rst}}\n.. autoclass:: {name}\n   :members:\n```"
-    return f"```{{eval-rst}}\n.. autofunction:: {name}\n```"
+def methods_of(notebook):
+    """Map the classes of a notebook to the public methods that join them in later cells, by `@patch`."""
+    found = defaultdict(list)
+    for _, definition in exported_names(notebook):
+        if owner := class_of(definition):
+            found[owner].append(definition)
+    return found
+
+
+def api_entry(module, definition, methods):
+    """Write the autodoc entry of an exported function, class or method.
+
+    A class whose methods stand in cells of their own has a table of them, which leads to their entries.
+    """
+    owner = class_of(definition)
+    name = dotted_name(module, owner or definition.name)
+    if owner:
+        kind = "autoproperty" if is_property(definition) else "automethod"
+        return eval_rst(f".. {kind}:: {name}.{definition.name}")
+    if not isinstance(definition, ast.ClassDef):
+        return eval_rst(f".. autofunction:: {name}")
+    if not methods[definition.name]:
+        return eval_rst(f".. autoclass:: {name}\n   :members:")
+    own = [f.name for f in definition.body if isinstance(f, ast.FunctionDef)]
+    own = ", ".join(method for method in own if not method.startswith("_"))
+    members = f"\n   :members: {own}" if own else ""
+    table = "\n".join(f"   ~{name}.{method.name}" for method in methods[definition.name])
+    return eval_rst(
+        f".. autoclass:: {name}{members}\n\n.. autosummary::\n   :nosignatures:\n\n{table}"
+    )
+
+
+def is_property(definition):
+    """Tell whether a method joins its class as a property."""
+    calls = (d for d in definition.decorator_list if isinstance(d, ast.Call))
+    return any(k.arg == "as_prop" for call in calls for k in call.keywords)
+
+
+def eval_rst(text):
+    """Put reStructuredText into Markdown."""
+    return f"```{{eval-rst}}\n{text}\n```"
 
 
 def notebook_line(notebook, docname):
@@ -348,15 +404,18 @@ def notebook_line(notebook, docname):
 
 
 def contents():
-    """Write the table of contents, with those parts of the book that exist."""
-    trees = ""
-    for caption, patterns in CONTENTS.items():
-        found = "\n".join(pattern for pattern in patterns if any(NBS.glob(pattern + ".*")))
-        if found:
-            trees += (
-                f"```{{toctree}}\n:hidden:\n:glob:\n:caption: {caption}\n\n{found}\n```\n"
-            )
-    return trees
+    """Write the table of contents, with those pages of it that exist."""
+    found = {
+        caption: [pattern for pattern in patterns if any(NBS.glob(pattern + ".*"))]
+        for caption, patterns in CONTENTS.items()
+    }
+    return "".join(toctree(pages, caption) for caption, pages in found.items() if pages)
+
+
+def toctree(pages, caption=""):
+    """Write a table of contents that only the sidebar shows."""
+    caption = f":caption: {caption}\n" if caption else ""
+    return "\n".join(["```{toctree}\n:hidden:\n:glob:", caption, *pages, "```\n"])
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -390,6 +449,8 @@ def read_source(app, docname, content):
         print(f"  nbs/{docname}.ipynb", flush=True)  # progress, even when Sphinx is quiet
         notebook = translate(nbformat.reads(content[0], as_version=4), docname)
         content[0] = nbformat.writes(notebook)
+    elif docname in (f"{part}/index" for part in PARTS):
+        content[0] += "\n" + toctree(["[0-9]*"])
 
 
 class Formulas(SphinxTransform):
@@ -569,7 +630,10 @@ def resolve_coverage(app, doctree, docname):
 
 def coverage_of_statements(env):
     """Yield `(label, page, anchor, checks)` for every numbered statement, in the order of the book."""
-    for docname, statements in sorted(rows(env, "book_statements").items()):
+    found = rows(env, "book_statements")
+    for docname, statements in (
+        (page, found[page]) for page in sorted(found, key=place_in_book)
+    ):
         for label, anchor in statements:
             if needs_check(label):
                 checks = [
@@ -649,7 +713,9 @@ class ApiIndex(SphinxDirective):
         for path in book_notebooks():
             modules = defaultdict(list)
             for module, definition in exported_names(nbformat.read(path, as_version=4)):
-                modules[f"{LIB}.{module}"].append(dotted_name(module, definition.name))
+                if not class_of(definition):
+                    name = dotted_name(module, definition.name)
+                    modules[f"{LIB}.{module}"].append(name)
             for module, names in modules.items():
                 text += [
                     "{.module}",
@@ -659,7 +725,9 @@ class ApiIndex(SphinxDirective):
                 text += ["```{eval-rst}", ".. autosummary::", "   :nosignatures:", ""]
                 text += [*(f"   {name}" for name in names), "```", ""]
                 listed |= {module, *names}
-        missing = {f"{LIB}.{name}" for name in import_module(LIB).__all__} - listed
+        library = import_module(LIB)
+        public = [n for n in library.__all__ if not inspect.ismodule(getattr(library, n))]
+        missing = {f"{LIB}.{name}" for name in public} - listed
         if missing:
             logger.warning(
                 "public names without an entry in a chapter: %s",
@@ -674,14 +742,30 @@ def skip_tuple_fields(app, what, name, member, skip, options):
     return True if type(member).__name__ == "_tuplegetter" else None
 
 
+def find_source(app, modname):
+    """Tell viewcode where the methods stand that join their class by `@patch`."""
+    if not modname.startswith(f"{LIB}."):
+        return None
+    try:
+        analyzer = ModuleAnalyzer.for_module(modname)
+        analyzer.find_tags()
+    except PycodeError:
+        return None
+    tags = dict(analyzer.tags)
+    for definition in ast.parse(analyzer.code).body:
+        if isinstance(definition, ast.FunctionDef) and class_of(definition):
+            tags[full_name(definition)] = tags[definition.name]
+    return analyzer.code, tags
+
+
 def mend_back_links(app, pagename, templatename, context, doctree):
     """Lead `[docs]` on a source page to the entry: viewcode takes one prefix for all the entries of a module,
-    but some have the package's, some the module's, and some that of a module which offers them too."""
+    but some have that of the package, some that of the part or module."""
     module = pagename.removeprefix("_modules/").replace("/", ".")
     if module.startswith(f"{LIB}."):
         objects = app.env.domains.python_domain.objects
-        others = sorted({f"{LIB}.{other}" for other in offered_elsewhere().values()})
-        prefixes = [*others, module, LIB]  # the shortest last, as the others begin with it
+        part = module.rpartition(".")[0]
+        prefixes = [module, part, LIB]  # the shortest last, as the others begin with it
 
         def entry(link):
             names = (f"{prefix}.{link[1]}" for prefix in reversed(prefixes))
@@ -708,6 +792,7 @@ def setup(app):
     app.connect("doctree-resolved", resolve_coverage)
     app.add_directive("api-index", ApiIndex)
     app.connect("autodoc-skip-member", skip_tuple_fields)
+    app.connect("viewcode-find-source", find_source)
     app.connect("html-page-context", mend_back_links)
     version = zlib.crc32(
         Path(__file__).read_bytes()

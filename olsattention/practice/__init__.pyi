@@ -1,0 +1,7 @@
+# Written by `make export` from the chapters: edit those, not this.
+from . import weighting as weighting
+from . import tabular as tabular
+from . import estimators as estimators
+from .estimators import (
+    AttentionRegressor as AttentionRegressor,
+)
