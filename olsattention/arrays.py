@@ -12,16 +12,6 @@ import array_api_compat
 import numpy as np
 
 # %% ../nbs/00_notation.ipynb #681abcf0
-def as_number(x):
-    """A 0-d array as a Python float, outside of any gradient."""
-    return float(x.detach() if hasattr(x, "detach") else x)
-
-
-def to_numpy(x):
-    """An array of any library as a NumPy array on the CPU, outside of any gradient."""
-    return x.detach().cpu().numpy() if array_api_compat.is_torch_array(x) else np.asarray(x)
-
-
 def as_lam(lam, name="lam", like=None):
     """Validate a penalty: one finite number that is not negative.
 
@@ -66,6 +56,16 @@ def _is_real(x):
         x = x[()]
     return isinstance(x, Real) and not isinstance(x, (bool, np.bool_))
 
+# %% ../nbs/00_notation.ipynb #e3e11193
+def as_number(x):
+    """A 0-d array as a Python float, outside of any gradient."""
+    return float(x.detach() if hasattr(x, "detach") else x)
+
+
+def to_numpy(x):
+    """An array of any library as a NumPy array on the CPU, outside of any gradient."""
+    return x.detach().cpu().numpy() if array_api_compat.is_torch_array(x) else np.asarray(x)
+
 
 def penalties(lams, like):
     """Validated penalties as one array (L,) of the library, dtype and device of `like`; gradients of tensors survive."""
@@ -78,7 +78,7 @@ def penalties(lams, like):
     ]
     return xp.stack(lams)
 
-
+# %% ../nbs/00_notation.ipynb #a46f56ef
 def as_flag(flag, name="intercept"):
     """Validate a yes or no; a number in its place is more likely a penalty that slipped."""
     if not isinstance(flag, (bool, np.bool_)):
@@ -235,7 +235,7 @@ def _require_finite(values, name, columns=None):
         f"{name} contains {value} at {place}; drop or impute it before the call"
     )
 
-
+# %% ../nbs/00_notation.ipynb #8dbd30b4
 def as_matrix(X, name="X", min_rows=1):
     """Validate a matrix of observations, one a row.
 
@@ -315,7 +315,7 @@ def promote(first, second, names):
     dtype = xp.result_type(first.dtype, second.dtype)
     return xp.astype(first, dtype, copy=False), xp.astype(second, dtype, copy=False)
 
-
+# %% ../nbs/00_notation.ipynb #46a8dd5c
 def as_regression(X, y, name="X"):
     """Validate a design and its outcomes together.
 

@@ -292,7 +292,7 @@ def plot_kernels(kernels, at=0.3, ax=None):
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, handlelength=1.4)
     return ax
 
-
+# %% ../nbs/14_plots.ipynb #c97a1ff9
 @_styled
 def plot_samples(kernels, seed=0, ax=None):
     """Draw one Gaussian random function on [0, 1] for each kernel, all from the same noise, one above the other.
@@ -357,7 +357,7 @@ def plot_criterion(selected, ax=None):
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=5, handlelength=1.4)
     return ax
 
-
+# %% ../nbs/14_plots.ipynb #f8fa3272
 @_styled
 def plot_attention_rows(x, rows, query=None, ax=None):
     """Draw rows of attention weights over training inputs of one variable.
@@ -393,7 +393,7 @@ def plot_attention_rows(x, rows, query=None, ax=None):
     ax.legend(loc="upper right")
     return ax
 
-
+# %% ../nbs/14_plots.ipynb #d9109ff3
 @_styled
 def plot_fits(x, y, places, curves, ax=None):
     """Draw observations of one variable, and curves through them.
@@ -497,7 +497,7 @@ def plot_errors(x, curves, bars=None, dots=(), ax=None):
     ax.legend(loc="upper right")
     return ax
 
-
+# %% ../nbs/14_plots.ipynb #141abd99
 @_styled
 def plot_spread(values, truth=None, ax=None):
     """Draw columns of numbers as rows of dots, with a bar at each median.
@@ -535,6 +535,30 @@ def plot_spread(values, truth=None, ax=None):
     )
     return ax
 
+# %% ../nbs/14_plots.ipynb #c89d3c11
+def _draw_history(ax, weights):
+    """The triangle of weights over two axes of time, with the future in grey; the image, for its colour bar."""
+    down, across = _years(weights.index), _years(weights.columns)
+    step = (across[-1] - across[0]) / max(1, len(across) - 1)
+    values = weights.to_numpy()
+    limit = np.nanpercentile(np.abs(values), 99.5) or 1.0
+    ax.set_facecolor("0.93")
+    ax.set(ylabel="forecast made in")
+    return ax.imshow(
+        values,
+        aspect="auto",
+        cmap="RdBu_r",
+        norm=TwoSlopeNorm(0, -limit, limit),
+        interpolation="nearest",
+        extent=(across[0], across[-1] + step, down[-1] + step, down[0]),
+    )
+
+
+def _years(periods):
+    """The start of each period in years and fractions of one."""
+    start = periods.to_timestamp()
+    return start.year + (start.month - 1) / 12
+
 # %% ../nbs/14_plots.ipynb #0d9e3ec8
 @_styled
 def plot_attention_history(weights, series, diagnostics, figure=None):
@@ -570,23 +594,7 @@ def plot_attention_history(weights, series, diagnostics, figure=None):
     axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     axes[0].plot(_years(series.index), series, color="0.2", linewidth=1.2)
     axes[0].set(ylabel=series.name)
-    values, down, across = (
-        weights.to_numpy(),
-        _years(weights.index),
-        _years(weights.columns),
-    )
-    step = (across[-1] - across[0]) / max(1, len(across) - 1)
-    limit = np.nanpercentile(np.abs(values), 99.5) or 1.0
-    axes[1].set_facecolor("0.93")  # the future
-    image = axes[1].imshow(
-        values,
-        aspect="auto",
-        cmap="RdBu_r",
-        norm=TwoSlopeNorm(0, -limit, limit),
-        interpolation="nearest",
-        extent=(across[0], across[-1] + step, down[-1] + step, down[0]),
-    )
-    axes[1].set(ylabel="forecast made in")
+    image = _draw_history(axes[1], weights)
     for ax, (name, column), colour in zip(axes[2:], diagnostics.items(), COLOURS):
         ax.plot(_years(diagnostics.index), column, color=colour, linewidth=1.2)
         ax.set(ylabel=str(name).replace("_", "\n"))
@@ -594,12 +602,6 @@ def plot_attention_history(weights, series, diagnostics, figure=None):
     figure.colorbar(image, ax=axes[1], label="weight", pad=0.02, extend="both")
     figure.align_ylabels(axes)
     return axes
-
-
-def _years(periods):
-    """The start of each period in years and fractions of one."""
-    start = periods.to_timestamp()
-    return start.year + (start.month - 1) / 12
 
 # %% ../nbs/14_plots.ipynb #1d0e7256
 @_styled

@@ -4,6 +4,8 @@
 __all__ = ['KernelSmoother']
 
 # %% ../../nbs/kernels/04e_rkhs.ipynb #88201fdf
+from fastcore.basics import patch
+
 from ..arrays import as_matrix, as_queries
 from .names import KERNELS, get_kernel
 from ..regression.smoother import SpectralSmoother
@@ -62,19 +64,25 @@ class KernelSmoother:
         settings = "".join(f", {key}={value}" for key, value in self._parameters.items())
         return f"KernelSmoother({name}{settings}, n={self.smoother.n})"
 
-    def gram(self, X):
-        """The kernel of new rows (m, p) with the training rows, shape (m, n), and their null space (m, c) or None."""
-        test, train = as_queries(X, self._train)
-        T = None if self._functions is None else self._functions(test.values)
-        K = self._kernel(test.values, train.values, **self._parameters)
-        return test._replace(values=K, columns=train.index), T
+# %% ../../nbs/kernels/04e_rkhs.ipynb #6b60e927
+@patch
+def gram(self: KernelSmoother, X):
+    """The kernel of new rows (m, p) with the training rows, shape (m, n), and their null space (m, c) or None."""
+    test, train = as_queries(X, self._train)
+    T = None if self._functions is None else self._functions(test.values)
+    K = self._kernel(test.values, train.values, **self._parameters)
+    return test._replace(values=K, columns=train.index), T
 
-    def weights(self, X, lam, filter="ridge"):
-        """Attention of new rows (m, p) over the training rows, shape (m, n)."""
-        K, T = self.gram(X)
-        return self.smoother.weights(K, lam, filter, T)
+# %% ../../nbs/kernels/04e_rkhs.ipynb #dbcb28ca
+@patch
+def weights(self: KernelSmoother, X, lam, filter="ridge"):
+    """Attention of new rows (m, p) over the training rows, shape (m, n)."""
+    K, T = self.gram(X)
+    return self.smoother.weights(K, lam, filter, T)
 
-    def predict(self, X, y, lam, filter="ridge"):
-        """Predictions at new rows (m, p), shape (m,) or (m, k), for outcomes y (n,) or (n, k)."""
-        K, T = self.gram(X)
-        return self.smoother.predict(K, y, lam, filter, T)
+
+@patch
+def predict(self: KernelSmoother, X, y, lam, filter="ridge"):
+    """Predictions at new rows (m, p), shape (m,) or (m, k), for outcomes y (n,) or (n, k)."""
+    K, T = self.gram(X)
+    return self.smoother.predict(K, y, lam, filter, T)

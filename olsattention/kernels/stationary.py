@@ -19,20 +19,6 @@ from .similarity import as_pair, as_positive, gram
 FAR = 16.0  # distance from the mean, in length scales, up to which (4b.1) is used
 
 
-def _in_units(X, Z, length):
-    """Rows of at most 2 in size, and the length scale in the same unit, a power of two."""
-    tables = [T for T in (X, Z) if T is not None and 0 not in T.shape]
-    largest = max((as_number(X.xp.max(X.xp.abs(T.values))) for T in tables), default=1.0)
-    unit = math.ldexp(1.0, math.frexp(largest)[1] - 1)
-    edge = float(X.xp.finfo(X.values.dtype).smallest_normal) ** 0.4
-    length = length / unit
-    # every distance is 0 or infinite beside it
-    if not edge <= as_number(length) <= 1 / edge:
-        length = min(max(as_number(length), edge), 1 / edge)
-    X, Z = (None if T is None else T._replace(values=T.values / unit) for T in (X, Z))
-    return X, Z, length
-
-
 def _exponents(X, Z, length, far=FAR):
     """The tiles of ``-|x - z|^2 / (2 length^2)``, by (4b.1) as far as `far` allows, else by differences."""
     A, B, xp = X.values, (X if Z is None else Z).values, X.xp
@@ -62,7 +48,7 @@ def _exponents(X, Z, length, far=FAR):
 
     return tile
 
-
+# %% ../../nbs/kernels/04b_stationary.ipynb #5bd44254
 def _differences(A, B, metric):
     """Distances summed over differences of columns; no array of shape (n, m, p)."""
     if array_api_compat.is_numpy_array(A):
@@ -76,6 +62,20 @@ def _differences(A, B, metric):
 
 def _constant(x):
     return x.detach() if array_api_compat.is_torch_array(x) else x
+
+# %% ../../nbs/kernels/04b_stationary.ipynb #b093b375
+def _in_units(X, Z, length):
+    """Rows of at most 2 in size, and the length scale in the same unit, a power of two."""
+    tables = [T for T in (X, Z) if T is not None and 0 not in T.shape]
+    largest = max((as_number(X.xp.max(X.xp.abs(T.values))) for T in tables), default=1.0)
+    unit = math.ldexp(1.0, math.frexp(largest)[1] - 1)
+    edge = float(X.xp.finfo(X.values.dtype).smallest_normal) ** 0.4
+    length = length / unit
+    # every distance is 0 or infinite beside it
+    if not edge <= as_number(length) <= 1 / edge:
+        length = min(max(as_number(length), edge), 1 / edge)
+    X, Z = (None if T is None else T._replace(values=T.values / unit) for T in (X, Z))
+    return X, Z, length
 
 # %% ../../nbs/kernels/04b_stationary.ipynb #017b807d
 def rbf(X, Z=None, length_scale=1.0):

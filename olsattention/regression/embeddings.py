@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import array_api_compat
 import numpy as np
+from fastcore.basics import patch
 
 from olsattention.arrays import (
     Table,
@@ -231,7 +232,7 @@ def _left_axes(R):
         return xp.flip(U, axis=1), xp.flip(mu, axis=0) ** 0.5
     return accurate_svd(R)[:2]
 
-
+# %% ../../nbs/regression/02_embeddings.ipynb #ec3ab44c
 def _times(X, axes, owned):
     """``X @ axes``, by blocks of rows in the memory of X if it is ours; autograd gets an array of its own."""
     if not owned or getattr(X, "requires_grad", False):
@@ -265,7 +266,24 @@ def _tall_axes(X, mean, owned, warn):
     V = V if factor.G is None else factor.G @ V
     return factor.Q @ U_L, d, V / d, factor.full_rank
 
+# %% ../../nbs/regression/02_embeddings.ipynb #3211e080
+def _reflect(X):
+    """The reflection (2.8) of centred rows, in their memory unless autograd needs it."""
+    change = X[:1, :] / (1 + X.shape[0] ** 0.5)
+    if getattr(X, "requires_grad", False):
+        return X[1:, :] - change
+    Y = X[1:, :]
+    Y -= change
+    return Y
 
+
+def _reflect_back(U):
+    """The reflection (2.8) undone, shape (n, r) from (n - 1, r)."""
+    xp, root = array_api_compat.array_namespace(U), (U.shape[0] + 1) ** 0.5
+    total = xp.sum(U, axis=0)[None, :]
+    return xp.concat([-total / root, U - total / (root * (1 + root))], axis=0)
+
+# %% ../../nbs/regression/02_embeddings.ipynb #25023a3e
 def _wide_axes(X, mean, owned, warn):
     """U, d, axes of a `Table` with n < p, through the transpose; centred rows are reflected (2.8)."""
     Y = X.values if mean is None else _reflect(X.values)
@@ -289,30 +307,13 @@ def _wide_axes(X, mean, owned, warn):
         warn_rank(X, d.shape[0], None)
     return U if mean is None else _reflect_back(U), d, axes, d.shape[0] == Y.shape[0]
 
-
+# %% ../../nbs/regression/02_embeddings.ipynb #d3782c88
 def half_filter(d, lam):
     """``d / sqrt(d**2 + lam)``, the square root of the ridge filter, without squares that leave the range."""
     xp = array_api_compat.array_namespace(d)
     if as_number(lam) == 0:
         return xp.ones_like(d)
     return d / xp.hypot(d, 0 * d + lam**0.5)
-
-
-def _reflect(X):
-    """The reflection (2.8) of centred rows, in their memory unless autograd needs it."""
-    change = X[:1, :] / (1 + X.shape[0] ** 0.5)
-    if getattr(X, "requires_grad", False):
-        return X[1:, :] - change
-    Y = X[1:, :]
-    Y -= change
-    return Y
-
-
-def _reflect_back(U):
-    """The reflection (2.8) undone, shape (n, r) from (n - 1, r)."""
-    xp, root = array_api_compat.array_namespace(U), (U.shape[0] + 1) ** 0.5
-    total = xp.sum(U, axis=0)[None, :]
-    return xp.concat([-total / root, U - total / (root * (1 + root))], axis=0)
 
 
 def _wide_weights(queries, train, lam, intercept):
@@ -362,40 +363,42 @@ class CoulombeEmbedding:
         )
         return f"CoulombeEmbedding(lam={self.lam}, intercept={self.intercept}{fitted})"
 
-    def fit(self, X):
-        """Compute the embedding of training rows, shape (n, p); returns self."""
-        train = as_matrix(X, "X_train")
-        lam = as_lam(self.lam, like=train.values)
-        U, d, axes, self._mean = principal(train, self.intercept, warn=as_number(lam) == 0)
-        root = half_filter(d, lam)  # one on either side
-        self.train_ = self._with_constant(train.like_data(U * root), train)
-        self.projection_ = train.like_data(axes * root)
-        self.eigenvalues_ = squares(d, train)
-        self.rank_, self._train = d.shape[0], train
-        return self
+# %% ../../nbs/regression/02_embeddings.ipynb #a83b698a
+@patch
+def fit(self: CoulombeEmbedding, X):
+    """Compute the embedding of training rows, shape (n, p); returns self."""
+    train = as_matrix(X, "X_train")
+    lam = as_lam(self.lam, like=train.values)
+    U, d, axes, self._mean = principal(train, self.intercept, warn=as_number(lam) == 0)
+    root = half_filter(d, lam)  # one on either side
+    self.train_ = self._with_constant(train.like_data(U * root), train)
+    self.projection_ = train.like_data(axes * root)
+    self.eigenvalues_ = squares(d, train)
+    self.rank_, self._train = d.shape[0], train
+    return self
 
-    def _with_constant(self, F, train):
-        if not self.intercept:
-            return F
-        xp = train.xp
-        # a sum has the dtype and device of F, and exists without columns
-        constant = 0 * xp.sum(F, axis=1, keepdims=True)
-        return xp.concat([constant + train.shape[0] ** -0.5, F], axis=1)
 
-    def transform(self, X):
-        """Embed rows of shape (m, p) as (m, r); a DataFrame keeps its index."""
-        if not hasattr(self, "train_"):
-            raise ValueError(
-                "this CoulombeEmbedding is not fitted yet; call fit(X_train) first"
-            )
-        test, _ = as_queries(X, self._train)
-        rows = (
-            test.values
-            if self._mean is None
-            else self._mean.subtract_from(test.wide.values)
+@patch
+def _with_constant(self: CoulombeEmbedding, F, train):
+    if not self.intercept:
+        return F
+    xp = train.xp
+    # a sum has the dtype and device of F, and exists without columns
+    constant = 0 * xp.sum(F, axis=1, keepdims=True)
+    return xp.concat([constant + train.shape[0] ** -0.5, F], axis=1)
+
+# %% ../../nbs/regression/02_embeddings.ipynb #d15ebb9e
+@patch
+def transform(self: CoulombeEmbedding, X):
+    """Embed rows of shape (m, p) as (m, r); a DataFrame keeps its index."""
+    if not hasattr(self, "train_"):
+        raise ValueError(
+            "this CoulombeEmbedding is not fitted yet; call fit(X_train) first"
         )
-        F = test.like_data(matmul(rows, self.projection_))
-        return labelled(self._with_constant(F, self._train), test.index)
+    test, _ = as_queries(X, self._train)
+    rows = test.values if self._mean is None else self._mean.subtract_from(test.wide.values)
+    F = test.like_data(matmul(rows, self.projection_))
+    return labelled(self._with_constant(F, self._train), test.index)
 
 # %% ../../nbs/regression/02_embeddings.ipynb #c0caf95d
 class LearnedEmbedding(NamedTuple):
@@ -413,6 +416,34 @@ class LearnedEmbedding(NamedTuple):
                 f"omega is for {self.omega.shape[0]} columns, X_test has {test.shape[1]}"
             )
         return matmul(matmul(test.values, self.omega), train.values.T)
+
+# %% ../../nbs/regression/02_embeddings.ipynb #b701cbcf
+def _descend(rows, Y, steps, tol):
+    """Accelerated descent on (2.9) from zero: the last query-key matrix, the losses, and whether `tol` was met."""
+    import torch
+
+    C = rows.T @ Y
+    curvature = torch.linalg.matrix_norm(rows, 2) ** 2 * torch.linalg.matrix_norm(C, 2) ** 2
+    if not torch.isfinite(curvature):
+        raise ValueError("the gradient overflows; standardise X and y first")
+    # without curvature there is nothing to learn
+    step = 1 / curvature if curvature > 0 else curvature
+    omega = ahead = rows.new_zeros(rows.shape[1], rows.shape[1])
+    history, first, k = [], None, 0
+    for _ in range(steps):
+        with torch.enable_grad():
+            ahead = ahead.detach().requires_grad_()
+            loss = (Y - rows @ (ahead @ C)).square().sum() / 2
+            (gradient,) = torch.autograd.grad(loss, ahead)
+        history.append(loss.item())
+        first = gradient.norm() if first is None else first
+        if gradient.norm() <= tol * first:
+            break
+        new = (ahead - step * gradient).detach()
+        # momentum points uphill: restart
+        k = 0 if torch.sum(gradient * (new - omega)) > 0 else k + 1
+        ahead, omega = new + k / (k + 3) * (new - omega), new
+    return omega, history, bool(gradient.norm() <= tol * first)
 
 # %% ../../nbs/regression/02_embeddings.ipynb #438cae9c
 def learn_embedding(X, y, steps=5000, tol=1e-13):
@@ -454,28 +485,7 @@ def learn_embedding(X, y, steps=5000, tol=1e-13):
         a.detach() if tensor else torch.tensor(np.ascontiguousarray(a))
         for a in (X.values, y if y.ndim == 2 else y[:, None])
     )
-    C = rows.T @ Y
-    curvature = torch.linalg.matrix_norm(rows, 2) ** 2 * torch.linalg.matrix_norm(C, 2) ** 2
-    if not torch.isfinite(curvature):
-        raise ValueError("the gradient overflows; standardise X and y first")
-    # without curvature there is nothing to learn
-    step = 1 / curvature if curvature > 0 else curvature
-    omega = ahead = rows.new_zeros(X.shape[1], X.shape[1])
-    history, first, k = [], None, 0
-    for _ in range(steps):
-        with torch.enable_grad():
-            ahead = ahead.detach().requires_grad_()
-            loss = (Y - rows @ (ahead @ C)).square().sum() / 2
-            (gradient,) = torch.autograd.grad(loss, ahead)
-        history.append(loss.item())
-        first = gradient.norm() if first is None else first
-        if gradient.norm() <= tol * first:
-            break
-        new = (ahead - step * gradient).detach()
-        # momentum points uphill: restart
-        k = 0 if torch.sum(gradient * (new - omega)) > 0 else k + 1
-        ahead, omega = new + k / (k + 3) * (new - omega), new
-    converged = bool(gradient.norm() <= tol * first)
+    omega, history, converged = _descend(rows, Y, steps, tol)
     return LearnedEmbedding(omega if tensor else omega.numpy(), history, converged)
 
 # %% ../../nbs/regression/02_embeddings.ipynb #a4dca944

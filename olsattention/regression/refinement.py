@@ -43,7 +43,7 @@ class Orthonormalised(NamedTuple):
     def full_rank(self):
         return self.P.shape[0] == self.P.shape[1]
 
-
+# %% ../../nbs/regression/01c_refinement.ipynb #e9dc05f0
 def orthonormalise(X, warn=True, offset=None):
     """Factor a design as ``X @ P = Q``, by Householder QR of the scaled columns, or by the SVD where they are dependent.
 
@@ -95,7 +95,7 @@ def _orthonormalise_by_svd(X, scale, ratio, warn):
     P = G @ triangular_inverse(R).T if rank else G
     return Orthonormalised(U[:, :rank], R.T, G, P, scale, math.inf)
 
-
+# %% ../../nbs/regression/01c_refinement.ipynb #1865065c
 def graded_qr(M):
     """Thin QR of a matrix whose rows may differ much in size: then large rows go first, for Householder's sake.
 
@@ -120,7 +120,7 @@ def graded_qr(M):
     Q, R = xp.linalg.qr(M[order, :])
     return Q[xp.argsort(order), :], R
 
-
+# %% ../../nbs/regression/01c_refinement.ipynb #d7754260
 def accurate_svd(L):
     """The SVD of a square matrix that may be graded: singular values as accurate as its scaling allows, not only the large ones.
 
