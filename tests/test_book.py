@@ -458,6 +458,35 @@ def test_a_stub_shows_the_whole_class():
     assert A.second.__doc__ == "Twice." and names["LIMIT"] == 3
     assert "KNOWN: Any" in text and "def helper(x):\n    ..." in text
     assert "return" not in text and "patch\ndef" not in text
+    assert "second" not in names  # it is a method, and no function beside its class
+
+
+OVERLOADED = """from typing import Any, TypeVar, overload
+Array = TypeVar("Array", int, float)
+Kind: object = open
+@overload
+def f(x: Array) -> Array: ...
+@overload
+def f(x: str) -> bytes: ...
+def f(x: Any) -> Any:
+    "Once."
+    return x
+"""
+
+
+def test_a_stub_carries_the_types():
+    text = stubs.stub_of_module(ast.parse(OVERLOADED))
+    assert "Array = TypeVar('Array', int, float)" in text and "Kind: object" in text
+    assert "def f(x: Array) -> Array:" in text and "def f(x: str) -> bytes:" in text
+    assert "def f(x: Any)" not in text
+
+
+def test_an_overloaded_function_has_one_entry():
+    line, entries, cell = book.translate(
+        notebook("# Title", "#| default_exp x", f"#| export\n{OVERLOADED}"), "01_x"
+    ).cells
+    assert entries.source.count("autofunction:: ") == 1
+    assert cell.metadata.mystnb.code_prompt_show == "Code of Array, Kind and f"
 
 
 def test_a_method_has_its_entry_where_it_stands():

@@ -155,10 +155,20 @@ def exported_from(directives, code, default):
     """Yield `(module, definition)` for every public function, class and method of one cell: a name, a syntax tree."""
     if "export" in directives:
         for definition in ast.parse(code).body:
-            if isinstance(
-                definition, ast.FunctionDef | ast.ClassDef
-            ) and not definition.name.startswith("_"):
+            public = isinstance(definition, ast.FunctionDef | ast.ClassDef)
+            if (
+                public
+                and not definition.name.startswith("_")
+                and not is_overload(definition)
+            ):
                 yield directives["export"] or default, definition
+
+
+def is_overload(node):
+    """Tell whether a statement only says one of the types of a function: `@overload` stands before it."""
+    return isinstance(node, ast.FunctionDef) and any(
+        getattr(decorator, "id", None) == "overload" for decorator in node.decorator_list
+    )
 
 
 def class_of(definition):
@@ -317,9 +327,11 @@ def fold_label(code, most=4):
     names = []
     for node in ast.parse(code).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.append(node.name if isinstance(node, ast.ClassDef) else full_name(node))
-        elif isinstance(node, ast.Assign):
-            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+            if not is_overload(node):
+                names.append(full_name(node))
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names += [target.id for target in targets if isinstance(target, ast.Name)]
     if not names:
         return "Imports of the module"
     if len(names) > most:

@@ -7,9 +7,10 @@ as a whole. `tests/test_book.py` checks that the stubs are in step with the modu
 """
 
 import ast
+from copy import deepcopy
 
 import nbformat
-from book import LIB, PARTS, ROOT, chapters_of, class_of, default_module
+from book import LIB, PARTS, ROOT, chapters_of, class_of, default_module, is_overload
 
 PACKAGE = ROOT / LIB
 HEAD = "# Written by `make export` from the chapters: edit those, not this.\n"
@@ -60,16 +61,18 @@ def methods_by_class(tree):
 def stub_of_module(tree):
     """Give the text of a module's stub: as the module, without bodies, and with every method in its class."""
     methods, body = methods_by_class(tree), []
+    overloaded = {node.name for node in tree.body if is_overload(node)}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
-            body += [] if class_of(node) else [without_body(node)]
+            hidden = node.name in overloaded and not is_overload(node)
+            body += [] if class_of(node) or hidden else [without_body(node)]
         elif isinstance(node, ast.ClassDef):
             node.body = [
                 *map(without_body, node.body),
                 *map(as_method, methods.get(node.name, [])),
             ]
             body.append(node)
-        elif isinstance(node, ast.Assign) and not is_literal(node.value):
+        elif isinstance(node, ast.Assign) and not stays(node.value):
             body += [ast.parse(f"{target.id}: Any").body[0] for target in node.targets]
         else:
             body.append(node)
@@ -89,6 +92,7 @@ def without_body(node):
 
 def as_method(node):
     """Make of a function behind `@patch` the method that it becomes."""
+    node = deepcopy(node)
     (patch,) = node.decorator_list
     options = {k.arg for k in patch.keywords} if isinstance(patch, ast.Call) else set()
     kinds = {"as_prop": "property", "cls_method": "classmethod"}
@@ -97,8 +101,10 @@ def as_method(node):
     return without_body(node)
 
 
-def is_literal(node):
-    """Tell whether an expression is a literal, which a stub may hold."""
+def stays(node):
+    """Tell whether a stub may hold an expression: a literal, or a variable of types."""
+    if isinstance(node, ast.Call):
+        return getattr(node.func, "id", None) in ("TypeVar", "ParamSpec")
     try:
         ast.literal_eval(node)
     except ValueError:

@@ -20,6 +20,7 @@ from .splines import (
     spline_null_space as spline_null_space,
 )
 from .names import (
+    Kernel as Kernel,
     KERNELS as KERNELS,
     get_kernel as get_kernel,
 )

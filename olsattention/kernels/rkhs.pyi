@@ -1,10 +1,13 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['KernelSmoother']
+from collections.abc import Callable
+from typing import Any
 from fastcore.basics import patch
-from ..arrays import as_matrix, as_queries
-from .names import KERNELS, get_kernel
+from olsattention.arrays import AnyArray, Matrix, Number, SameKind, Table, as_matrix, as_queries
+from .names import KERNELS, Kernel, get_kernel
 from ..regression.smoother import SpectralSmoother
+__all__ = ['KernelSmoother']
 
 class KernelSmoother:
     """Kernel ridge regression for every penalty, from one eigendecomposition.
@@ -36,27 +39,19 @@ class KernelSmoother:
     -----
     Source: (4e.2), (4e.3); Kimeldorf and Wahba (1971); Schölkopf, Herbrich and Smola (2001).
     """
+    smoother: SpectralSmoother
 
-    def __init__(self, X, kernel='rbf', intercept=False, null_space=None, **parameters):
+    def __init__(self, X: AnyArray, kernel: str | Kernel='rbf', intercept: bool=False, null_space: Callable[[Any], Any] | None=None, **parameters: Any) -> None:
         ...
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
-    def gram(self, X):
+    def gram(self, X: AnyArray) -> tuple[Table, Any]:
         """The kernel of new rows (m, p) with the training rows, shape (m, n), and their null space (m, c) or None."""
 
-    def weights(self, X, lam, filter='ridge'):
+    def weights(self, X: Matrix, lam: Number, filter: str='ridge') -> Matrix:
         """Attention of new rows (m, p) over the training rows, shape (m, n)."""
 
-    def predict(self, X, y, lam, filter='ridge'):
+    def predict(self, X: AnyArray, y: AnyArray, lam: Number, filter: str='ridge') -> SameKind:
         """Predictions at new rows (m, p), shape (m,) or (m, k), for outcomes y (n,) or (n, k)."""
-
-def gram(self, X):
-    """The kernel of new rows (m, p) with the training rows, shape (m, n), and their null space (m, c) or None."""
-
-def weights(self, X, lam, filter='ridge'):
-    """Attention of new rows (m, p) over the training rows, shape (m, n)."""
-
-def predict(self, X, y, lam, filter='ridge'):
-    """Predictions at new rows (m, p), shape (m,) or (m, k), for outcomes y (n,) or (n, k)."""

@@ -1,14 +1,15 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['attention_weights', 'CoulombeEmbedding', 'LearnedEmbedding', 'learn_embedding', 'dual_diagnostics']
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
-from olsattention.arrays import Table, as_flag, as_lam, as_matrix, as_number, as_queries, as_regression, labelled, matmul, to_numpy, triangular_inverse
+from olsattention.arrays import AnyArray, Array, Frame, Matrix, Number, SameKind, Table, as_flag, as_lam, as_matrix, as_number, as_queries, as_regression, labelled, matmul, to_numpy, triangular_inverse
 from olsattention.regression.refinement import accurate_svd, augmented_solve, orthonormalise, surely_independent
 from .rfactor import BLOCK_ROWS, VIF_HARMLESS, r_factor_of_rows
 from .svd import warn_rank
+__all__ = ['attention_weights', 'CoulombeEmbedding', 'LearnedEmbedding', 'learn_embedding', 'dual_diagnostics']
 
 class Mean(NamedTuple):
     """Column means (p,) in two parts: `low` holds what `high` rounds away."""
@@ -49,7 +50,7 @@ QUERIES_AT_ONCE = 1024
 def _refined(train, queries, lam, intercept, centred, factor):
     """Weights (m, n) by `augmented_solve`, on the uncentred design if float64 can hold its rank."""
 
-def attention_weights(X_test, X_train, lam=0.0, intercept=False):
+def attention_weights(X_test: Matrix, X_train: Matrix, lam: Number=0.0, intercept: bool=False) -> Matrix:
     """How much each forecast of a linear regression listens to each training outcome.
 
     Parameters
@@ -170,44 +171,41 @@ class CoulombeEmbedding:
     -----
     Source: (2.1), (2.3); Goulet Coulombe (2025), section 2.
     """
+    lam: Number
+    intercept: bool
+    train_: SameKind
+    projection_: SameKind
+    eigenvalues_: SameKind
+    rank_: int
 
-    def __init__(self, lam=0.0, intercept=False):
+    def __init__(self, lam: Number=0.0, intercept: bool=False) -> None:
         ...
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
-    def fit(self, X):
+    def fit(self, X: AnyArray) -> CoulombeEmbedding:
         """Compute the embedding of training rows, shape (n, p); returns self."""
 
     def _with_constant(self, F, train):
         ...
 
-    def transform(self, X):
+    def transform(self, X: Matrix) -> Matrix:
         """Embed rows of shape (m, p) as (m, r); a DataFrame keeps its index."""
 
-def fit(self, X):
-    """Compute the embedding of training rows, shape (n, p); returns self."""
-
-def _with_constant(self, F, train):
-    ...
-
-def transform(self, X):
-    """Embed rows of shape (m, p) as (m, r); a DataFrame keeps its index."""
-
-class LearnedEmbedding(NamedTuple):
+class LearnedEmbedding(NamedTuple, Generic[Array]):
     """What gradient descent made of the query-key matrix: `omega` (p, p), the loss `history`, and whether it `converged`."""
-    omega: object
-    history: list
+    omega: Array
+    history: list[float]
     converged: bool
 
-    def weights(self, X_test, X_train):
+    def weights(self, X_test: Array, X_train: Array) -> Array:
         """Attention weights ``X_test @ omega @ X_train.T``, shape (m, n)."""
 
 def _descend(rows, Y, steps, tol):
     """Accelerated descent on (2.9) from zero: the last query-key matrix, the losses, and whether `tol` was met."""
 
-def learn_embedding(X, y, steps=5000, tol=1e-13):
+def learn_embedding(X: Array, y: Array, steps: int=5000, tol: float=1e-13) -> LearnedEmbedding[Array]:
     """Learn a query-key matrix by gradient descent from zero on ``||Y - X omega X'Y||^2 / 2``.
 
     Parameters
@@ -237,7 +235,7 @@ def learn_embedding(X, y, steps=5000, tol=1e-13):
     Source: (2.9); Goulet Coulombe (2025), section 3.
     """
 
-def dual_diagnostics(weights, top=0.05):
+def dual_diagnostics(weights: AnyArray, top: float=0.05) -> Frame:
     """Describe each forecast's weights as one would a portfolio.
 
     Parameters
