@@ -1,5 +1,7 @@
 # What `olsattention` offers, part by part; `__init__.py` imports each name when it is first touched.
 
+__version__: str
+
 # the ground
 from . import arrays as arrays, checks as checks, plots as plots
 from .arrays import lam_from_mean as lam_from_mean, mean_from_lam as mean_from_lam
