@@ -15,7 +15,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from .arrays import AnyArray, Column, Frame, Numpy, as_matrix, to_numpy
+from olsattention.arrays import (
+    AnyArray,
+    Column,
+    Frame,
+    Numpy,
+    as_matrix,
+    as_regression,
+    to_numpy,
+)
 from .regression.ridge import spectral_filter
 
 if TYPE_CHECKING:
@@ -24,9 +32,9 @@ if TYPE_CHECKING:
     from olsattention.selection.gcv import SelectedLam
 
 # %% auto #0
-__all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_ridge_path', 'plot_digits_lost', 'plot_kernels',
-           'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits', 'plot_lines', 'plot_errors',
-           'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble']
+__all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_two_readings', 'plot_ridge_path',
+           'plot_digits_lost', 'plot_kernels', 'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits',
+           'plot_lines', 'plot_errors', 'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble']
 
 # %% ../nbs/14_plots.ipynb #49868975
 COLOURS = [
@@ -71,7 +79,10 @@ def _styled(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
             for axis in [a for one in np.ravel(ax) for a in (one.xaxis, one.yaxis)]:
                 # Matplotlib makes ticks late, when the settings are the reader's again; others copy the first
                 axis.get_major_ticks(1), axis.get_minor_ticks(1)
-            return ax
+            interactive = plt.isinteractive()
+        # a notebook turns it on with its first figure, which may be this one
+        plt.rcParams["interactive"] = interactive
+        return ax
 
     return in_style
 
@@ -207,6 +218,85 @@ def plot_weights(weights: AnyArray, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="training row", ylabel="forecast")
     ax.spines[:].set_visible(False)
     ax.figure.colorbar(image, ax=ax, label="weight", pad=0.02)
+    return ax
+
+# %% ../nbs/14_plots.ipynb #933d7a24
+def _matrix(ax, x, width, height, values):
+    """A matrix as a heat map whose left edge is at x, in the middle of the line y = 0."""
+    limit = np.abs(values).max() or 1.0
+    ax.imshow(
+        values / limit,
+        cmap="RdBu_r",
+        vmin=-1,
+        vmax=1,
+        extent=(x, x + width, -height / 2, height / 2),
+        aspect="auto",
+        interpolation="nearest",
+    )
+    ax.add_patch(
+        Rectangle((x, -height / 2), width, height, fill=False, color="0.6", lw=0.6)
+    )
+
+
+def _bracket(ax, left, right, at, text):
+    """A line from left to right with hooks towards y = 0, and words on its far side."""
+    toward, colour = -np.sign(at), COLOURS[0] if at < 0 else COLOURS[1]
+    ax.plot(
+        [left, left, right, right],
+        [at + 0.15 * toward, at, at, at + 0.15 * toward],
+        color=colour,
+        linewidth=1.4,
+    )
+    place = {"ha": "center", "va": "top" if at < 0 else "bottom"}
+    ax.text((left + right) / 2, at - 0.12 * toward, text, color=colour, **place)
+
+# %% ../nbs/14_plots.ipynb #d5d37cd0
+@_styled
+def plot_two_readings(
+    X_test: AnyArray, X_train: AnyArray, y: AnyArray, ax: Axes | None = None
+) -> Axes:
+    """Draw a least-squares forecast as one product: bracketed above as a regression, below as attention.
+
+    Parameters
+    ----------
+    X_test : array, tensor or DataFrame, shape (m, p)
+        Rows to forecast.
+    X_train : array, tensor or DataFrame, shape (n, p)
+        Rows of full column rank.
+    y : array, tensor or Series, shape (n,)
+        Outcomes.
+    ax : Axes, optional
+    """
+    test, (train, y) = as_matrix(X_test, "X_test"), as_regression(X_train, y, "X_train")
+    X_, X, y = (to_numpy(a) for a in (test.values, train.values, y))
+    inverse = np.linalg.inv(X.T @ X)
+    factors = [  # formula, what attention calls it, values, width, height
+        ("$X_*$", "queries", X_, 1.0, 1.5),
+        ("$(X'X)^{-1}$", "metric", inverse, 1.0, 1.0),
+        ("$X'$", "keys", X.T, 3.6, 1.0),
+        ("$y$", "values", y[:, None], 0.45, 3.6),
+        ("", "answers", (X_ @ inverse @ (X.T @ y))[:, None], 0.45, 1.5),
+    ]
+    ax, x, edges = _axes(ax, 2.9), 0.0, []
+    for formula, name, values, width, height in factors:
+        if not formula:
+            ax.text(x + 0.05, 0, "=", ha="center", va="center", fontsize=13)
+            x += 0.5
+        _matrix(ax, x, width, height, values)
+        ax.text(x + width / 2, height / 2 + 0.1, formula, ha="center", va="bottom")
+        ax.text(
+            x + width / 2, -height / 2 - 0.12, name, ha="center", va="top", fontsize=8.5
+        )
+        edges.append((x, x + width))
+        x += width + 0.5
+    _bracket(
+        ax, edges[1][0], edges[3][1], 2.35, "regression: one coefficient for each variable"
+    )
+    _bracket(
+        ax, edges[0][0], edges[2][1], -1.6, "attention: one weight for each row of the past"
+    )
+    ax.set(xlim=(-0.1, x), ylim=(-2.3, 2.95), aspect="equal")
+    ax.axis("off")
     return ax
 
 # %% ../nbs/14_plots.ipynb #fba0f9a2
