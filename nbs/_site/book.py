@@ -719,25 +719,19 @@ def coverage_table(app, here, table):
 
 
 class ApiIndex(SphinxDirective):
-    """`{api-index}`: every public name, by module and in the order of the book, with its one-line summary."""
+    """`{api-index}`: every public name, by part and module and in the order of the book, with its one-line summary.
+
+    Names are given as one writes them after `olsattention.`: what the package itself offers needs no more.
+    """
 
     def run(self):
-        text, listed = [], set()
-        for path in book_notebooks():
-            modules = defaultdict(list)
-            for module, definition in exported_names(nbformat.read(path, as_version=4)):
-                if not class_of(definition):
-                    name = dotted_name(module, definition.name)
-                    modules[f"{LIB}.{module}"].append(name)
-            for module, names in modules.items():
-                text += [
-                    "{.module}",
-                    f"`{module}` · [](/{path.relative_to(NBS).as_posix()})",
-                    "",
-                ]
-                text += ["```{eval-rst}", ".. autosummary::", "   :nosignatures:", ""]
-                text += [*(f"   {name}" for name in names), "```", ""]
-                listed |= {module, *names}
+        text, listed = [f"```{{eval-rst}}\n.. currentmodule:: {LIB}\n```", ""], set()
+        for part, paths in notebooks_by_part().items():
+            text += [f"## {title_of_part(part)}", ""]
+            for path in paths:
+                for module, names in names_by_module(path).items():
+                    text += module_table(module, names, path)
+                    listed |= {module, *names}
         library = import_module(LIB)
         public = [n for n in library.__all__ if not inspect.ismodule(getattr(library, n))]
         missing = {f"{LIB}.{name}" for name in public} - listed
@@ -747,7 +741,50 @@ class ApiIndex(SphinxDirective):
                 sorted(missing),
                 type="book",
             )
-        return self.parse_text_to_nodes("\n".join(text))
+        return self.parse_text_to_nodes("\n".join(text), allow_section_headings=True)
+
+
+def notebooks_by_part():
+    """Map each part to its notebooks; the ground comes first, the chapters that stand behind all parts last."""
+    found = {part: [] for part in ("ground", *PARTS, "figures")}
+    for path in book_notebooks():
+        part = path.parent.name
+        if path.parent == NBS:
+            part = "figures" if path.name.startswith("1") else "ground"
+        if part in found:
+            found[part].append(path)
+    return found
+
+
+def title_of_part(part):
+    """Give the title of a part as a link to its page, if it has one."""
+    if part not in PARTS:
+        return {"ground": "The ground", "figures": "Figures"}[part]
+    title = (NBS / part / "index.md").read_text(encoding="utf-8").splitlines()[0]
+    return f"[{title.lstrip('# ')}](/{part}/index.md)"
+
+
+def names_by_module(path):
+    """Map the modules that a notebook exports to the names of their functions and classes."""
+    modules = defaultdict(list)
+    for module, definition in exported_names(nbformat.read(path, as_version=4)):
+        if not class_of(definition):
+            name = dotted_name(module, definition.name)
+            modules[f"{LIB}.{module}"].append(name)
+    return modules
+
+
+def module_table(module, names, path):
+    """Write a line that leads to a chapter, and the table of the names that it exports."""
+    short = [name.removeprefix(f"{LIB}.") for name in names]
+    return [
+        "{.module}",
+        f"`{module}` · [](/{path.relative_to(NBS).as_posix()})",
+        "",
+        *("```{eval-rst}", ".. autosummary::", "   :nosignatures:", ""),
+        *(f"   {name}" for name in short),
+        *("```", ""),
+    ]
 
 
 def skip_tuple_fields(app, what, name, member, skip, options):

@@ -84,7 +84,7 @@ default_role = (
     "py:obj"  # `name` in a docstring links where it can, and is code where it cannot
 )
 autosummary_generate = False  # the entries are in the chapters
-autodoc_typehints = "none"
+autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 # what scikit-learn adds to every estimator, documented there
 autodoc_default_options = {"exclude-members": "set_fit_request, set_score_request"}
