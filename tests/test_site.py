@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
+import book
 import pytest
 from conftest import ROOT
 
@@ -210,6 +211,75 @@ def test_contents_list_the_chapters_and_the_case_studies(site):
     assert chapters.startswith("The book") and 'href="00_notation.html"' in chapters
     assert cases.startswith("Case studies") and reference.startswith("Reference")
     assert sorted(re.findall(r'href="cases/(\w+)\.html"', cases)) == notebooks
+
+
+SHOWN = """() => [...document.querySelectorAll(".sidebar-tree a")]
+    .filter(link => link.checkVisibility() && link.getBoundingClientRect().right > 0)
+    .map(link => link.href)"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("part", book.PARTS)
+def test_the_sidebar_opens_the_part_that_one_is_in_and_folds_the_others(part, tab, address):
+    chapters = {path.stem for path in book.chapters_of(part)}
+    for name, (width, height) in WIDTHS.items():
+        tab.set_viewport_size({"width": width, "height": height})
+        for page in ("index", sorted(chapters)[0]):
+            visit(tab, f"{address}{part}/{page}.html")
+            if name == "phone":
+                assert not tab.evaluate(SHOWN), "the sidebar covers the page"
+                tab.click(".mobile-header .nav-overlay-icon")
+                tab.wait_for_timeout(500)  # it slides in
+            shown = [link.removeprefix(address) for link in tab.evaluate(SHOWN)]
+            inside = {Path(link.split("#")[0]).stem for link in shown if f"{part}/" in link}
+            here = {"", page} if page == "index" else {page}  # the page itself is "#"
+            assert inside | here >= chapters, f"{part}/{page} ({name}) hides its chapters"
+            for other in set(book.PARTS) - {part}:
+                links = [link for link in shown if link.startswith(f"{other}/")]
+                assert links == [f"{other}/index.html"], (
+                    f"{other} is open in {part} ({name})"
+                )
+    assert not tab.problems
+
+
+def test_the_api_index_is_by_parts(site):
+    text = (site / "api.html").read_text(encoding="utf-8")
+    titles = [
+        re.sub("<.*?>", "", h).strip("#") for h in re.findall(r"<h2>(.*?)</h2>", text)
+    ]
+    pages = [ROOT / "nbs" / part / "index.md" for part in book.PARTS]
+    parts = [page.read_text(encoding="utf-8").splitlines()[0][2:] for page in pages]
+    assert titles == ["The ground", *parts, "Figures"]
+    assert (
+        'title="olsattention.regression.ThinSVD"' in text and ">regression.ThinSVD<" in text
+    )
+
+
+PATCHED = [
+    ("regression/02_embeddings", "olsattention.CoulombeEmbedding", "transform"),
+    ("kernels/04e_rkhs", "olsattention.KernelSmoother", "predict"),
+]
+
+
+@pytest.mark.parametrize("page, name, method", PATCHED)
+def test_a_method_has_its_entry_at_its_cell_and_its_source(page, name, method, site):
+    text = (site / f"{page}.html").read_text(encoding="utf-8")
+    entry = text.index(f'id="{name}.{method}"')
+    assert text.index(f'href="#{name}.{method}" title=') < entry  # the table of the class
+    following = text[entry : text.index("<details", entry) + 500]
+    assert f"{name.rpartition('.')[2]}.{method}" in re.sub("<.*?>", "", following)
+    (source,) = re.findall(
+        r'href="([^"]*#[^"]*)"><span class="viewcode-link">', text[entry:]
+    )[:1]
+    target, anchor = urldefrag(urljoin(f"{page}.html", source))
+    code = (site / target).read_text(encoding="utf-8")
+    block = code[code.index(f'id="{anchor}"') :][:2000]
+    assert re.search(
+        rf'href="[^"]*{page}\.html#{re.escape(name)}\.{method}">\[docs\]', block
+    )
+    assert f"def {method}(" in re.sub(
+        "<.*?>", "", block.replace('<span class="w"> </span>', " ")
+    )
 
 
 @pytest.mark.browser

@@ -390,7 +390,7 @@ def api_entry(module, definition, methods):
     members = f"\n   :members: {own}" if own else ""
     table = "\n".join(f"   ~{name}.{method.name}" for method in methods[definition.name])
     return eval_rst(
-        f".. autoclass:: {name}{members}\n\n.. autosummary::\n   :nosignatures:\n\n{table}"
+        f".. autoclass:: {name}{members}\n\n.. rubric:: Methods\n\n.. autosummary::\n   :nosignatures:\n\n{table}"
     )
 
 
