@@ -186,10 +186,6 @@ class Table(NamedTuple):
         return _label(self.columns[j]) if self.columns is not None else str(j)
 
 # %% ../nbs/00_notation.ipynb #74d8ea32
-def _is_pandas(x):
-    return type(x).__module__.partition(".")[0] == "pandas"
-
-
 def _to_float(values, name):
     """Real floating values of at least single precision; anything else is an error that says why."""
     xp = array_api_compat.array_namespace(values)
@@ -202,6 +198,10 @@ def _to_float(values, name):
             f"{name} has dtype {values.dtype}; convert it to float64, the widest computed in"
         )
     return values if xp.finfo(values.dtype).bits >= 32 else xp.astype(values, xp.float32)
+
+# %% ../nbs/00_notation.ipynb #ce6da14d
+def _is_pandas(x):
+    return type(x).__module__.partition(".")[0] == "pandas"
 
 
 def _as_array(x, name):
@@ -434,21 +434,6 @@ def labels_of(y):
     return getattr(y, "columns", None) if _is_pandas(y) else None
 
 
-def matmul(A, B):
-    """``A @ B`` in the wider of their dtypes, which torch refuses to choose."""
-    xp = array_api_compat.array_namespace(A, B)
-    dtype = xp.result_type(A.dtype, B.dtype)
-    return xp.astype(A, dtype, copy=False) @ xp.astype(B, dtype, copy=False)
-
-
-def outside_level():
-    """The `stacklevel` with which a warning points at the first caller outside this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("olsattention."):
-        level, frame = level + 1, frame.f_back
-    return level
-
-
 def labelled(values, index=None, columns=None):
     """`values` as a DataFrame (2-d) or Series (1-d) if any label is known, else as they are.
 
@@ -473,6 +458,21 @@ def labelled(values, index=None, columns=None):
         else pd.DataFrame(values, index=index, columns=columns)
     )
 
+# %% ../nbs/00_notation.ipynb #fd5b32dc
+def matmul(A, B):
+    """``A @ B`` in the wider of their dtypes, which torch refuses to choose."""
+    xp = array_api_compat.array_namespace(A, B)
+    dtype = xp.result_type(A.dtype, B.dtype)
+    return xp.astype(A, dtype, copy=False) @ xp.astype(B, dtype, copy=False)
+
+
+def outside_level():
+    """The `stacklevel` with which a warning points at the first caller outside this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("olsattention."):
+        level, frame = level + 1, frame.f_back
+    return level
+
 # %% ../nbs/00_notation.ipynb #0e96ba64
 def triangular_inverse(R):
     """The inverse of an upper triangular matrix, by halving (0.4).
@@ -496,7 +496,7 @@ def triangular_inverse(R):
         [upper, xp.concat([xp.zeros_like(R[half:, :half]), C], axis=1)], axis=0
     )
 
-
+# %% ../nbs/00_notation.ipynb #2b92341b
 def qr_triangle(X):
     """The triangle R of a Householder QR decomposition, with a diagonal that is not negative.
 

@@ -47,7 +47,11 @@ COLOURS = [
     "#7F7F7F",
     "#000000",
 ]
+
+
 WIDTH = 5.2  # inches
+
+
 STYLE = {
     "figure.dpi": 160,  # sharper than the site's columns need, for sharp screens
     "font.size": 9.5,
@@ -64,8 +68,10 @@ STYLE = {
     "axes.titlesize": 10,
 }
 
-
+# %% ../nbs/14_plots.ipynb #9d965a6f
 P = ParamSpec("P")
+
+
 Drawn = TypeVar("Drawn")
 
 
@@ -127,7 +133,7 @@ def plot_svd_shapes(n: int, p: int, ax: Axes | None = None) -> Axes:
     ax.axis("off")
     return ax
 
-
+# %% ../nbs/14_plots.ipynb #a03998f0
 def _block(ax, x, height, width, colour, alpha, name=""):
     """A rectangle that hangs from the line y = 0, with a name in its middle."""
     box = Rectangle((x, -height), width, height, facecolor=colour, alpha=alpha, linewidth=0)
@@ -237,7 +243,7 @@ def _matrix(ax, x, width, height, values):
         Rectangle((x, -height / 2), width, height, fill=False, color="0.6", lw=0.6)
     )
 
-
+# %% ../nbs/14_plots.ipynb #defa0f21
 def _bracket(ax, left, right, at, text):
     """A line from left to right with hooks towards y = 0, and words on its far side."""
     toward, colour = -np.sign(at), COLOURS[0] if at < 0 else COLOURS[1]
@@ -748,7 +754,7 @@ def plot_ratios(
     _log_limits(ax, ratios.values())
     return ax
 
-
+# %% ../nbs/14_plots.ipynb #878e1985
 def _log_limits(ax, ratios):
     """Limits and ticks with 1 in view, and room beside the outermost dots for the numbers above them."""
     least = min(1, *(r["min"] for r in ratios))

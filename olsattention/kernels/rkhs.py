@@ -99,7 +99,7 @@ def weights(self: KernelSmoother, X: Matrix, lam: Number, filter: str = "ridge")
     K, T = self.gram(X)
     return self.smoother.weights(K, lam, filter, T)
 
-
+# %% ../../nbs/kernels/04e_rkhs.ipynb #46fde4cf
 @patch
 def predict(
     self: KernelSmoother, X: AnyArray, y: AnyArray, lam: Number, filter: str = "ridge"

@@ -23,10 +23,6 @@ from olsattention.arrays import (
 __all__ = ['linear', 'polynomial', 'exponential']
 
 # %% ../../nbs/kernels/04_similarity.ipynb #e935a8ac
-# rows and columns of a tile: 1 MB, and no power of two, whose rows compete for cache lines
-TILE = 376
-
-
 def as_pair(X, Z):
     """Validate one set of rows, or two with the same columns in the same order."""
     if Z is None or Z is X:
@@ -45,6 +41,10 @@ def gram(X, Z, tile):
         K = _tiled(X, other.shape[0], tile, Z is None)
     both = X.index is not None and other.index is not None
     return labelled(K, X.index, other.index) if both else K
+
+# %% ../../nbs/kernels/04_similarity.ipynb #19fc9ec6
+# rows and columns of a tile: 1 MB, and no power of two, whose rows compete for cache lines
+TILE = 376
 
 
 def _tiled(X, m, tile, symmetric):
@@ -81,7 +81,7 @@ def as_positive(value, name, like=None):
         raise ValueError(f"{name} must be > 0 and finite, got {as_number(value)}")
     return number
 
-
+# %% ../../nbs/kernels/04_similarity.ipynb #043b29c0
 def _scores(X, Z, most, name, signed=False):
     """The tiles of the inner products XZ', none of them larger than `most`."""
     A, B, xp = X.values, (X if Z is None else Z).values, X.xp

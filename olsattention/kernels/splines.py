@@ -16,7 +16,7 @@ BERNOULLI = {  # (-1)^(m - 1) B_2m / (2m)!, of q
     3: lambda q: (1 / 42 - q * q / 2 - q * q * q) / 720,
 }
 
-
+# %% ../../nbs/kernels/04c_splines.ipynb #60a12499
 def _on_unit_interval(table):
     if table is None:
         return None

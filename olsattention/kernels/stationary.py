@@ -159,7 +159,7 @@ def _matern_profile(t, nu):
     numpy = array_api_compat.is_numpy_array(t)
     return _bessel(t, nu, nu, 1.0) if numpy else _torch_bessel()(t, nu)
 
-
+# %% ../../nbs/kernels/04b_stationary.ipynb #597c1ae8
 def _bessel(t, nu, order, at_zero):
     """``2^(1 - nu) / Gamma(nu) t^nu K_order(t)``: (4b.5), or minus its derivative (4b.7), with its limit at zero."""
     x = np.minimum(t.astype(np.float64), 1000.0)
@@ -169,7 +169,7 @@ def _bessel(t, nu, order, at_zero):
     k = 2 ** (1 - nu) / special.gamma(nu) * x**nu * special.kve(order, x) * np.exp(-x)
     return np.where(tiny, at_zero, k).astype(t.dtype)
 
-
+# %% ../../nbs/kernels/04b_stationary.ipynb #40f82ac9
 @cache
 def _torch_bessel():
     import torch

@@ -91,7 +91,7 @@ class _Design(NamedTuple):
         X = X if self.mean is None else self.mean.subtract_from(X)
         return self.A.xp.concat([0 * X[:, :1] + 1, X], axis=1) if self.intercept else X
 
-
+# %% ../../nbs/regression/02_embeddings.ipynb #34f460e0
 def _design(train, lam, intercept, centre=True):
     xp, X = train.xp, train.values
     mean = Mean.of(X) if intercept and centre else None
@@ -192,7 +192,7 @@ class Principal(NamedTuple):
     axes: object
     mean: object
 
-
+# %% ../../nbs/regression/02_embeddings.ipynb #11ceedc1
 def principal(train, intercept=False, warn=False):
     """The principal axes of the rows of a `Table` (n, p), centred if there is an intercept; p may exceed n.
 
@@ -251,7 +251,7 @@ def _times(X, axes, owned):
         X[a : a + BLOCK_ROWS, :] = X[a : a + BLOCK_ROWS, :] @ axes
     return X
 
-
+# %% ../../nbs/regression/02_embeddings.ipynb #17481d34
 def _safe_inverse(R, vif, mean_norm, X):
     """The inverse of a triangle of a `Table`, or None where one Gram product lost digits or the rank is in doubt."""
     if vif > VIF_HARMLESS:
@@ -261,7 +261,7 @@ def _safe_inverse(R, vif, mean_norm, X):
         inverse if surely_independent(inverse * (norms + mean_norm)[:, None], X) else None
     )
 
-
+# %% ../../nbs/regression/02_embeddings.ipynb #3f2f1fc6
 def _tall_axes(X, mean, owned, warn):
     """U, d, axes of a `Table` with n >= p, whose memory may be `owned`, and whether it has full rank."""
     offset = 0 * X.values[0, :] if mean is None else mean.norm(X.shape[0])
@@ -394,7 +394,7 @@ def fit(self: CoulombeEmbedding, X: AnyArray) -> CoulombeEmbedding:
     self.rank_, self._train = d.shape[0], train
     return self
 
-
+# %% ../../nbs/regression/02_embeddings.ipynb #2d3f1e7b
 @patch
 def _with_constant(self: CoulombeEmbedding, F, train):
     if not self.intercept:

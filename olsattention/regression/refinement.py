@@ -183,7 +183,7 @@ def _slices(A, axis, bits, wanted):
         A = A - parts[-1]
     return parts
 
-
+# %% ../../nbs/regression/01c_refinement.ipynb #4bb2e335
 def _exact_products(left, right, bits, wanted):
     """Yield the products of slices that matter to `wanted` bits, each free of rounding error, large ones first."""
     for order in range(math.ceil(wanted / bits)):
@@ -266,7 +266,7 @@ def _relative_size(change, *of):
         largest = xp.maximum(largest, other)
     return as_number(xp.max(change / xp.where(largest > 0, largest, xp.ones_like(largest))))
 
-
+# %% ../../nbs/regression/01c_refinement.ipynb #bec9f73c
 def _left_over(A, f, g, r, b, wanted):
     """The residual of the augmented system (1c.5), as if in twice the precision of A, by blocks of rows."""
     xp = array_api_compat.array_namespace(A)

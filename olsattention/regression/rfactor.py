@@ -44,7 +44,11 @@ def merge_r(R1: Array, R2: Array) -> Array:
 
 # %% ../../nbs/regression/01b_rfactor.ipynb #ff4e898e
 BLOCK_ROWS = 1024  # a block and what is made of it stay in cache
+
+
 VIF_HARMLESS = 1e3  # squaring then costs three or four of 16 digits
+
+
 # beyond this the first Cholesky is no safe preconditioner in float64
 VIF_PRECONDITIONS = 1e10
 
@@ -61,7 +65,7 @@ def _gram(rows, shape, P=None):
             total = total + A.T @ A
     return total
 
-
+# %% ../../nbs/regression/01b_rfactor.ipynb #e8f56a7f
 def _cholesky_triangle(G):
     """Upper Cholesky factor and its inverse, or None where G is not safely positive definite."""
     xp = array_api_compat.array_namespace(G)
@@ -151,7 +155,7 @@ def r_factor_of_rows(rows, shape):
                 return xp.astype(R, rows(0, 0).dtype, copy=False), vif
     return qr_triangle(rows(0, n)), math.inf
 
-
+# %% ../../nbs/regression/01b_rfactor.ipynb #c4f3e5a9
 def _by_cholesky(rows, shape, G, scale):
     """One or two Cholesky passes, or None where the first is not accurate enough to precondition the second."""
     first = _cholesky_triangle(G)

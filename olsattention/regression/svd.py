@@ -54,7 +54,7 @@ def nothing_left(shape):
     """What ``1 - leverage`` may be by rounding alone, where it is zero."""
     return 100 * max(shape) * 2.0**-52
 
-
+# %% ../../nbs/regression/01_svd.ipynb #3c2e67d2
 def column_scale(X):
     """Powers of two near the norm of each column of a `Table`; 1 for a column of zeros.
 
@@ -171,7 +171,7 @@ def projection_basis(X):
         warn_rank(X, rank, Vt)
     return U[:, :rank]
 
-
+# %% ../../nbs/regression/01_svd.ipynb #f68ba459
 def warn_rank(X, rank, Vt):
     """Warn that a `Table` has fewer independent columns than columns, and say which.
 
@@ -223,7 +223,7 @@ def hat_matrix(X: Matrix) -> Matrix:
     U = projection_basis(X)
     return labelled(X.like_data(U @ U.T), X.index, X.index)
 
-
+# %% ../../nbs/regression/01_svd.ipynb #16131bb3
 @overload
 def leverage(X: Array) -> Array: ...
 @overload
