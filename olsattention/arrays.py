@@ -11,7 +11,7 @@ import array_api_compat
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     import torch
@@ -22,7 +22,7 @@ __all__ = ['Numpy', 'Tensor', 'Frame', 'Column', 'Number', 'AnyArray', 'SameKind
            'mean_from_lam']
 
 # %% ../nbs/00_notation.ipynb #681abcf0
-def as_lam(lam, name="lam", like=None):
+def as_lam(lam: Number, name: str = "lam", like: SameKind = None) -> SameKind:
     """Validate a penalty: one finite number that is not negative.
 
     Parameters
@@ -67,17 +67,17 @@ def _is_real(x):
     return isinstance(x, Real) and not isinstance(x, (bool, np.bool_))
 
 # %% ../nbs/00_notation.ipynb #e3e11193
-def as_number(x):
+def as_number(x: Any) -> float:
     """A 0-d array as a Python float, outside of any gradient."""
     return float(x.detach() if hasattr(x, "detach") else x)
 
 
-def to_numpy(x):
+def to_numpy(x: Any) -> Numpy:
     """An array of any library as a NumPy array on the CPU, outside of any gradient."""
     return x.detach().cpu().numpy() if array_api_compat.is_torch_array(x) else np.asarray(x)
 
 
-def penalties(lams, like):
+def penalties(lams: Iterable[Number], like: Array) -> Array:
     """Validated penalties as one array (L,) of the library, dtype and device of `like`; gradients of tensors survive."""
     xp = array_api_compat.array_namespace(like)
     place = {"dtype": like.dtype, "device": array_api_compat.device(like)}
@@ -89,7 +89,7 @@ def penalties(lams, like):
     return xp.stack(lams)
 
 # %% ../nbs/00_notation.ipynb #a46f56ef
-def as_flag(flag, name="intercept"):
+def as_flag(flag: object, name: str = "intercept") -> bool:
     """Validate a yes or no; a number in its place is more likely a penalty that slipped."""
     if not isinstance(flag, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {flag!r}")
@@ -151,37 +151,37 @@ def _label(label):
 class Table(NamedTuple):
     """A validated matrix with the labels it came with (`None` where it came without)."""
 
-    values: object
+    values: SameKind
     name: str = "X"
-    index: object = None
-    columns: object = None
-    eps: float = None  # of the dtype the data came in, if it was another
+    index: Any = None
+    columns: Any = None
+    eps: float | None = None  # of the dtype the data came in, if it was another
 
     @property
-    def roundoff(self):
+    def roundoff(self) -> float:
         """The relative rounding error that the data came with."""
         return self.eps or float(self.xp.finfo(self.values.dtype).eps)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         return self.values.shape
 
     @property
-    def xp(self):
+    def xp(self) -> Any:
         """The array namespace of the values: NumPy's or torch's, behind the array API standard."""
         return array_api_compat.array_namespace(self.values)
 
     @property
-    def wide(self):
+    def wide(self) -> Table:
         """The same table in float64, in which the statistics are computed."""
         values = self.xp.astype(self.values, self.xp.float64, copy=False)
         return self._replace(values=values, eps=self.roundoff)
 
-    def like_data(self, result):
+    def like_data(self, result: SameKind) -> SameKind:
         """A result in the dtype of the values."""
         return self.xp.astype(result, self.values.dtype, copy=False)
 
-    def column_name(self, j):
+    def column_name(self, j: int) -> str:
         """How an error or a warning should call column `j`."""
         return _label(self.columns[j]) if self.columns is not None else str(j)
 
@@ -225,7 +225,7 @@ def _as_array(x, name):
         ) from error
 
 # %% ../nbs/00_notation.ipynb #b93e5893
-def as_floats(values, name):
+def as_floats(values: AnyArray | float, name: str) -> SameKind:
     """Real numbers of any shape in a floating dtype of at least single precision; arrays, tensors, numbers and lists."""
     return _to_float(_as_array(values, name), name)
 
@@ -248,7 +248,7 @@ def _require_finite(values, name, columns=None):
     )
 
 # %% ../nbs/00_notation.ipynb #8dbd30b4
-def as_matrix(X, name="X", min_rows=1):
+def as_matrix(X: AnyArray | Table, name: str = "X", min_rows: int = 1) -> Table:
     """Validate a matrix of observations, one a row.
 
     Parameters
@@ -292,7 +292,7 @@ def as_matrix(X, name="X", min_rows=1):
     return Table(values, name, index, columns)
 
 # %% ../nbs/00_notation.ipynb #b75f686b
-def promote(first, second, names):
+def promote(first: Array, second: Array, names: tuple[str, str]) -> tuple[Array, Array]:
     """Two arrays of one library on one device, both in the wider of their dtypes.
 
     Parameters
@@ -328,7 +328,9 @@ def promote(first, second, names):
     return xp.astype(first, dtype, copy=False), xp.astype(second, dtype, copy=False)
 
 # %% ../nbs/00_notation.ipynb #46a8dd5c
-def as_regression(X, y, name="X"):
+def as_regression(
+    X: AnyArray | Table, y: AnyArray, name: str = "X"
+) -> tuple[Table, SameKind]:
     """Validate a design and its outcomes together.
 
     Parameters
@@ -368,7 +370,7 @@ def as_regression(X, y, name="X"):
     return X._replace(values=values), y
 
 # %% ../nbs/00_notation.ipynb #e46cbec5
-def require_same_columns(test, train):
+def require_same_columns(test: Table, train: Table) -> None:
     """Raise unless two tables have the same columns in the same order.
 
     Parameters
@@ -405,7 +407,7 @@ def require_same_columns(test, train):
     )
 
 # %% ../nbs/00_notation.ipynb #14c76ad5
-def as_queries(X_test, X_train):
+def as_queries(X_test: AnyArray | Table, X_train: AnyArray | Table) -> tuple[Table, Table]:
     """Validate new rows against training rows.
 
     Parameters
@@ -429,12 +431,12 @@ def as_queries(X_test, X_train):
     return test._replace(values=values[0]), train._replace(values=values[1])
 
 # %% ../nbs/00_notation.ipynb #e0393339
-def labels_of(y):
+def labels_of(y: object) -> Any:
     """The column labels of an outcome that is a DataFrame, else None."""
     return getattr(y, "columns", None) if _is_pandas(y) else None
 
 
-def labelled(values, index=None, columns=None):
+def labelled(values: SameKind, index: Any = None, columns: Any = None) -> SameKind:
     """`values` as a DataFrame (2-d) or Series (1-d) if any label is known, else as they are.
 
     Parameters
@@ -459,14 +461,14 @@ def labelled(values, index=None, columns=None):
     )
 
 # %% ../nbs/00_notation.ipynb #fd5b32dc
-def matmul(A, B):
+def matmul(A: Array, B: Array) -> Array:
     """``A @ B`` in the wider of their dtypes, which torch refuses to choose."""
     xp = array_api_compat.array_namespace(A, B)
     dtype = xp.result_type(A.dtype, B.dtype)
     return xp.astype(A, dtype, copy=False) @ xp.astype(B, dtype, copy=False)
 
 
-def outside_level():
+def outside_level() -> int:
     """The `stacklevel` with which a warning points at the first caller outside this package."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("olsattention."):
@@ -474,7 +476,7 @@ def outside_level():
     return level
 
 # %% ../nbs/00_notation.ipynb #0e96ba64
-def triangular_inverse(R):
+def triangular_inverse(R: Array) -> Array:
     """The inverse of an upper triangular matrix, by halving (0.4).
 
     Parameters
@@ -497,7 +499,7 @@ def triangular_inverse(R):
     )
 
 # %% ../nbs/00_notation.ipynb #2b92341b
-def qr_triangle(X):
+def qr_triangle(X: Array) -> Array:
     """The triangle R of a Householder QR decomposition, with a diagonal that is not negative.
 
     Parameters

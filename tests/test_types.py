@@ -55,7 +55,7 @@ def symbols():
 
 
 def public_names():
-    """Map each module of the package to its public names: those that its chapter exports."""
+    """Map each module of the package to its public names: those that its chapter exports, and the doors of chapter 0."""
     found = {}
     for path in sorted((ROOT / "olsattention").rglob("*.py")):
         module = ".".join(path.relative_to(ROOT / "olsattention").with_suffix("").parts)
@@ -65,6 +65,7 @@ def public_names():
             line = text[text.find("\n__all__ = [") :]
             exec(line[: line.find("]") + 1], namespace)
             found[module] = namespace.get("__all__", [])
+    found["arrays"] += ["Table", "as_matrix", "as_regression", "as_queries", "as_lam"]
     return found
 
 
