@@ -175,9 +175,7 @@ def select_lam(
     -----
     A grid of eight points a decade, then the zero of the slope (5.4) in every bracket that may hold the minimum.
     """
-    lower, upper = _bounds(smoother, bounds)
-    count = max(17, math.ceil(8 * math.log10(upper / lower)))
-    lams = np.geomspace(lower, upper, count)
+    lams = _grid(smoother, bounds)
 
     def curve(lams):
         found = criterion_curve(
@@ -187,53 +185,51 @@ def select_lam(
         return found if per_outcome else found.mean(axis=1, keepdims=True)
 
     scores = curve(lams)
-    dfs = smoother.dfs(lams)
+    lam, score, boundary = _minima(curve, lams, scores)
+    _warn_of_boundaries(criterion, boundary)
+    df, dfs = [smoother.df(value) for value in lam], smoother.dfs(lams)
+    if per_outcome and scores.shape[1] > 1:
+        chosen = np.array(lam), np.array(score), np.array(df), criterion, boundary
+        return SelectedLam(*chosen, lams, scores, dfs)
+    chosen = lam[0], score[0], df[0], criterion, boundary[0]
+    return SelectedLam(*chosen, lams, scores[:, 0], dfs)
+
+# %% ../../nbs/selection/05_gcv.ipynb #47f28678
+def _grid(smoother, bounds):
+    """Penalties, eight a decade; by default from rounding errors to far above the largest eigenvalue."""
+    largest = smoother.largest_eigenvalue or 1.0  # a kernel that is zero prefers no penalty
+    least = smoother.least_penalty or 1e-14
+    lower, upper = (least, 1e6 * largest) if bounds is None else map(float, bounds)
+    if not 0 < lower < upper < math.inf:
+        raise ValueError(f"bounds must be two penalties, 0 < lower < upper, got {bounds}")
+    return np.geomspace(lower, upper, max(17, math.ceil(8 * math.log10(upper / lower))))
+
+
+def _minima(curve, lams, scores):
+    """Penalty, score and boundary of every column of scores (L, k)."""
     found = [
         _minimum(
             lambda t, j=j: curve(np.exp(np.atleast_1d(t)))[:, j], np.log(lams), scores[:, j]
         )
         for j in range(scores.shape[1])
     ]
-    for boundary in {b for *_, b in found if b}:
+    return map(list, zip(*found))
+
+
+def _warn_of_boundaries(criterion, boundaries):
+    for boundary in {b for b in boundaries if b}:
+        asked = "no penalty."
+        if boundary == "upper":
+            asked = "the unpenalised part of the model alone."
         # without the number, so that Python shows the same warning once
         warnings.warn(
-            f"{criterion} is smallest at the {boundary} end of the penalties searched: the data ask for "
-            + (
-                "no penalty."
-                if boundary == "lower"
-                else "the unpenalised part of the model alone."
-            ),
+            f"{criterion} is smallest at the {boundary} end of the penalties searched: the data ask for {asked}",
             BoundaryWarning,
             stacklevel=outside_level(),
         )
-    lam, score, boundary = (list(part) for part in zip(*found))
-    df = [smoother.df(value) for value in lam]
-    if per_outcome and scores.shape[1] > 1:
-        return SelectedLam(
-            np.array(lam),
-            np.array(score),
-            np.array(df),
-            criterion,
-            boundary,
-            lams,
-            scores,
-            dfs,
-        )
-    return SelectedLam(
-        lam[0], score[0], df[0], criterion, boundary[0], lams, scores[:, 0], dfs
-    )
 
-# %% ../../nbs/selection/05_gcv.ipynb #47f28678
+# %% ../../nbs/selection/05_gcv.ipynb #050c0de1
 STEP = 1e-3  # of the logarithm of lambda: the slope then has about twelve digits
-
-
-def _bounds(smoother, bounds):
-    largest = smoother.largest_eigenvalue or 1.0  # a kernel that is zero prefers no penalty
-    least = smoother.least_penalty or 1e-14
-    lower, upper = (least, 1e6 * largest) if bounds is None else map(float, bounds)
-    if not 0 < lower < upper < math.inf:
-        raise ValueError(f"bounds must be two penalties, 0 < lower < upper, got {bounds}")
-    return lower, upper
 
 
 def _slope(curve, t):
