@@ -173,7 +173,7 @@ def fit(self: AttentionRegressor, X, y, sample_weight=None):
     y = self._rows.of_kept(self.y_fit_)
     self._fit_smoother(self._rows.of_kept(X))
     self.alpha_, self.selection_ = _choice(self._smoother, y, self.alpha)
-    self.df_ = self._smoother.df(self.alpha_)
+    self.df_ = float(self._smoother.df(self.alpha_))
     self.gcv_ = _mean(self._smoother.gcv(y, self.alpha_))
     self._set_coefficients(X, y)
     return self

@@ -6,6 +6,7 @@ __all__ = ['criterion_curve', 'BoundaryWarning', 'SelectedLam', 'select_lam', 'R
 # %% ../../nbs/selection/05_gcv.ipynb #f6e2fd99
 import math
 import warnings
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -151,8 +152,7 @@ def select_lam(
     sigma, robustness : float
         As in `criterion_curve`.
     bounds : tuple of float, optional
-        Range of penalties to search, ``0 < lower < upper``; default from rounding errors (1e-14) to 1e6 times the largest
-        eigenvalue.
+        Range to search, ``0 < lower < upper``; default from rounding errors (1e-14) to 1e6 times the largest eigenvalue.
     per_outcome : bool
         Whether each outcome chooses for itself.
 
@@ -175,24 +175,17 @@ def select_lam(
     -----
     A grid of eight points a decade, then the zero of the slope (5.4) in every bracket that may hold the minimum.
     """
-    lams = _grid(smoother, bounds)
-
-    def curve(lams):
-        found = criterion_curve(
-            smoother, y, lams, criterion, sigma=sigma, robustness=robustness
-        )
-        found = found if found.ndim == 2 else found[:, None]
-        return found if per_outcome else found.mean(axis=1, keepdims=True)
-
+    lams, more = _grid(smoother, bounds), {"sigma": sigma, "robustness": robustness}
+    curve = partial(_curve, smoother, y, criterion, per_outcome, more)
     scores = curve(lams)
     lam, score, boundary = _minima(curve, lams, scores)
     _warn_of_boundaries(criterion, boundary)
     df, dfs = [smoother.df(value) for value in lam], smoother.dfs(lams)
     if per_outcome and scores.shape[1] > 1:
-        chosen = np.array(lam), np.array(score), np.array(df), criterion, boundary
-        return SelectedLam(*chosen, lams, scores, dfs)
-    chosen = lam[0], score[0], df[0], criterion, boundary[0]
-    return SelectedLam(*chosen, lams, scores[:, 0], dfs)
+        found = map(np.array, (lam, score, df))
+        return SelectedLam(*found, criterion, boundary, lams, scores, dfs)
+    found = lam[0], score[0], df[0], criterion, boundary[0], lams
+    return SelectedLam(*found, scores[:, 0], dfs)
 
 # %% ../../nbs/selection/05_gcv.ipynb #47f28678
 def _grid(smoother, bounds):
@@ -203,6 +196,13 @@ def _grid(smoother, bounds):
     if not 0 < lower < upper < math.inf:
         raise ValueError(f"bounds must be two penalties, 0 < lower < upper, got {bounds}")
     return np.geomspace(lower, upper, max(17, math.ceil(8 * math.log10(upper / lower))))
+
+
+def _curve(smoother, y, criterion, per_outcome, more, lams):
+    """A criterion at every penalty, of each outcome (L, k) or their mean (L, 1)."""
+    found = criterion_curve(smoother, y, lams, criterion, **more)
+    found = found if found.ndim == 2 else found[:, None]
+    return found if per_outcome else found.mean(axis=1, keepdims=True)
 
 
 def _minima(curve, lams, scores):
