@@ -546,11 +546,11 @@ def left_out(smoother, y, lams, rows=slice(None)):
 
 def _loo(smoother, y, lams):
     """Mean squared leave-one-out errors, by blocks of rows."""
-    total = 0
+    xp, total = smoother._xp, 0
     for a in range(0, smoother.n, BLOCK_ROWS):
         errors = left_out(smoother, y, lams, slice(a, a + BLOCK_ROWS))
-        total = total + smoother._xp.sum(errors**2, axis=0)
-    return total / smoother.rows.total
+        total = total + xp.sum(errors**2, axis=0)
+    return xp.astype(total / smoother.rows.total, total.dtype, copy=False)
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df4
 @patch
@@ -588,7 +588,8 @@ class CriterionSums(NamedTuple):
 
     def gcv(self):
         xp = array_api_compat.array_namespace(self.rss)
-        return quotient(self.n * self.rss, self.spare**2, xp)
+        found = quotient(self.n * self.rss, self.spare**2, xp)
+        return xp.astype(found, self.rss.dtype, copy=False)
 
     def in_numpy(self):
         arrays = {k: to_numpy(v) for k, v in self._asdict().items() if hasattr(v, "shape")}

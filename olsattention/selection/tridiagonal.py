@@ -250,7 +250,8 @@ def weights(self: TridiagonalSmoother, K, lam, null_space=None):
     W += (T - W @ self.null) @ self.null.T
     W = self.rows.attention(W.T).T
     index = self._source.train.index
-    return labelled(W, test.index, index) if None not in (test.index, index) else W
+    both = test.index is not None and index is not None
+    return labelled(W, test.index, index) if both else W
 
 
 @patch
