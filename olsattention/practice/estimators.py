@@ -128,7 +128,7 @@ def __init__(
     self.kernel_params = kernel_params
     self.weight_type = weight_type
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #1b5e0025
 @patch
 def __sklearn_tags__(self: AttentionRegressor):
     tags = super(AttentionRegressor, self).__sklearn_tags__()
@@ -198,7 +198,7 @@ def _fit_smoother(self: AttentionRegressor, X):
     K, T = self._similarity(X, X), self._similarity.unpenalised(X)
     self._smoother = smoother_of_gram(K, self.alpha, T, overwrite=True, **weights)
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #1b5e0024
 @patch
 def _set_coefficients(self: AttentionRegressor, X, y):
     if self._similarity is None:
@@ -232,7 +232,7 @@ def _check_parameters(estimator):
             "kernel='spline' always has a constant; fit_intercept must be True"
         )
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #1b5e0027
 def _choice(smoother, y, alpha):
     """The penalty, and how a criterion chose it or None."""
     if not isinstance(alpha, str):
@@ -305,7 +305,7 @@ def _queries(estimator, X, method):
         )
     return X
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #1b5e0026
 def _name_bad_position(given, error):
     for name, values in given.items():
         try:
@@ -333,7 +333,7 @@ def predict(self: AttentionRegressor, X):
     T, found = similarity.unpenalised(X), similarity(X, self.X_fit_) @ self.dual_coef_
     return found if T is None else found + T @ self._free
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #1b5e0022
 @patch
 def attention_weights(self: AttentionRegressor, X):
     """The weights of all training rows in each prediction: ``attention_weights(X) @ y_fit_ == predict(X)``.
@@ -361,7 +361,7 @@ def attention_weights(self: AttentionRegressor, X):
     both = index is not None and self._index is not None
     return labelled(W, index, self._index) if both else W
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #1b5e0023
 @patch(as_prop=True)
 def loo_(self: AttentionRegressor):
     check_is_fitted(self)
@@ -397,7 +397,7 @@ def explain(self: AttentionRegressor, X, top=5):
     W, y = to_numpy(self.attention_weights(X)), to_numpy(self.y_fit_)
     return _explanation(W, y, top, _index_of(X), self._index, self._outputs)
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #1b5e0028
 @patch
 def plot_weights(self: AttentionRegressor, X, ax=None):
     """Draw the attention of the queries (m, p) as a heat map; returns the Axes."""

@@ -73,6 +73,14 @@ class SpectralSmoother:
     def __repr__(self):
         return f"SpectralSmoother(n={self.n}, rank={self.mu.shape[0]}, unpenalised={self.null.shape[1]})"
 
+    @property
+    def _xp(self):
+        return array_api_compat.array_namespace(self.U)
+
+    @property
+    def _index(self):
+        return self._source.train.index
+
 # %% ../../nbs/regression/03b_smoother.ipynb #f679964f
 class DesignRows(NamedTuple):
     """How rows of a design enter: by their coordinates on the principal `axes` (p, r), with `mean` subtracted or None."""
@@ -174,7 +182,7 @@ def in_columns(train, y, dtype):
     y = array_api_compat.array_namespace(y).astype(y, dtype, copy=False)
     return y if y.ndim == 2 else y[:, None], y.ndim == 1, names
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0001
 def beside_null(rows, null, y, mean=False):
     """Coordinates (c, k) of outcomes y (n, k) on the null space, a constant if `mean`, and what it leaves of the scaled ones."""
     scaled, xp = rows.scaled(y), array_api_compat.array_namespace(y)
@@ -214,7 +222,7 @@ def dfs(self: SpectralSmoother, lams):
     filters = spectral_filter(self.mu[:, None], lams)
     return to_numpy(self._xp.sum(filters, axis=0)) + self.null.shape[1]
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0002
 @patch(as_prop=True)
 def largest_eigenvalue(self: SpectralSmoother):
     """The largest eigenvalue, a number; 0 if there is none."""
@@ -225,11 +233,6 @@ def largest_eigenvalue(self: SpectralSmoother):
 def least_penalty(self: SpectralSmoother):
     """Where a search for a penalty should start; below, a criterion is that of lam = 0."""
     return 1e-14 * self.largest_eigenvalue
-
-
-@patch(as_prop=True)
-def _xp(self: SpectralSmoother):
-    return array_api_compat.array_namespace(self.U)
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de6
 @patch
@@ -264,7 +267,7 @@ def leverage(self: SpectralSmoother, lam, filter="ridge"):
     h = self.U**2 @ self.shrinkage(lam, filter) + self._xp.sum(self.null**2, axis=1)
     return labelled(self.rows.spread(h), self._index)
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0005
 @patch
 def fit(self: SpectralSmoother, y, lam, filter="ridge"):
     """Fitted values at the training rows, the shape of y."""
@@ -289,11 +292,6 @@ def _reported(self: SpectralSmoother, y, scaled, dropped):
     values = self.rows.spread(self.rows.unscaled(scaled), dropped)
     return labelled(y.squeeze(values), self._index, y.columns)
 
-
-@patch(as_prop=True)
-def _index(self: SpectralSmoother):
-    return self._source.train.index
-
 # %% ../../nbs/regression/03b_smoother.ipynb #7228e496
 def require_symmetric(K):
     xp, n = array_api_compat.array_namespace(K), K.shape[0]
@@ -310,7 +308,7 @@ def require_symmetric(K):
                 f"K must be symmetric, but K and its transpose differ by {apart:.3g}"
             )
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0007
 def _without_noise(mu, n, level):
     """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
     if not mu.shape[0]:
@@ -325,7 +323,7 @@ def _without_noise(mu, n, level):
         )
     return xp.where(mu > noise, mu, 0 * mu)
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0009
 def null_functions(table, intercept, null_space):
     """The unpenalised functions at the rows of a table, (rows, c)."""
     xp, K = table.xp, table.values
@@ -346,6 +344,22 @@ def _require_independent(T):
         raise ValueError(
             "null_space (with the intercept) has linearly dependent columns; drop one"
         )
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e000b
+def _scaled_gram(K, rows, overwrite):
+    """The Gram matrix of the scaled rows that count, in the memory of K if allowed, and whether it is ours."""
+    in_place = array_api_compat.is_numpy_array(K)
+    if rows.kept is not None:
+        K, overwrite = rows.of_kept(rows.of_kept(K).T), True
+    if rows.w is None:
+        return K, overwrite
+    if in_place and not (overwrite and K.flags.writeable):
+        K = K.copy()
+    if not in_place:
+        return rows.times_root(rows.times_root(K).T), True
+    K *= rows.w.astype(K.dtype) ** 0.5
+    K *= rows.w.astype(K.dtype)[:, None] ** 0.5
+    return K, True
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0ded
 class GramRows(NamedTuple):
@@ -378,22 +392,6 @@ def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
         source = source._replace(dropped=(rows.scaled(K_dropped.T).T, T[rows.dropped, :]))
     return source, rows, null, K, overwrite
 
-
-def _scaled_gram(K, rows, overwrite):
-    """The Gram matrix of the scaled rows that count, in the memory of K if allowed, and whether it is ours."""
-    in_place = array_api_compat.is_numpy_array(K)
-    if rows.kept is not None:
-        K, overwrite = rows.of_kept(rows.of_kept(K).T), True
-    if rows.w is None:
-        return K, overwrite
-    if in_place and not (overwrite and K.flags.writeable):
-        K = K.copy()
-    if not in_place:
-        return rows.times_root(rows.times_root(K).T), True
-    K *= rows.w.astype(K.dtype) ** 0.5
-    K *= rows.w.astype(K.dtype)[:, None] ** 0.5
-    return K, True
-
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dee
 def largest_row_sum(K, roots=None):
     """The largest sum of absolute values of a row, which no eigenvalue exceeds; that of the scaled matrix if rows have `roots`."""
@@ -405,7 +403,7 @@ def largest_row_sum(K, roots=None):
         sums = (xp.abs(K[rows, :]) @ roots * roots[rows] for rows in slices)
     return max(as_number(xp.max(part)) for part in sums)
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e000e
 def centred_gram(K, null, across, value, overwrite):
     """``(I - NN') K (I - NN') + N diag(value, 2 value, ...) N'``, in the memory of K if allowed; `across` is ``N'K``."""
     xp, in_place = array_api_compat.array_namespace(K), array_api_compat.is_numpy_array(K)
@@ -424,7 +422,7 @@ def centred_gram(K, null, across, value, overwrite):
         K[rows] -= null[rows] @ half + half[:, rows].T @ null.T
     return K
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0011
 def _eigh_beside(K, null, across, overwrite):
     """Eigenvalues, descending, and eigenvectors of K on the complement of `null`."""
     xp, (n, c) = array_api_compat.array_namespace(K), null.shape
@@ -531,10 +529,10 @@ def loo_parts(smoother, y, q, rows):
     unexplained = xp.where(free > 0, y.centred[rows, :] - top[:, -k:], 0 * free)
     return top[:, :-k] + unexplained, bottom[:, :L] + free
 
-
-def left_out(smoother, y, lams, rows=slice(None)):
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0013
+def left_out(smoother, y, q, factor, rows=slice(None)):
     """Leave-one-out errors of some scaled rows (3b.2): one outcome and L penalties, or k outcomes and one."""
-    xp, (q, factor) = smoother._xp, removed(smoother, lams)
+    xp = smoother._xp
     top, bottom = loo_parts(smoother, y, q, rows)
     errors = quotient(top, bottom, xp)
     if smoother.rows.share is None:
@@ -546,9 +544,9 @@ def left_out(smoother, y, lams, rows=slice(None)):
 
 def _loo(smoother, y, lams):
     """Mean squared leave-one-out errors, by blocks of rows."""
-    xp, total = smoother._xp, 0
+    xp, total, (q, factor) = smoother._xp, 0, removed(smoother, lams)
     for a in range(0, smoother.n, BLOCK_ROWS):
-        errors = left_out(smoother, y, lams, slice(a, a + BLOCK_ROWS))
+        errors = left_out(smoother, y, q, factor, slice(a, a + BLOCK_ROWS))
         total = total + xp.sum(errors**2, axis=0)
     return xp.astype(total / smoother.rows.total, total.dtype, copy=False)
 
@@ -558,7 +556,7 @@ def loo_residuals(self: SpectralSmoother, y, lam):
     """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one."""
     y = Outcome.of(self, y)
     dropped = self._dropped and y.dropped - self._answer(*self._dropped, y, lam, "ridge")
-    return self._reported(y, left_out(self, y, [as_lam(lam)]), dropped)
+    return self._reported(y, left_out(self, y, *removed(self, [as_lam(lam)])), dropped)
 
 
 @patch
@@ -576,7 +574,7 @@ class CriterionSums(NamedTuple):
     ``factor * q`` is ``1 - g``. All have shape (L,).
     """
 
-    n: object  # the N of (3a.4)
+    n: object  # the nu of (3a.4)
     unpenalised: int
     factor: object
     rss: object
@@ -595,7 +593,7 @@ class CriterionSums(NamedTuple):
         arrays = {k: to_numpy(v) for k, v in self._asdict().items() if hasattr(v, "shape")}
         return self._replace(**arrays, left_out=lambda: to_numpy(self.left_out()))
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0014
 def criterion_sums_of(smoother, y, lams):
     """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`."""
     xp, (q, factor) = smoother._xp, removed(smoother, lams)
@@ -706,7 +704,7 @@ def as_kernel_of(K, train, n):
         )
     return test
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0015
 @patch
 def gain(self: GramRows, g, mu, lam, filter):
     """What a coordinate of a new row counts: g / mu, and for ridge also where mu = 0."""
@@ -741,6 +739,30 @@ def coordinates(self: GramRows, smoother, K, T):
     T = matmul(T, self.train.xp.linalg.inv(self.R)) if T.shape[1] else T
     return T, matmul(K, smoother.U) - matmul(T, self.across)
 
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0016
+@patch
+def _attend(self: SpectralSmoother, T, E, lam, filter):
+    """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m, r)."""
+    return matmul(E * self._gain(lam, filter), self.U.T) + matmul(T, self.null.T)
+
+
+@patch
+def _answer(self: SpectralSmoother, T, E, y, lam, filter):
+    """Predictions (m, k) at new rows with coordinates T (m, c) and E (m, r)."""
+    return matmul(E, self._gain(lam, filter)[:, None] * y.z) + matmul(T, y.level)
+
+
+@patch
+def _gain(self: SpectralSmoother, lam, filter):
+    g, lam = self.shrinkage(lam, filter), as_lam(lam, like=self.mu)
+    return self._source.gain(g, self.mu, lam, filter)
+
+
+@patch
+def _warn(self: SpectralSmoother, lam):
+    if as_number(as_lam(lam)) == 0:
+        self._source.warn(self.mu.shape[0])
+
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0e00
 @patch
 def weights(self: SpectralSmoother, X, lam, filter="ridge", null_space=None):
@@ -766,30 +788,6 @@ def predict(self: SpectralSmoother, X, y, lam, filter="ridge", null_space=None):
     T, E, index = self._source.embed(self, X, null_space)
     return labelled(y.squeeze(self._answer(T, E, y, lam, filter)), index, y.columns)
 
-
-@patch
-def _attend(self: SpectralSmoother, T, E, lam, filter):
-    """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m, r)."""
-    return matmul(E * self._gain(lam, filter), self.U.T) + matmul(T, self.null.T)
-
-
-@patch
-def _answer(self: SpectralSmoother, T, E, y, lam, filter):
-    """Predictions (m, k) at new rows with coordinates T (m, c) and E (m, r)."""
-    return matmul(E, self._gain(lam, filter)[:, None] * y.z) + matmul(T, y.level)
-
-
-@patch
-def _gain(self: SpectralSmoother, lam, filter):
-    g, lam = self.shrinkage(lam, filter), as_lam(lam, like=self.mu)
-    return self._source.gain(g, self.mu, lam, filter)
-
-
-@patch
-def _warn(self: SpectralSmoother, lam):
-    if as_number(as_lam(lam)) == 0:
-        self._source.warn(self.mu.shape[0])
-
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0e01
 @patch
 def coefficients(self: SpectralSmoother, y, lam, filter="ridge"):
@@ -804,7 +802,7 @@ def coefficients(self: SpectralSmoother, y, lam, filter="ridge"):
     b0 = y.squeeze(self._source.constant(self, y, b))[0]
     return labelled(y.squeeze(b), self._source.train.columns, y.columns), b0
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0017
 @patch
 def dual_coefficients(self: SpectralSmoother, y, lam, filter="ridge"):
     """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space.

@@ -48,6 +48,14 @@ class SpectralSmoother:
     def __repr__(self):
         ...
 
+    @property
+    def _xp(self):
+        ...
+
+    @property
+    def _index(self):
+        ...
+
     @classmethod
     def from_design(cls, X, intercept=False, weights=None, weight_type='precision'):
         """Factor a design matrix.
@@ -95,10 +103,6 @@ class SpectralSmoother:
     def least_penalty(self):
         """Where a search for a penalty should start; below, a criterion is that of lam = 0."""
 
-    @property
-    def _xp(self):
-        ...
-
     def lam_for_df(self, df):
         """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
 
@@ -116,10 +120,6 @@ class SpectralSmoother:
 
     def _reported(self, y, scaled, dropped):
         """Values at all rows, in the shape of y, from those at the scaled rows and at rows of weight zero."""
-
-    @property
-    def _index(self):
-        ...
 
     @classmethod
     def from_gram(cls, K, intercept=False, null_space=None, overwrite=False, index=None, weights=None, weight_type='precision'):
@@ -166,15 +166,6 @@ class SpectralSmoother:
     def criterion_sums(self, y, lams):
         """The `CriterionSums` of every outcome, in NumPy, and whether there was a single one."""
 
-    def weights(self, X, lam, filter='ridge', null_space=None):
-        """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are predictions.
-
-    `null_space` (m, c) is needed where it was given to `from_gram`.
-    """
-
-    def predict(self, X, y, lam, filter='ridge', null_space=None):
-        """Predictions at m new rows, shape (m,) or (m, k), without forming the weights."""
-
     def _attend(self, T, E, lam, filter):
         """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m, r)."""
 
@@ -186,6 +177,15 @@ class SpectralSmoother:
 
     def _warn(self, lam):
         ...
+
+    def weights(self, X, lam, filter='ridge', null_space=None):
+        """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are predictions.
+
+    `null_space` (m, c) is needed where it was given to `from_gram`.
+    """
+
+    def predict(self, X, y, lam, filter='ridge', null_space=None):
+        """Predictions at m new rows, shape (m,) or (m, k), without forming the weights."""
 
     def coefficients(self, y, lam, filter='ridge'):
         """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""
@@ -292,10 +292,6 @@ def largest_eigenvalue(self):
 def least_penalty(self):
     """Where a search for a penalty should start; below, a criterion is that of lam = 0."""
 
-@property
-def _xp(self):
-    ...
-
 def lam_for_df(self, df):
     """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
 
@@ -314,10 +310,6 @@ def residuals(self, y, lam, filter='ridge'):
 def _reported(self, y, scaled, dropped):
     """Values at all rows, in the shape of y, from those at the scaled rows and at rows of weight zero."""
 
-@property
-def _index(self):
-    ...
-
 def require_symmetric(K):
     ...
 
@@ -329,6 +321,9 @@ def null_functions(table, intercept, null_space):
 
 def _require_independent(T):
     ...
+
+def _scaled_gram(K, rows, overwrite):
+    """The Gram matrix of the scaled rows that count, in the memory of K if allowed, and whether it is ours."""
 
 class GramRows(NamedTuple):
     """How rows known by their kernel with the training rows enter (3b.6)."""
@@ -355,9 +350,6 @@ class GramRows(NamedTuple):
 
 def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
     """A validated Gram matrix: how its rows enter, what they weigh, N, its scaled values, and whether these may be overwritten."""
-
-def _scaled_gram(K, rows, overwrite):
-    """The Gram matrix of the scaled rows that count, in the memory of K if allowed, and whether it is ours."""
 
 def largest_row_sum(K, roots=None):
     """The largest sum of absolute values of a row, which no eigenvalue exceeds; that of the scaled matrix if rows have `roots`."""
@@ -413,7 +405,7 @@ def quotient(top, bottom, xp, otherwise=math.nan):
 def loo_parts(smoother, y, q, rows):
     """Numerators and denominators of (3b.4) for some rows: one outcome and L penalties, or k outcomes and one."""
 
-def left_out(smoother, y, lams, rows=slice(None)):
+def left_out(smoother, y, q, factor, rows=slice(None)):
     """Leave-one-out errors of some scaled rows (3b.2): one outcome and L penalties, or k outcomes and one."""
 
 def _loo(smoother, y, lams):
@@ -487,15 +479,6 @@ def functions(self, test, null_space):
 def coordinates(self, smoother, K, T):
     """Coordinates of rows with a scaled kernel K (m, n) and unpenalised functions T (m, c)."""
 
-def weights(self, X, lam, filter='ridge', null_space=None):
-    """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are predictions.
-
-    `null_space` (m, c) is needed where it was given to `from_gram`.
-    """
-
-def predict(self, X, y, lam, filter='ridge', null_space=None):
-    """Predictions at m new rows, shape (m,) or (m, k), without forming the weights."""
-
 def _attend(self, T, E, lam, filter):
     """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m, r)."""
 
@@ -507,6 +490,15 @@ def _gain(self, lam, filter):
 
 def _warn(self, lam):
     ...
+
+def weights(self, X, lam, filter='ridge', null_space=None):
+    """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are predictions.
+
+    `null_space` (m, c) is needed where it was given to `from_gram`.
+    """
+
+def predict(self, X, y, lam, filter='ridge', null_space=None):
+    """Predictions at m new rows, shape (m,) or (m, k), without forming the weights."""
 
 def coefficients(self, y, lam, filter='ridge'):
     """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""

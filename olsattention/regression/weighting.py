@@ -52,7 +52,7 @@ def of(cls: RowWeights, weights, X, weight_type="precision", name="weights"):
     constant = (values == 1).all() and not getattr(w, "requires_grad", False)
     return cls(n, None if constant else w, kept, dropped, copies)
 
-
+# %% ../../nbs/regression/03a_weighting.ipynb #3a5e001b
 def _validated(weights, X, name):
     w = as_floats(weights, name)
     w = w + np.zeros(X.shape[0]) if np.ndim(w) == 0 and isinstance(w, np.ndarray) else w
@@ -87,7 +87,7 @@ def sum(self: RowWeights):
 
 @patch(as_prop=True)
 def total(self: RowWeights):
-    """The N of (3a.4)."""
+    """The number nu of observations (3a.4)."""
     return self.sum if self.copies else self.counting
 
 
@@ -129,7 +129,7 @@ def unscaled(self: RowWeights, values):
     xp = array_api_compat.array_namespace(values)
     return values / xp.astype(self.w**0.5, values.dtype, copy=False)[:, None]
 
-
+# %% ../../nbs/regression/03a_weighting.ipynb #3a5e0019
 @patch
 def spread(self: RowWeights, values, dropped=None):
     """Values (n, ...) at all rows, from those at the rows that count and at the dropped ones, where None is zero."""

@@ -33,7 +33,7 @@ class RowWeights(NamedTuple):
 
     @property
     def total(self):
-        """The N of (3a.4)."""
+        """The number nu of observations (3a.4)."""
 
     @property
     def share(self):
@@ -77,7 +77,7 @@ def sum(self):
 
 @property
 def total(self):
-    """The N of (3a.4)."""
+    """The number nu of observations (3a.4)."""
 
 @property
 def share(self):

@@ -197,7 +197,7 @@ def _grid(smoother, bounds):
         raise ValueError(f"bounds must be two penalties, 0 < lower < upper, got {bounds}")
     return np.geomspace(lower, upper, max(17, math.ceil(8 * math.log10(upper / lower))))
 
-
+# %% ../../nbs/selection/05_gcv.ipynb #055e002a
 def _curve(smoother, y, criterion, per_outcome, more, lams):
     """A criterion at every penalty, of each outcome (L, k) or their mean (L, 1)."""
     found = criterion_curve(smoother, y, lams, criterion, **more)
@@ -258,7 +258,7 @@ def _minimum(curve, t, scores):
     value, score = min(polished, key=lambda pair: pair[1])
     return math.exp(value), score, None
 
-
+# %% ../../nbs/selection/05_gcv.ipynb #055e0029
 def _polish(curve, left, middle, right):
     ends = [_slope(curve, left), _slope(curve, right)]
     found = middle

@@ -130,7 +130,7 @@ def _reduce(self: TridiagonalSmoother, K, ours):
     if self.n == 1:  # and wants a place beside the diagonal even so
         self._beside = np.zeros(1)
 
-
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e001c
 @patch
 def _turn(self: TridiagonalSmoother, values, direction):
     """``P' values`` for "T", ``P values`` for "N", by the reflections that P is made of; shape (n, k)."""
@@ -149,7 +149,7 @@ def _solve(self: TridiagonalSmoother, w, lam):
     """``A^-1 w`` in the turned coordinates, shape (n, k)."""
     return dpttrs(*_pivots(self._diagonal + lam, self._beside), w)[0]
 
-
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e001d
 @patch
 def _trace(self: TridiagonalSmoother, lam):
     """Trace of (K + lam I)^-1 on the complement of the null space, and the log determinant there."""
@@ -182,7 +182,7 @@ def least_penalty(self: TridiagonalSmoother):
     """Where a search for a penalty should start: above the rounding errors of the reduction."""
     return 2.0**-50 * self.n * self._noisy
 
-
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e001e
 @patch
 def criterion_sums(self: TridiagonalSmoother, y, lams):
     """The `CriterionSums` of every outcome, and whether there was a single one; (5b.2)."""
@@ -238,7 +238,7 @@ def predict(self: TridiagonalSmoother, K, y, lam, null_space=None):
     T = self._source.functions(test, null_space)
     return labelled(test.values @ a + T @ b, test.index, labels_of(y))
 
-
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e001f
 @patch
 def weights(self: TridiagonalSmoother, K, lam, null_space=None):
     """Attention of m new rows over the training rows, shape (m, n), given their kernel (m, n) and null space (m, c)."""
@@ -274,7 +274,7 @@ def residuals(self: TridiagonalSmoother, y, lam):
     """What the fit leaves, the shape of y."""
     return self._reported(y, as_lam(lam))
 
-
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e0020
 @patch
 def loo_residuals(self: TridiagonalSmoother, y, lam):
     """Leave-one-out prediction errors, the shape of y, without refitting; as `leverage`, O(n^3) operations."""
@@ -308,7 +308,7 @@ def _kept(self: TridiagonalSmoother, lam):
     v = 1.0 if self.rows.share is None else self.rows.share
     return (1 - v + v * self._removed(lam))[:, None]
 
-
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e0021
 @patch
 def _reported(self: TridiagonalSmoother, y, lam, over=None):
     """Residuals at all rows, those that count divided by a column (m, 1), in the shape of y."""
