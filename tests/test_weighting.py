@@ -109,6 +109,7 @@ def test_every_answer_equals_least_squares_on_scaled_rows(make, kind, w):
     close = {"rtol": 0, "atol": 1e-10}
     np.testing.assert_allclose(s.leverage(lam), np.diag(H), **close)
     np.testing.assert_allclose(s.df(lam), np.trace(H), **close)
+    np.testing.assert_allclose(s.fit(Y, lam), H @ Y, **close)
     np.testing.assert_allclose(s.residuals(Y, lam), Y - H @ Y, **close)
     np.testing.assert_allclose(s.loo_residuals(Y, lam), errors, **close)
     np.testing.assert_allclose(s.loo(Y, lam), w @ errors**2 / total, rtol=1e-10)
@@ -123,7 +124,6 @@ def test_every_answer_equals_least_squares_on_scaled_rows(make, kind, w):
     assert not found[:, ~kept].any() and s.n == kept.sum()
     if isinstance(s, SpectralSmoother):
         np.testing.assert_allclose(s.hat_matrix(lam), H, **close)
-        np.testing.assert_allclose(s.fit(Y, lam), H @ Y, **close)
     # one outcome is a column of two
     one = s.loo_residuals(Y[:, 0], lam)
     np.testing.assert_allclose(one, s.loo_residuals(Y, lam)[:, 0], rtol=1e-12, atol=1e-14)
@@ -143,6 +143,12 @@ def test_deleting_a_row_moves_predictions_by_its_attention_times_its_error(make,
             new, Y[:, 0], 0.7, **extra
         )
         np.testing.assert_allclose(moved, -attention[:, i] * errors[i], rtol=0, atol=1e-10)
+
+
+def test_whatever_needs_no_eigenvectors_is_in_both_smoothers():
+    names = {name for name in vars(TridiagonalSmoother) if name[0] != "_"}
+    assert names <= {name for name in vars(SpectralSmoother) if name[0] != "_"}
+    assert {"fit", "leverage", "loo_residuals", "weights", "predict"} <= names
 
 
 @settings(deadline=None, max_examples=25)

@@ -553,7 +553,10 @@ def _loo(smoother, y, lams):
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df4
 @patch
 def loo_residuals(self: SpectralSmoother, y, lam):
-    """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one."""
+    """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one.
+
+    With `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
+    """
     y = Outcome.of(self, y)
     dropped = self._dropped and y.dropped - self._answer(*self._dropped, y, lam, "ridge")
     return self._reported(y, left_out(self, y, *removed(self, [as_lam(lam)])), dropped)

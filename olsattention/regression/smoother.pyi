@@ -155,7 +155,10 @@ class SpectralSmoother:
     """
 
     def loo_residuals(self, y, lam):
-        """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one."""
+        """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one.
+
+    With `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
+    """
 
     def loo(self, y, lam):
         """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
@@ -412,7 +415,10 @@ def _loo(smoother, y, lams):
     """Mean squared leave-one-out errors, by blocks of rows."""
 
 def loo_residuals(self, y, lam):
-    """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one."""
+    """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one.
+
+    With `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
+    """
 
 def loo(self, y, lam):
     """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""

@@ -270,6 +270,13 @@ def leverage(self: TridiagonalSmoother, lam):
 
 
 @patch
+def fit(self: TridiagonalSmoother, y, lam):
+    """Fitted values at the training rows, the shape of y."""
+    _, _, single, values = self._split(y)
+    return (values[:, 0] if single else values) - self.residuals(y, lam)
+
+
+@patch
 def residuals(self: TridiagonalSmoother, y, lam):
     """What the fit leaves, the shape of y."""
     return self._reported(y, as_lam(lam))
@@ -277,7 +284,7 @@ def residuals(self: TridiagonalSmoother, y, lam):
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e0020
 @patch
 def loo_residuals(self: TridiagonalSmoother, y, lam):
-    """Leave-one-out prediction errors, the shape of y, without refitting; as `leverage`, O(n^3) operations."""
+    """Leave-one-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
     lam = as_lam(lam)
     return self._reported(y, lam, self._kept(lam))
 

@@ -112,11 +112,14 @@ class TridiagonalSmoother:
     def leverage(self, lam):
         """The diagonal of the smoother matrix, shape (n,); O(n^3) operations, by blocks of columns."""
 
+    def fit(self, y, lam):
+        """Fitted values at the training rows, the shape of y."""
+
     def residuals(self, y, lam):
         """What the fit leaves, the shape of y."""
 
     def loo_residuals(self, y, lam):
-        """Leave-one-out prediction errors, the shape of y, without refitting; as `leverage`, O(n^3) operations."""
+        """Leave-one-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
 
     def loo(self, y, lam):
         """Mean squared leave-one-out error (3b.2), a number or (k,); as `leverage`, O(n^3) operations."""
@@ -186,11 +189,14 @@ def _dual(self, level, rest, lam):
 def leverage(self, lam):
     """The diagonal of the smoother matrix, shape (n,); O(n^3) operations, by blocks of columns."""
 
+def fit(self, y, lam):
+    """Fitted values at the training rows, the shape of y."""
+
 def residuals(self, y, lam):
     """What the fit leaves, the shape of y."""
 
 def loo_residuals(self, y, lam):
-    """Leave-one-out prediction errors, the shape of y, without refitting; as `leverage`, O(n^3) operations."""
+    """Leave-one-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
 
 def loo(self, y, lam):
     """Mean squared leave-one-out error (3b.2), a number or (k,); as `leverage`, O(n^3) operations."""
