@@ -74,15 +74,6 @@ class Similarity(NamedTuple):
         beyond = xp.clip(U - 1.0, 0.0, None)
         return K + beyond @ (V**2 / 2).T if bool(xp.any(beyond > 0)) else K
 
-    def functions(self, X, intercept):
-        """The functions that are not penalised, at rows X (m, p): none, a constant, or for splines all lines."""
-        constant = 0 * X[:, : int(intercept)] + 1
-        if self.kernel is not KERNELS["spline"]:
-            return constant
-        return array_api_compat.array_namespace(X).concat(
-            [constant, self._units(X)], axis=1
-        )
-
     def _units(self, X):
         return (X - self.low) / self.width
 
@@ -114,7 +105,7 @@ def fit_similarity(kernel, X, w, given, extra):
         width = 0 * width + _above_zero(given["period"], "period")
     return Similarity(function, parameters, low, width)
 
-
+# %% ../../nbs/practice/12_tabular.ipynb #125e0105
 def _parameters(kernel, function, X, w, given):
     names = [name for name in signature(function).parameters if name in given]
     found = {
@@ -138,7 +129,7 @@ def _above_zero(value, name):
         raise ValueError(f"{name} must be > 0, got {value}")
     return value
 
-
+# %% ../../nbs/practice/12_tabular.ipynb #125e0104
 class _Checked:
     """A kernel that is a user's function: its matrix is copied, and must have the right shape."""
 
@@ -152,6 +143,15 @@ class _Checked:
                 f"kernel(X, Z) must return shape {(X.shape[0], Z.shape[0])}, got {tuple(K.shape)}"
             )
         return K + 0.0
+
+# %% ../../nbs/practice/12_tabular.ipynb #125e0103
+@patch
+def functions(self: Similarity, X, intercept):
+    """The functions that are not penalised, at rows X (m, p): none, a constant, or for splines all lines."""
+    constant = 0 * X[:, : int(intercept)] + 1
+    if self.kernel is not KERNELS["spline"]:
+        return constant
+    return array_api_compat.array_namespace(X).concat([constant, self._units(X)], axis=1)
 
 # %% ../../nbs/practice/12_tabular.ipynb #eff74632
 def _independent(T, intercept):

@@ -40,14 +40,14 @@ class Similarity(NamedTuple):
     def __call__(self, X, Z):
         """The kernel between queries X (m, p) and training rows Z (n, p), shape (m, n)."""
 
-    def functions(self, X, intercept):
-        """The functions that are not penalised, at rows X (m, p): none, a constant, or for splines all lines."""
-
     def _units(self, X):
         ...
 
     def _additive(self, U, V):
         ...
+
+    def functions(self, X, intercept):
+        """The functions that are not penalised, at rows X (m, p): none, a constant, or for splines all lines."""
 
     def beside(self, X, w, intercept):
         """The same, with a basis (12.4) of what is not penalised at the rows X (n, p) with weights w (n,) or None."""
@@ -79,6 +79,9 @@ class _Checked:
 
     def __call__(self, X, Z, **parameters):
         ...
+
+def functions(self, X, intercept):
+    """The functions that are not penalised, at rows X (m, p): none, a constant, or for splines all lines."""
 
 def _independent(T, intercept):
     """Coefficients (c, r) of independent functions that span the columns of T (n, c), orthonormal at the rows.

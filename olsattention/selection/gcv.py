@@ -92,7 +92,7 @@ def criterion_curve(smoother, y, lams, criterion="gcv", *, sigma=None, robustnes
 class BoundaryWarning(UserWarning):
     """A criterion is smallest at the end of the range of penalties: the data do not determine one."""
 
-
+# %% ../../nbs/selection/05_gcv.ipynb #055e0102
 class SelectedLam(NamedTuple):
     """A penalty chosen by a criterion.
 
@@ -275,7 +275,7 @@ class RandomizedGCV(NamedTuple):
     df: float
     df_error: float
 
-
+# %% ../../nbs/selection/05_gcv.ipynb #055e0101
 def randomized_gcv(fit, y, rng, probes=20):
     """Generalised cross-validation of a linear smoother that is known by its action only.
 
