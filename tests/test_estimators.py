@@ -27,13 +27,14 @@ from olsattention import (
     AttentionRegressor,
     BoundaryWarning,
     RankDeficiencyWarning,
+    SpectralSmoother,
     criterion_curve,
     kernels,
     select_lam,
 )
 from olsattention.kernels import KERNELS
 from olsattention.practice import estimators as module
-from olsattention.practice import weighting
+from olsattention.selection import tridiagonal
 
 CRITERIA = ("gcv", "loo", "gml", "rgcv")
 rng = np.random.default_rng(12)
@@ -78,7 +79,7 @@ TRIDIAGONAL = list(product(("polynomial", "rbf", "spline"), ("gcv", 1.0)))
     "name, alpha", sieved(TRIDIAGONAL, [("spline", "gcv"), ("rbf", 1.0)])
 )
 def test_scikit_learn_checks_without_eigenvectors(name, alpha, monkeypatch):
-    monkeypatch.setattr(weighting, "MANY_ROWS", 1)
+    monkeypatch.setattr(tridiagonal, "MANY_ROWS", 1)
     check_estimator(AttentionRegressor(name, alpha), on_skip=None)
 
 
@@ -148,7 +149,7 @@ def test_leave_one_out_by_refitting(name, intercept, outcome, monkeypatch):
     # what is found from the rows is held fixed, so that only the row is left out
     fitted = AttentionRegressor(name, 0.5, fit_intercept=intercept).fit(A, outcome)
     if name in ("sobolev", "spline"):
-        similarity = fitted._model.similarity
+        similarity = fitted._similarity
         monkeypatch.setattr(module, "fit_similarity", lambda *_: similarity)
     given = {k: v for k, v in fitted.kernel_params_.items() if k in fitted.get_params()}
     fixed = AttentionRegressor(name, 0.5, fit_intercept=intercept, **given)
@@ -184,7 +185,7 @@ NONE = [
 @pytest.mark.parametrize("name, alpha, many", EIGENVECTORS + NONE)
 @pytest.mark.parametrize("weights", [None, w], ids=["equal", "weighted"])
 def test_weights_times_outcomes_are_predictions(name, alpha, many, weights, monkeypatch):
-    monkeypatch.setattr(weighting, "MANY_ROWS", many)
+    monkeypatch.setattr(tridiagonal, "MANY_ROWS", many)
     m = AttentionRegressor(name, alpha).fit(X, Y, weights)
     W = m.attention_weights(X_new)
     np.testing.assert_allclose(W @ Y, m.predict(X_new), rtol=0, atol=1e-9)
@@ -199,7 +200,7 @@ COPIES = np.random.default_rng(7).integers(0, 4, size=40)
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("many", [1, 10**9], ids=["tridiagonal", "eigenvectors"])
 def test_whole_weights_are_copies(name, many, monkeypatch):
-    monkeypatch.setattr(weighting, "MANY_ROWS", many)
+    monkeypatch.setattr(tridiagonal, "MANY_ROWS", many)
     weighted = AttentionRegressor(name, 0.5).fit(X, Y, COPIES)
     repeated = AttentionRegressor(name, 0.5).fit(X.repeat(COPIES, 0), Y.repeat(COPIES, 0))
     for attribute in ("df_", "gcv_", "loo_"):
@@ -210,7 +211,7 @@ def test_whole_weights_are_copies(name, many, monkeypatch):
     )
     for criterion in ("gcv", "gml") if many == 1 and name != "linear" else CRITERIA:
         curves = [
-            criterion_curve(m._model.criterion, m._model.scaled(y), [0.1, 1, 10], criterion)
+            criterion_curve(m._smoother, y, [0.1, 1, 10], criterion)
             for m, y in [
                 (weighted, Y[COPIES > 0]),
                 (repeated, Y.repeat(COPIES, 0)),
@@ -262,7 +263,7 @@ def test_precisions_are_the_weights_of_ridge_cv():
     intercept=st.booleans(),
 )
 def test_weights_of_any_shape(seed, n, p, name, intercept):
-    """Weights against the minimiser of (12.1) itself, and its scale: c times all weights is alpha / c."""
+    """Weights against the minimiser of (3a.1) itself, and its scale: c times all weights is alpha / c."""
     r = np.random.default_rng(seed)
     A, b, v = r.normal(size=(n, p)), r.normal(size=n), r.uniform(0.1, 3, size=n)
     intercept = intercept or name == "spline"
@@ -566,14 +567,14 @@ def test_many_rows_need_no_eigenvectors_and_one_matrix(weights, monkeypatch):
         raise AssertionError("eigenvectors were computed")
 
     with monkeypatch.context() as m:
-        m.setattr(weighting, "_spectral", no_eigenvectors)
+        m.setattr(SpectralSmoother, "from_gram", no_eigenvectors)
         m.setattr("olsattention.regression.smoother.BLOCK_ROWS", 64)  # small beside n
         tracemalloc.start()
         fast = AttentionRegressor("matern", length_scale=1.7).fit(A, b, v)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 1.7 * 8 * n**2  # half of one are the tiles of the kernel
-    monkeypatch.setattr(weighting, "MANY_ROWS", 10**9)
+    monkeypatch.setattr(tridiagonal, "MANY_ROWS", 10**9)
     slow = AttentionRegressor("matern", length_scale=1.7).fit(A, b, v)
     assert np.isclose(fast.alpha_, slow.alpha_, rtol=1e-6)
     assert np.isclose(fast.loo_, slow.loo_, rtol=1e-8)
@@ -702,7 +703,7 @@ def test_select_lam_warns_where_the_user_stands():
         AttentionRegressor().fit(X, line)
     assert caught[0].filename == __file__
     with pytest.warns(BoundaryWarning) as caught:
-        select_lam(weighting.SpectralSmoother.from_design(X), line)
+        select_lam(SpectralSmoother.from_design(X), line)
     assert caught[0].filename == __file__
 
 

@@ -1,5 +1,4 @@
 # Written by `make export` from the chapters: edit those, not this.
-from . import weighting as weighting
 from . import tabular as tabular
 from . import estimators as estimators
 from .estimators import (

@@ -4,6 +4,7 @@ from . import rfactor as rfactor
 from . import refinement as refinement
 from . import embeddings as embeddings
 from . import ridge as ridge
+from . import weighting as weighting
 from . import smoother as smoother
 from .svd import (
     RankDeficiencyWarning as RankDeficiencyWarning,

@@ -42,22 +42,27 @@ __all__ = ['attention_weights', 'CoulombeEmbedding', 'LearnedEmbedding', 'learn_
 
 # %% ../../nbs/regression/02_embeddings.ipynb #c04c742e
 class Mean(NamedTuple):
-    """Column means (p,) in two parts: `low` holds what `high` rounds away."""
+    """Column means (p,), of rows that may weigh, in two parts: `low` holds what `high` rounds away."""
 
     high: object
     low: object
 
     @classmethod
-    def of(cls, X):
+    def of(cls, X, weights=None):
         xp = array_api_compat.array_namespace(X)
-        high, first = xp.mean(X, axis=0), X[0, :]
+        total = X.shape[0] if weights is None else xp.sum(weights)
+
+        def weighed(rows, at=slice(None)):
+            return xp.sum(rows, axis=0) if weights is None else weights[at] @ rows
+
+        high, first = weighed(X) / total, X[0, :]
         near = xp.abs(first - high) <= 1e-6 * xp.abs(high)
         # the mean of a constant may round to a neighbour and leave dust
         if bool(xp.any(near)):
             high = xp.where(near & xp.all(X == first, axis=0), first, high)
-        blocks = range(0, X.shape[0], BLOCK_ROWS)
-        left = sum(xp.sum(X[a : a + BLOCK_ROWS, :] - high, axis=0) for a in blocks)
-        return cls(high, left / X.shape[0])
+        blocks = [slice(a, a + BLOCK_ROWS) for a in range(0, X.shape[0], BLOCK_ROWS)]
+        left = sum(weighed(X[rows, :] - high, rows) for rows in blocks)
+        return cls(high, left / total)
 
     def subtract_from(self, X):
         centred = X - self.high
@@ -68,7 +73,7 @@ class Mean(NamedTuple):
         return matmul(self.high, b) + matmul(self.low, b)
 
     def norm(self, n):
-        """The norms of the means as columns of n equal numbers, shape (p,)."""
+        """The norms of the means as columns of n equal numbers, or of rows that weigh n together, shape (p,)."""
         return abs(self.high) * n**0.5
 
 # %% ../../nbs/regression/02_embeddings.ipynb #44c5c550
@@ -193,8 +198,10 @@ class Principal(NamedTuple):
     mean: object
 
 # %% ../../nbs/regression/02_embeddings.ipynb #11ceedc1
-def principal(train, intercept=False, warn=False):
+def principal(train, intercept=False, warn=False, weights=None):
     """The principal axes of the rows of a `Table` (n, p), centred if there is an intercept; p may exceed n.
+
+    Rows that have `weights` are centred at their weighted mean, then scaled by the roots.
 
     Parameters
     ----------
@@ -202,18 +209,23 @@ def principal(train, intercept=False, warn=False):
     intercept : bool
     warn : bool
         Whether to warn of rank deficiency.
+    weights : array, shape (n,), optional
+        In float64, above zero.
 
     Returns
     -------
     Principal
     """
-    data, mean = train.wide, None
-    owned = intercept or data.values is not train.values
+    data, mean, roots = train.wide, None, None
+    owned = intercept or weights is not None or data.values is not train.values
     if intercept:
-        mean = Mean.of(data.values)
+        mean = Mean.of(data.values, weights)
         data = data._replace(values=mean.subtract_from(data.values))
+    if weights is not None:
+        roots = weights**0.5
+        data = data._replace(values=data.values * roots[:, None])
     factor = _tall_axes if data.shape[1] <= data.shape[0] else _wide_axes
-    U, d, axes, full_rank = factor(data, mean, owned, warn)
+    U, d, axes, full_rank = factor(data, mean, owned, warn, roots)
     if not full_rank and getattr(train.values, "requires_grad", False):
         raise ValueError(
             f"{train.name} is rank deficient: its principal axes have no gradient. "
@@ -262,9 +274,10 @@ def _safe_inverse(R, vif, mean_norm, X):
     )
 
 # %% ../../nbs/regression/02_embeddings.ipynb #3f2f1fc6
-def _tall_axes(X, mean, owned, warn):
+def _tall_axes(X, mean, owned, warn, roots):
     """U, d, axes of a `Table` with n >= p, whose memory may be `owned`, and whether it has full rank."""
-    offset = 0 * X.values[0, :] if mean is None else mean.norm(X.shape[0])
+    total = X.shape[0] if roots is None else X.xp.sum(roots**2)
+    offset = 0 * X.values[0, :] if mean is None else mean.norm(total)
     R, vif = r_factor_of_rows(lambda a, b: X.values[a:b, :], X.shape)
     inverse = _safe_inverse(R, vif, offset, X)
     if inverse is not None:
@@ -277,9 +290,18 @@ def _tall_axes(X, mean, owned, warn):
     return factor.Q @ U_L, d, V / d, factor.full_rank
 
 # %% ../../nbs/regression/02_embeddings.ipynb #3211e080
-def _reflect(X):
+def _axis(n, roots):
+    """The unit vector of (2.8): its first entry, and the others as a number or (n - 1, 1)."""
+    if roots is None:
+        return n**-0.5, n**-0.5
+    u = roots / array_api_compat.array_namespace(roots).linalg.vector_norm(roots)
+    return u[0], u[1:, None]
+
+
+def _reflect(X, roots):
     """The reflection (2.8) of centred rows, in their memory unless autograd needs it."""
-    change = X[:1, :] / (1 + X.shape[0] ** 0.5)
+    first, others = _axis(X.shape[0], roots)
+    change = X[:1, :] * (others / (1 + first))
     if getattr(X, "requires_grad", False):
         return X[1:, :] - change
     Y = X[1:, :]
@@ -287,23 +309,24 @@ def _reflect(X):
     return Y
 
 
-def _reflect_back(U):
+def _reflect_back(U, roots):
     """The reflection (2.8) undone, shape (n, r) from (n - 1, r)."""
-    xp, root = array_api_compat.array_namespace(U), (U.shape[0] + 1) ** 0.5
-    total = xp.sum(U, axis=0)[None, :]
-    return xp.concat([-total / root, U - total / (root * (1 + root))], axis=0)
+    xp, (first, others) = array_api_compat.array_namespace(U), _axis(U.shape[0] + 1, roots)
+    total = xp.sum(others * U, axis=0)[None, :]
+    return xp.concat([-total, U - total * (others / (1 + first))], axis=0)
 
 # %% ../../nbs/regression/02_embeddings.ipynb #25023a3e
-def _wide_axes(X, mean, owned, warn):
+def _wide_axes(X, mean, owned, warn, roots):
     """U, d, axes of a `Table` with n < p, through the transpose; centred rows are reflected (2.8)."""
-    Y = X.values if mean is None else _reflect(X.values)
+    Y = X.values if mean is None else _reflect(X.values, roots)
     if Y.shape[0] == 0:  # one centred row has no direction
         return Y.T[:1, :], Y[:, 0], Y.T, True
     rows, offset = X._replace(values=Y.T, columns=None), 0 * Y[:, 0]
     if mean is not None:
         largest = X.xp.max(abs(mean.high))  # so that no square overflows
         share = mean.high / X.xp.where(largest > 0, largest, 1 + 0 * largest)
-        offset = offset + largest * X.xp.linalg.vector_norm(share)
+        size = largest * X.xp.linalg.vector_norm(share)
+        offset = offset + (size if roots is None else size * roots[1:])
     R, vif = r_factor_of_rows(lambda a, b: Y[:, a:b].T, Y.T.shape)
     inverse = _safe_inverse(R, vif, offset, rows)
     if inverse is not None:
@@ -315,7 +338,8 @@ def _wide_axes(X, mean, owned, warn):
         U, axes = (U if factor.G is None else factor.G @ U), (factor.Q @ V) / d
     if warn:
         warn_rank(X, d.shape[0], None)
-    return U if mean is None else _reflect_back(U), d, axes, d.shape[0] == Y.shape[0]
+    U = U if mean is None else _reflect_back(U, roots)
+    return U, d, axes, d.shape[0] == Y.shape[0]
 
 # %% ../../nbs/regression/02_embeddings.ipynb #d3782c88
 def half_filter(d, lam):

@@ -12,12 +12,12 @@ from .svd import warn_rank
 __all__ = ['attention_weights', 'CoulombeEmbedding', 'LearnedEmbedding', 'learn_embedding', 'dual_diagnostics']
 
 class Mean(NamedTuple):
-    """Column means (p,) in two parts: `low` holds what `high` rounds away."""
+    """Column means (p,), of rows that may weigh, in two parts: `low` holds what `high` rounds away."""
     high: object
     low: object
 
     @classmethod
-    def of(cls, X):
+    def of(cls, X, weights=None):
         ...
 
     def subtract_from(self, X):
@@ -27,7 +27,7 @@ class Mean(NamedTuple):
         ...
 
     def norm(self, n):
-        """The norms of the means as columns of n equal numbers, shape (p,)."""
+        """The norms of the means as columns of n equal numbers, or of rows that weigh n together, shape (p,)."""
 
 class _Design(NamedTuple):
     """The matrix (2.7), and how to write new rows in its columns."""
@@ -99,8 +99,10 @@ class Principal(NamedTuple):
     axes: object
     mean: object
 
-def principal(train, intercept=False, warn=False):
+def principal(train, intercept=False, warn=False, weights=None):
     """The principal axes of the rows of a `Table` (n, p), centred if there is an intercept; p may exceed n.
+
+    Rows that have `weights` are centred at their weighted mean, then scaled by the roots.
 
     Parameters
     ----------
@@ -108,6 +110,8 @@ def principal(train, intercept=False, warn=False):
     intercept : bool
     warn : bool
         Whether to warn of rank deficiency.
+    weights : array, shape (n,), optional
+        In float64, above zero.
 
     Returns
     -------
@@ -126,16 +130,19 @@ def _times(X, axes, owned):
 def _safe_inverse(R, vif, mean_norm, X):
     """The inverse of a triangle of a `Table`, or None where one Gram product lost digits or the rank is in doubt."""
 
-def _tall_axes(X, mean, owned, warn):
+def _tall_axes(X, mean, owned, warn, roots):
     """U, d, axes of a `Table` with n >= p, whose memory may be `owned`, and whether it has full rank."""
 
-def _reflect(X):
+def _axis(n, roots):
+    """The unit vector of (2.8): its first entry, and the others as a number or (n - 1, 1)."""
+
+def _reflect(X, roots):
     """The reflection (2.8) of centred rows, in their memory unless autograd needs it."""
 
-def _reflect_back(U):
+def _reflect_back(U, roots):
     """The reflection (2.8) undone, shape (n, r) from (n - 1, r)."""
 
-def _wide_axes(X, mean, owned, warn):
+def _wide_axes(X, mean, owned, warn, roots):
     """U, d, axes of a `Table` with n < p, through the transpose; centred rows are reflected (2.8)."""
 
 def half_filter(d, lam):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import array_api_compat
 import numpy as np
 import scipy.linalg
+from fastcore.basics import patch
 from scipy.optimize import brentq
 
 from olsattention.arrays import (
@@ -34,6 +35,7 @@ from .embeddings import principal, squares
 from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
 from .svd import RankDeficiencyWarning, nothing_left, scaled_svd
+from .weighting import RowWeights
 
 # %% ../../nbs/regression/03b_smoother.ipynb #52b4a147
 class SpectralSmoother:
@@ -50,228 +52,26 @@ class SpectralSmoother:
     null : array, shape (n, c)
         Orthonormal basis of what is not penalised.
     n : int
-        Number of training rows.
+        Number of training rows that count: those of weight zero do not.
+    rows : RowWeights
+        What they weigh. If they do, `mu`, `U` and `null` are those of the scaled rows.
 
     Notes
     -----
     Outcomes y have shape (n,) or (n, k), a penalty is one number. New rows are ``X (m, p)`` after `from_design`, and
-    ``K (m, n)``, their kernel with the training rows, after `from_gram`. Source: (3b.1) to (3b.6); Wahba (1990), chapter 4.
+    ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights and answers are those of all training
+    rows on their own scale: a row of weight zero has leverage zero, and its fitted value is the prediction there.
+    Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
     """
 
-    def __init__(self, mu, U, null, source):
+    def __init__(self, mu, U, null, source, rows=None):
         self.mu, self.U, self.null, self._source = mu, U, null, source
         self.n = U.shape[0]
+        self.rows = RowWeights(self.n) if rows is None else rows
+        self._dropped = None  # how the rows of weight zero enter, as new ones do
 
     def __repr__(self):
         return f"SpectralSmoother(n={self.n}, rank={self.mu.shape[0]}, unpenalised={self.null.shape[1]})"
-
-    @classmethod
-    def from_design(cls, X, intercept=False):
-        """Factor a design matrix.
-
-        Parameters
-        ----------
-        X : array, tensor or DataFrame, shape (n, p)
-            Training rows; p may exceed n.
-        intercept : bool
-            Centre the columns and add an unpenalised constant.
-
-        Returns
-        -------
-        SpectralSmoother
-
-        Raises
-        ------
-        TypeError, ValueError
-            On input that is not a finite real matrix.
-
-        Notes
-        -----
-        Cost: an R factor of the longer side, an SVD of the triangle and one product for U. Extra memory: one array of the
-        size of X.
-        """
-        train, intercept = as_matrix(X, "X_train"), as_flag(intercept)
-        U, d, axes, mean = principal(train, intercept)
-        null = 0 * train.values[:, : int(intercept)] + train.shape[0] ** -0.5
-        rows = DesignRows(train, train.like_data(axes), mean)
-        return cls(squares(d, train), train.like_data(U), null, rows)
-
-    @classmethod
-    def from_gram(cls, K, intercept=False, null_space=None, overwrite=False, index=None):
-        """Factor a Gram matrix.
-
-        Parameters
-        ----------
-        K : array, tensor or DataFrame, shape (n, n)
-            Symmetric, and positive semidefinite on what is orthogonal to the null space.
-        intercept : bool
-            Leave a constant unpenalised.
-        null_space : array or tensor, shape (n, c), optional
-            Values at the training rows of other functions that are not penalised.
-        overwrite : bool
-            Whether K may be destroyed, which saves a copy. NumPy only.
-        index : pandas.Index, optional
-            Labels of the training rows; by default those of K, if it is a DataFrame.
-
-        Returns
-        -------
-        SpectralSmoother
-
-        Raises
-        ------
-        TypeError, ValueError
-            If K is not finite, real, square, symmetric and positive semidefinite, or the null space is rank deficient.
-
-        Notes
-        -----
-        Cost: one symmetric eigendecomposition. Memory: a copy of K, and the eigenvectors.
-        """
-        rows, K, null = gram_rows(K, intercept, null_space, index)
-        # what centring takes away leaves its rounding errors behind
-        level = 4 * largest_row_sum(K) if null.shape[1] else 0.0
-        mu, U = _eigh_beside(K, null, rows.across, overwrite)
-        rows = rows._replace(train=rows.train._replace(values=U), across=rows.across @ U)
-        return cls(_without_noise(mu, K.shape[0], level), U, null, rows)
-
-    def shrinkage(self, lam, filter="ridge"):
-        """The filter factors, shape (r,), one for each eigenvalue in `mu`."""
-        return spectral_filter(self.mu, as_lam(lam, like=self.mu), filter)
-
-    def df(self, lam, filter="ridge"):
-        """Effective degrees of freedom (3b.1), a number; each unpenalised function counts one."""
-        return as_number(self._xp.sum(self.shrinkage(lam, filter))) + self.null.shape[1]
-
-    def dfs(self, lams):
-        """The `df` of ridge at every penalty of a grid, ndarray (L,)."""
-        filters = spectral_filter(self.mu[:, None], lams)
-        return to_numpy(self._xp.sum(filters, axis=0)) + self.null.shape[1]
-
-    def lam_for_df(self, df):
-        """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
-        least, most = self.null.shape[1], self.df(0.0)
-        if not least < df <= most:
-            raise ValueError(f"df must be above {least} and at most {most:g}, got {df}")
-        if df == most:
-            return 0.0
-        mu = to_numpy(self.mu).astype(float)
-        mu = mu[mu > 0]
-        # sum(mu) / lam bounds the degrees of freedom, lam * sum(1 / mu) what they lack
-        lower, upper = (
-            math.log((most - df) / np.sum(1 / mu)),
-            math.log(np.sum(mu) / (df - least)),
-        )
-        return math.exp(
-            brentq(
-                lambda t: self.df(math.exp(t)) - df, lower - 1e-9, upper + 1e-9, xtol=1e-14
-            )
-        )
-
-    def leverage(self, lam, filter="ridge"):
-        """The diagonal of the smoother matrix, shape (n,); it sums to `df`."""
-        h = self.U**2 @ self.shrinkage(lam, filter) + self._xp.sum(self.null**2, axis=1)
-        return labelled(h, self._index)
-
-    def hat_matrix(self, lam, filter="ridge"):
-        """The smoother matrix (3b.1), shape (n, n): ``H @ y`` are the fitted values."""
-        H = (self.U * self.shrinkage(lam, filter)) @ self.U.T + self.null @ self.null.T
-        return labelled(H, self._index, self._index)
-
-    def fit(self, y, lam, filter="ridge"):
-        """Fitted values at the training rows, the shape of y."""
-        y = Outcome.of(self, y)
-        fitted = y.free_fit + self.U @ (self.shrinkage(lam, filter)[:, None] * y.z)
-        return labelled(y.squeeze(fitted), self._index, y.columns)
-
-    def residuals(self, y, lam, filter="ridge"):
-        """What the fit leaves, the shape of y."""
-        y = Outcome.of(self, y)
-        g = self.shrinkage(lam, filter)[:, None]
-        return labelled(y.squeeze(y.centred - self.U @ (g * y.z)), self._index, y.columns)
-
-    def coefficients(self, y, lam, filter="ridge"):
-        """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""
-        if not isinstance(self._source, DesignRows):
-            raise TypeError(
-                "a Gram matrix has no coefficients on variables; see dual_coefficients"
-            )
-        self._warn(lam)
-        y = Outcome.of(self, y)
-        b = self._source.axes @ (self.shrinkage(lam, filter)[:, None] * y.z)
-        return labelled(y.squeeze(b), self._source.train.columns, y.columns), y.squeeze(
-            self._source.constant(self, y, b)
-        )[0]
-
-    def dual_coefficients(self, y, lam, filter="ridge"):
-        """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space.
-
-        After `from_gram`, predictions are ``K_new @ a + T_new @ b``.
-        """
-        if not isinstance(self._source, GramRows):
-            raise TypeError("a design has coefficients on its variables; see coefficients")
-        y = Outcome.of(self, y)
-        a = self._gain(lam, filter)[:, None] * y.z
-        b = self._xp.linalg.solve(
-            self._source.R, self.null.T @ y.free_fit - self._source.across @ a
-        )
-        return y.squeeze(self.U @ a), y.squeeze(b)
-
-    def weights(self, X, lam, filter="ridge", null_space=None):
-        """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are predictions.
-
-        `null_space` (m, c) is needed where it was given to `from_gram`.
-        """
-        self._warn(lam)
-        T, E, index = self._source.embed(self, X, null_space)
-        W = matmul(E * self._gain(lam, filter), self.U.T) + matmul(T, self.null.T)
-        return (
-            labelled(W, index, self._index)
-            if index is not None and self._index is not None
-            else W
-        )
-
-    def predict(self, X, y, lam, filter="ridge", null_space=None):
-        """Predictions at m new rows, shape (m,) or (m, k), without forming the weights."""
-        self._warn(lam)
-        y = Outcome.of(self, y)
-        T, E, index = self._source.embed(self, X, null_space)
-        z = self._gain(lam, filter)[:, None] * y.z
-        predicted = matmul(E, z) + matmul(T, self.null.T @ y.free_fit)
-        return labelled(y.squeeze(predicted), index, y.columns)
-
-    def gcv(self, y, lam):
-        """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
-        y = Outcome.of(self, y)
-        found = [
-            _sums(self, y.only(j), [as_lam(lam)]).gcv()[0] for j in range(y.z.shape[1])
-        ]
-        return found[0] if y.single else self._xp.stack(found)
-
-    def loo(self, y, lam):
-        """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
-        y = Outcome.of(self, y)
-        return y.squeeze(_loo(self, y, [as_lam(lam)])[None, :])[0]
-
-    def loo_residuals(self, y, lam):
-        """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one."""
-        y = Outcome.of(self, y)
-        errors = _loo_residuals(self, y, removed(self, [as_lam(lam)])[0], slice(None))
-        return labelled(y.squeeze(errors), self._index, y.columns)
-
-    def criterion_sums(self, y, lams):
-        """The `CriterionSums` of every outcome, in NumPy, and whether there was a single one."""
-        y = Outcome.of(self, y)
-        found = [_sums(self, y.only(j), lams) for j in range(y.z.shape[1])]
-        return [_in_numpy(sums) for sums in found], y.single
-
-    @property
-    def largest_eigenvalue(self):
-        """The largest eigenvalue, a number; 0 if there is none."""
-        return as_number(self.mu[0]) if self.mu.shape[0] else 0.0
-
-    @property
-    def least_penalty(self):
-        """Where a search for a penalty should start; below, a criterion is that of lam = 0."""
-        return 1e-14 * self.largest_eigenvalue
 
     @property
     def _xp(self):
@@ -281,42 +81,13 @@ class SpectralSmoother:
     def _index(self):
         return self._source.train.index
 
-    def _gain(self, lam, filter):
-        g, lam = self.shrinkage(lam, filter), as_lam(lam, like=self.mu)
-        return self._source.gain(g, self.mu, lam, filter)
-
-    def _warn(self, lam):
-        if as_number(as_lam(lam)) == 0:
-            self._source.warn(self.mu.shape[0])
-
 # %% ../../nbs/regression/03b_smoother.ipynb #f679964f
 class DesignRows(NamedTuple):
-    """How rows of a design enter: by their coordinates on the principal axes."""
+    """How rows of a design enter: by their coordinates on the principal `axes` (p, r), with `mean` subtracted or None."""
 
     train: object
     axes: object
     mean: object
-
-    def gain(self, g, mu, lam, filter):
-        return g
-
-    def embed(self, smoother, X, null_space):
-        if null_space is not None:
-            raise TypeError(
-                "null_space goes with from_gram; a design knows its own intercept"
-            )
-        test, train = as_queries(X, self.train)
-        rows = test.values
-        if self.mean is not None:
-            rows = test.like_data(self.mean.subtract_from(test.wide.values))
-        T = 0 * rows[:, : smoother.null.shape[1]] + smoother.n**-0.5
-        return T, matmul(rows, self.axes), test.index
-
-    def constant(self, smoother, y, b):
-        """The intercept (1, k) that goes with coefficients b (p, k)."""
-        if self.mean is None:
-            return 0 * y.free_fit[:1, :]
-        return (y.free_fit[0, :] - self.mean.dot(b))[None, :]
 
     def warn(self, rank):
         if rank < self.train.shape[1]:
@@ -327,41 +98,199 @@ class DesignRows(NamedTuple):
                 stacklevel=outside_level(),
             )
 
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de1
+@patch(cls_method=True)
+def from_design(
+    cls: SpectralSmoother, X, intercept=False, weights=None, weight_type="precision"
+):
+    """Factor a design matrix.
 
-class GramRows(NamedTuple):
-    """How rows known by their kernel with the training rows enter (3b.6)."""
+    Parameters
+    ----------
+    X : array, tensor or DataFrame, shape (n, p)
+        Training rows; p may exceed n.
+    intercept : bool
+        Centre the columns and add an unpenalised constant.
+    weights : array or tensor, shape (n,), or float, optional
+        Not negative; a row of weight zero is as good as dropped.
+    weight_type : {"precision", "frequency"}
+        What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
 
-    train: object  # a Table, for its labels
-    intercept: bool
-    R: object  # (c, c)
-    across: object  # N'KU, (c, r)
+    Returns
+    -------
+    SpectralSmoother
 
-    def gain(self, g, mu, lam, filter):
-        # g / mu; for ridge also where mu = 0
-        top, bottom = (1 + 0 * g, mu + lam) if filter == "ridge" else (g, mu)
-        xp = self.train.xp
-        return xp.where(bottom > 0, top / xp.where(bottom > 0, bottom, 1 + 0 * g), 0 * g)
+    Raises
+    ------
+    TypeError, ValueError
+        On input that is not a finite real matrix, or weights that are negative or all zero.
 
-    def embed(self, smoother, K, null_space):
-        test = as_matrix(K, "K", min_rows=0)
-        if test.columns is not None and self.train.index is not None:
-            trained_on = Table(smoother.U.T, "the training K", None, self.train.index)
-            require_same_columns(test, trained_on)
-        if test.shape[1] != smoother.n:
-            raise ValueError(
-                f"K must have shape (m, {smoother.n}), the kernel of new rows with the training rows, got {tuple(test.shape)}"
-            )
-        K, U = promote(test.values, smoother.U, ("K", "the training Gram matrix"))
-        T = null_functions(test._replace(values=K), self.intercept, null_space)
-        if T.shape[1] != smoother.null.shape[1]:
-            raise ValueError(
-                f"null_space must have the {smoother.null.shape[1] - self.intercept} columns it was fitted with"
-            )
-        T = matmul(T, self.train.xp.linalg.inv(self.R)) if T.shape[1] else T
-        return T, K @ U - matmul(T, self.across), test.index
+    Notes
+    -----
+    Cost: an R factor of the longer side, an SVD of the triangle and one product for U. Extra memory: one array of the
+    size of X.
+    """
+    train, intercept = as_matrix(X, "X_train"), as_flag(intercept)
+    rows = RowWeights.of(weights, train, weight_type)
+    data = train._replace(values=rows.of_kept(train.values))
+    U, d, axes, mean = principal(data, intercept, weights=rows.w)
+    one = 0 * train.values[:, : int(intercept)] + 1
+    null = data.like_data(rows.scaled(one) * rows.sum**-0.5)
+    source = DesignRows(train, train.like_data(axes), mean)
+    self = cls(squares(d, train), train.like_data(U), null, source, rows)
+    if rows.dropped is not None:
+        at_zero = train._replace(values=train.values[rows.dropped, :])
+        self._dropped = source.embed(self, at_zero, None)[:2]
+    return self
 
-    def warn(self, rank):
-        pass  # with a kernel, interpolation is a choice
+# %% ../../nbs/regression/03b_smoother.ipynb #83dc8744
+class Outcome(NamedTuple):
+    """An outcome (n, k) in columns, scaled: its coordinates on the null space (c, k), the rest (m, k), the rest's (r, k).
+
+    `dropped` has its values at rows of weight zero, on the original scale.
+    """
+
+    level: object
+    centred: object
+    z: object
+    single: bool
+    columns: object = None
+    dropped: object = None
+
+    @classmethod
+    def of(cls, smoother, y):
+        y, single, names = in_columns(smoother._source.train, y, smoother.U.dtype)
+        mean = isinstance(smoother._source, DesignRows) and smoother.null.shape[1]
+        level, rest = beside_null(smoother.rows, smoother.null, y, mean)
+        places = smoother.rows.dropped
+        dropped = None if places is None else y[places, :]
+        return cls(level, rest, smoother.U.T @ rest, single, names, dropped)
+
+    def squeeze(self, values):
+        return values[:, 0] if self.single else values
+
+    def only(self, j):
+        """The j-th outcome, still in columns."""
+        keep = slice(j, j + 1)
+        return Outcome(self.level[:, keep], self.centred[:, keep], self.z[:, keep], True)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de3
+def in_columns(train, y, dtype):
+    """Validated outcomes (n, k) of the rows of a `Table`, whether there was a single one, and their labels or None."""
+    names = labels_of(y)
+    y = as_regression(train, y, train.name)[1]
+    y = array_api_compat.array_namespace(y).astype(y, dtype, copy=False)
+    return y if y.ndim == 2 else y[:, None], y.ndim == 1, names
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0001
+def beside_null(rows, null, y, mean=False):
+    """Coordinates (c, k) of outcomes y (n, k) on the null space, a constant if `mean`, and what it leaves of the scaled ones."""
+    scaled, xp = rows.scaled(y), array_api_compat.array_namespace(y)
+    if not mean:
+        level = null.T @ scaled
+        return level, without_residue(scaled - null @ level, scaled)
+    level = xp.mean(rows.of_kept(y), axis=0)
+    if rows.w is not None:
+        share = xp.astype(rows.w / rows.sum, y.dtype, copy=False)
+        level = level + share @ (rows.of_kept(y) - level)
+    rest = without_residue(rows.times_root(rows.of_kept(y) - level), scaled)
+    return xp.astype(level * rows.sum**0.5, y.dtype, copy=False)[None, :], rest
+
+
+def without_residue(rest, y):
+    """What the null space leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
+    xp = array_api_compat.array_namespace(y)
+    size, whole = (xp.max(xp.abs(values), axis=0) for values in (rest, y))
+    return xp.where(size > 8 * float(xp.finfo(y.dtype).eps) * whole, rest, 0 * rest)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de5
+@patch
+def shrinkage(self: SpectralSmoother, lam, filter="ridge"):
+    """The filter factors, shape (r,), one for each eigenvalue in `mu`."""
+    return spectral_filter(self.mu, as_lam(lam, like=self.mu), filter)
+
+
+@patch
+def df(self: SpectralSmoother, lam, filter="ridge"):
+    """Effective degrees of freedom (3b.1), a number; each unpenalised function counts one."""
+    return as_number(self._xp.sum(self.shrinkage(lam, filter))) + self.null.shape[1]
+
+
+@patch
+def dfs(self: SpectralSmoother, lams):
+    """The `df` of ridge at every penalty of a grid, ndarray (L,)."""
+    filters = spectral_filter(self.mu[:, None], lams)
+    return to_numpy(self._xp.sum(filters, axis=0)) + self.null.shape[1]
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0002
+@patch(as_prop=True)
+def largest_eigenvalue(self: SpectralSmoother):
+    """The largest eigenvalue, a number; 0 if there is none."""
+    return as_number(self.mu[0]) if self.mu.shape[0] else 0.0
+
+
+@patch(as_prop=True)
+def least_penalty(self: SpectralSmoother):
+    """Where a search for a penalty should start; below, a criterion is that of lam = 0."""
+    return 1e-14 * self.largest_eigenvalue
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de6
+@patch
+def lam_for_df(self: SpectralSmoother, df):
+    """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
+    least, most = self.null.shape[1], self.df(0.0)
+    if not least < df <= most:
+        raise ValueError(f"df must be above {least} and at most {most:g}, got {df}")
+    if df == most:
+        return 0.0
+    mu = to_numpy(self.mu).astype(float)
+    mu = mu[mu > 0]
+    # sum(mu) / lam bounds the degrees of freedom, lam * sum(1 / mu) what they lack
+    lower = math.log((most - df) / np.sum(1 / mu))
+    upper = math.log(np.sum(mu) / (df - least))
+    excess = lambda t: self.df(math.exp(t)) - df
+    return math.exp(brentq(excess, lower - 1e-9, upper + 1e-9, xtol=1e-14))
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de9
+@patch
+def hat_matrix(self: SpectralSmoother, lam, filter="ridge"):
+    """The smoother matrix (3b.1), shape (n, n): ``H @ y`` are the fitted values."""
+    H = (self.U * self.shrinkage(lam, filter)) @ self.U.T + self.null @ self.null.T
+    dropped = self._dropped and self._attend(*self._dropped, lam, filter)
+    H = self.rows.spread(self.rows.unscaled(H), dropped)
+    return labelled(self.rows.attention(H.T).T, self._index, self._index)
+
+
+@patch
+def leverage(self: SpectralSmoother, lam, filter="ridge"):
+    """The diagonal of the smoother matrix, shape (n,); it sums to `df`."""
+    h = self.U**2 @ self.shrinkage(lam, filter) + self._xp.sum(self.null**2, axis=1)
+    return labelled(self.rows.spread(h), self._index)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0005
+@patch
+def fit(self: SpectralSmoother, y, lam, filter="ridge"):
+    """Fitted values at the training rows, the shape of y."""
+    y = Outcome.of(self, y)
+    fitted = self.null @ y.level + self.U @ (self.shrinkage(lam, filter)[:, None] * y.z)
+    dropped = self._dropped and self._answer(*self._dropped, y, lam, filter)
+    return self._reported(y, fitted, dropped)
+
+
+@patch
+def residuals(self: SpectralSmoother, y, lam, filter="ridge"):
+    """What the fit leaves, the shape of y."""
+    y = Outcome.of(self, y)
+    left = y.centred - self.U @ (self.shrinkage(lam, filter)[:, None] * y.z)
+    dropped = self._dropped and y.dropped - self._answer(*self._dropped, y, lam, filter)
+    return self._reported(y, left, dropped)
+
+
+@patch
+def _reported(self: SpectralSmoother, y, scaled, dropped):
+    """Values at all rows, in the shape of y, from those at the scaled rows and at rows of weight zero."""
+    values = self.rows.spread(self.rows.unscaled(scaled), dropped)
+    return labelled(y.squeeze(values), self._index, y.columns)
 
 # %% ../../nbs/regression/03b_smoother.ipynb #7228e496
 def require_symmetric(K):
@@ -379,7 +308,7 @@ def require_symmetric(K):
                 f"K must be symmetric, but K and its transpose differ by {apart:.3g}"
             )
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0007
 def _without_noise(mu, n, level):
     """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
     if not mu.shape[0]:
@@ -394,7 +323,7 @@ def _without_noise(mu, n, level):
         )
     return xp.where(mu > noise, mu, 0 * mu)
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0009
 def null_functions(table, intercept, null_space):
     """The unpenalised functions at the rows of a table, (rows, c)."""
     xp, K = table.xp, table.values
@@ -416,26 +345,65 @@ def _require_independent(T):
             "null_space (with the intercept) has linearly dependent columns; drop one"
         )
 
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e000b
+def _scaled_gram(K, rows, overwrite):
+    """The Gram matrix of the scaled rows that count, in the memory of K if allowed, and whether it is ours."""
+    in_place = array_api_compat.is_numpy_array(K)
+    if rows.kept is not None:
+        K, overwrite = rows.of_kept(rows.of_kept(K).T), True
+    if rows.w is None:
+        return K, overwrite
+    if in_place and not (overwrite and K.flags.writeable):
+        K = K.copy()
+    if not in_place:
+        return rows.times_root(rows.times_root(K).T), True
+    K *= rows.w.astype(K.dtype) ** 0.5
+    K *= rows.w.astype(K.dtype)[:, None] ** 0.5
+    return K, True
 
-def gram_rows(K, intercept, null_space, index):
-    """A validated Gram matrix: how its rows enter (with ``N'K`` as `across`), its values, and N."""
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0ded
+class GramRows(NamedTuple):
+    """How rows known by their kernel with the training rows enter (3b.6)."""
+
+    train: object  # a Table of any values, for its labels
+    intercept: bool
+    R: object  # (c, c)
+    across: object  # N'K, scaled, (c, m)
+    dropped: object = None  # kernel and unpenalised functions of rows of weight zero
+
+    def warn(self, rank):
+        pass  # with a kernel, interpolation is a choice
+
+
+def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
+    """A validated Gram matrix: how its rows enter, what they weigh, N, its scaled values, and whether these may be overwritten."""
     table, intercept = as_matrix(K, "K"), as_flag(intercept)
     require_symmetric(table.values)
     T = null_functions(table, intercept, null_space)
-    _require_independent(T)
-    null, R = table.xp.linalg.qr(T)
-    if index is not None:
-        table = table._replace(index=index)
-    return GramRows(table, intercept, R, null.T @ table.values), table.values, null
+    table = table if index is None else table._replace(index=index)
+    rows = RowWeights.of(weights, table, weight_type)
+    K, overwrite = _scaled_gram(table.values, rows, overwrite)
+    kept = rows.scaled(T)
+    _require_independent(kept)
+    null, R = table.xp.linalg.qr(kept)
+    source = GramRows(table._replace(values=T), intercept, R, null.T @ K)
+    if rows.dropped is not None:
+        K_dropped = table.values[rows.dropped, :]
+        source = source._replace(dropped=(rows.scaled(K_dropped.T).T, T[rows.dropped, :]))
+    return source, rows, null, K, overwrite
 
-
-def largest_row_sum(K):
-    """The largest sum of absolute values of a row, which no eigenvalue exceeds."""
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dee
+def largest_row_sum(K, roots=None):
+    """The largest sum of absolute values of a row, which no eigenvalue exceeds; that of the scaled matrix if rows have `roots`."""
     xp = array_api_compat.array_namespace(K)
-    blocks = [K[a : a + BLOCK_ROWS, :] for a in range(0, K.shape[0], BLOCK_ROWS)]
-    return max(as_number(xp.max(xp.sum(xp.abs(block), axis=1))) for block in blocks)
+    slices = [slice(a, a + BLOCK_ROWS) for a in range(0, K.shape[0], BLOCK_ROWS)]
+    if roots is None:
+        sums = (xp.sum(xp.abs(K[rows, :]), axis=1) for rows in slices)
+    else:
+        sums = (xp.abs(K[rows, :]) @ roots * roots[rows] for rows in slices)
+    return max(as_number(xp.max(part)) for part in sums)
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e000e
 def centred_gram(K, null, across, value, overwrite):
     """``(I - NN') K (I - NN') + N diag(value, 2 value, ...) N'``, in the memory of K if allowed; `across` is ``N'K``."""
     xp, in_place = array_api_compat.array_namespace(K), array_api_compat.is_numpy_array(K)
@@ -454,7 +422,7 @@ def centred_gram(K, null, across, value, overwrite):
         K[rows] -= null[rows] @ half + half[:, rows].T @ null.T
     return K
 
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0011
 def _eigh_beside(K, null, across, overwrite):
     """Eigenvalues, descending, and eigenvectors of K on the complement of `null`."""
     xp, (n, c) = array_api_compat.array_namespace(K), null.shape
@@ -467,45 +435,61 @@ def _eigh_beside(K, null, across, overwrite):
         mu, U = xp.linalg.eigh(K)
     return xp.flip(mu[: n - c], axis=0), xp.flip(U[:, : n - c], axis=1)
 
-# %% ../../nbs/regression/03b_smoother.ipynb #83dc8744
-class Outcome(NamedTuple):
-    """An outcome in columns (n, k): its fit by the null space, the rest, and the coordinates z (r, k) of the rest."""
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0def
+@patch(cls_method=True)
+def from_gram(
+    cls: SpectralSmoother,
+    K,
+    intercept=False,
+    null_space=None,
+    overwrite=False,
+    index=None,
+    weights=None,
+    weight_type="precision",
+):
+    """Factor a Gram matrix.
 
-    free_fit: object
-    centred: object
-    z: object
-    single: bool
-    columns: object = None
+    Parameters
+    ----------
+    K : array, tensor or DataFrame, shape (n, n)
+        Symmetric, and positive semidefinite on what is orthogonal to the null space.
+    intercept : bool
+        Leave a constant unpenalised.
+    null_space : array or tensor, shape (n, c), optional
+        Values at the training rows of other functions that are not penalised.
+    overwrite : bool
+        Whether K may be destroyed, which saves a copy. NumPy only.
+    index : pandas.Index, optional
+        Labels of the training rows; by default those of K, if it is a DataFrame.
+    weights, weight_type
+        As in `from_design`.
 
-    @classmethod
-    def of(cls, smoother, y):
-        names = labels_of(y)
-        table, y = as_regression(smoother._source.train, y, smoother._source.train.name)
-        single, null = y.ndim == 1, smoother.null
-        y = array_api_compat.array_namespace(y).astype(y, smoother.U.dtype, copy=False)
-        y = y[:, None] if single else y
-        fit = null @ (null.T @ y)
-        if isinstance(smoother._source, DesignRows) and smoother._source.mean is not None:
-            fit = 0 * y + smoother._xp.mean(y, axis=0)
-        rest = without_residue(y - fit, y)
-        return cls(fit, rest, smoother.U.T @ rest, single, names)
+    Returns
+    -------
+    SpectralSmoother
 
-    def squeeze(self, values):
-        return values[:, 0] if self.single else values
+    Raises
+    ------
+    TypeError, ValueError
+        If K is not finite, real, square, symmetric and positive semidefinite, or the null space is rank deficient.
 
-    def only(self, j):
-        """The j-th outcome, still in columns."""
-        keep = slice(j, j + 1)
-        return Outcome(self.free_fit[:, keep], self.centred[:, keep], self.z[:, keep], True)
+    Notes
+    -----
+    Cost: one symmetric eigendecomposition. Memory: a copy of K, and the eigenvectors.
+    """
+    source, rows, null, K, overwrite = gram_rows(
+        K, intercept, null_space, index, overwrite, weights, weight_type
+    )
+    # what centring takes away leaves its rounding errors behind
+    level = 4 * largest_row_sum(K) if null.shape[1] else 0.0
+    mu, U = _eigh_beside(K, null, source.across, overwrite)
+    source = source._replace(across=source.across @ U)
+    self = cls(_without_noise(mu, U.shape[0], level), U, null, source, rows)
+    if source.dropped is not None:
+        self._dropped = source.coordinates(self, *source.dropped)
+    return self
 
-
-def without_residue(rest, y):
-    """What the null space leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
-    xp = array_api_compat.array_namespace(y)
-    size, whole = (xp.max(xp.abs(values), axis=0) for values in (rest, y))
-    return xp.where(size > 8 * float(xp.finfo(y.dtype).eps) * whole, rest, 0 * rest)
-
-
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df2
 def _full(smoother):
     """Whether the directions fill the space, so that nothing is left unexplained."""
     return smoother.mu.shape[0] == smoother.n - smoother.null.shape[1]
@@ -545,20 +529,93 @@ def loo_parts(smoother, y, q, rows):
     unexplained = xp.where(free > 0, y.centred[rows, :] - top[:, -k:], 0 * free)
     return top[:, :-k] + unexplained, bottom[:, :L] + free
 
-
-def _loo_residuals(smoother, y, q, rows):
-    return quotient(*loo_parts(smoother, y, q, rows), smoother._xp)
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0013
+def left_out(smoother, y, q, factor, rows=slice(None)):
+    """Leave-one-out errors of some scaled rows (3b.2): one outcome and L penalties, or k outcomes and one."""
+    xp = smoother._xp
+    top, bottom = loo_parts(smoother, y, q, rows)
+    errors = quotient(top, bottom, xp)
+    if smoother.rows.share is None:
+        return errors
+    v = xp.astype(smoother.rows.share, q.dtype, copy=False)[rows, None] + 0 * bottom
+    partly = quotient(factor * top, 1 - v + v * factor * bottom, xp)
+    return xp.where(v < 1, partly, errors)
 
 
 def _loo(smoother, y, lams):
     """Mean squared leave-one-out errors, by blocks of rows."""
-    q, total = removed(smoother, lams)[0], 0
+    xp, total, (q, factor) = smoother._xp, 0, removed(smoother, lams)
     for a in range(0, smoother.n, BLOCK_ROWS):
-        errors = _loo_residuals(smoother, y, q, slice(a, a + BLOCK_ROWS))
-        total = total + smoother._xp.sum(errors**2, axis=0)
-    return total / smoother.n
+        errors = left_out(smoother, y, q, factor, slice(a, a + BLOCK_ROWS))
+        total = total + xp.sum(errors**2, axis=0)
+    return xp.astype(total / smoother.rows.total, total.dtype, copy=False)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df4
+@patch
+def loo_residuals(self: SpectralSmoother, y, lam):
+    """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one.
+
+    With `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
+    """
+    y = Outcome.of(self, y)
+    dropped = self._dropped and y.dropped - self._answer(*self._dropped, y, lam, "ridge")
+    return self._reported(y, left_out(self, y, *removed(self, [as_lam(lam)])), dropped)
 
 
+@patch
+def loo(self: SpectralSmoother, y, lam):
+    """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
+    y = Outcome.of(self, y)
+    return y.squeeze(_loo(self, y, [as_lam(lam)])[None, :])[0]
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df7
+class CriterionSums(NamedTuple):
+    """What criteria for choosing a penalty are made of: one outcome, L penalties, up to the factor that the q have in common.
+
+    `rss` is the sum of ``q**2 z**2`` and `quadratic` that of ``q z**2``, each with what no direction explains; `spare` sums the q
+    and `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out error.
+    ``factor * q`` is ``1 - g``. All have shape (L,).
+    """
+
+    n: object  # the nu of (3a.4)
+    unpenalised: int
+    factor: object
+    rss: object
+    quadratic: object
+    spare: object
+    log_determinant: object
+    squared: object
+    left_out: object
+
+    def gcv(self):
+        xp = array_api_compat.array_namespace(self.rss)
+        found = quotient(self.n * self.rss, self.spare**2, xp)
+        return xp.astype(found, self.rss.dtype, copy=False)
+
+    def in_numpy(self):
+        arrays = {k: to_numpy(v) for k, v in self._asdict().items() if hasattr(v, "shape")}
+        return self._replace(**arrays, left_out=lambda: to_numpy(self.left_out()))
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0014
+def criterion_sums_of(smoother, y, lams):
+    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`."""
+    xp, (q, factor) = smoother._xp, removed(smoother, lams)
+    free, n, c = _unexplained(smoother, y), smoother.n, smoother.null.shape[1]
+    tiny = xp.finfo(q.dtype).tiny
+    sums = CriterionSums(
+        n,
+        c,
+        factor,
+        xp.sum((q * y.z) ** 2, axis=0) + free,
+        xp.sum(q * y.z**2, axis=0) + free,
+        xp.sum(q, axis=0) + (n - c - smoother.mu.shape[0]),
+        xp.sum(xp.log(xp.where(q > tiny, q, tiny + 0 * q)), axis=0),
+        xp.sum((1 - factor * q) ** 2, axis=0) + c,
+        lambda: _loo(smoother, y, lams),
+    )
+    return of_copies(sums, smoother.rows)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df8
 def _unexplained(smoother, y):
     """Squared norm of what no direction explains, (k,)."""
     xp, total = smoother._xp, 0 * y.centred[0, :]
@@ -571,54 +628,196 @@ def _unexplained(smoother, y):
         )
     return total
 
-
-def _in_numpy(sums):
-    arrays = {
-        name: to_numpy(value)
-        for name, value in sums._asdict().items()
-        if hasattr(value, "shape")
-    }
-    return sums._replace(**arrays, left_out=lambda: to_numpy(sums.left_out()))
-
-
-class CriterionSums(NamedTuple):
-    """What criteria for choosing a penalty are made of: one outcome, L penalties, up to the factor that the q have in common.
-
-    `rss` is the sum of ``q**2 z**2`` and `quadratic` that of ``q z**2``, each with what no direction explains; `spare` sums the q
-    and `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out error.
-    ``factor * q`` is ``1 - g``. All have shape (L,).
-    """
-
-    n: int
-    unpenalised: int
-    factor: object
-    rss: object
-    quadratic: object
-    spare: object
-    log_determinant: object
-    squared: object
-    left_out: object
-
-    def gcv(self):
-        xp = array_api_compat.array_namespace(self.rss)
-        return quotient(self.n * self.rss, self.spare**2, xp)
-
-
-def _sums(smoother, y, lams):
-    xp, (q, factor) = smoother._xp, removed(smoother, lams)
-    free, n, c = _unexplained(smoother, y), smoother.n, smoother.null.shape[1]
-    tiny = xp.finfo(q.dtype).tiny
-    return CriterionSums(
-        n,
-        c,
-        factor,
-        xp.sum((q * y.z) ** 2, axis=0) + free,
-        xp.sum(q * y.z**2, axis=0) + free,
-        xp.sum(q, axis=0) + (n - c - smoother.mu.shape[0]),
-        xp.sum(xp.log(xp.where(q > tiny, q, tiny + 0 * q)), axis=0),
-        xp.sum((1 - factor * q) ** 2, axis=0) + c,
-        lambda: _loo(smoother, y, lams),
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dfa
+def of_copies(sums, rows):
+    """Criterion sums with the directions that copies add, the common factor multiplied out; as they are without copies."""
+    if rows.w is None or not rows.copies:
+        return sums
+    xp, f, total = array_api_compat.array_namespace(sums.rss), sums.factor, rows.total
+    spare, tiny = f * sums.spare + total - sums.n, np.finfo(float).tiny
+    nan = math.nan + 0 * spare
+    possible = (spare > 0) & (total > sums.unpenalised)
+    logs = xp.log(xp.where(f > tiny, f, tiny + 0 * f))
+    return sums._replace(
+        n=total,
+        factor=xp.ones_like(f),
+        rss=f**2 * sums.rss,
+        quadratic=xp.where(possible, f * sums.quadratic, nan),
+        spare=xp.where(possible, spare, nan),
+        log_determinant=sums.log_determinant + (sums.n - sums.unpenalised) * logs,
     )
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dfb
+@patch
+def gcv(self: SpectralSmoother, y, lam):
+    """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
+    y = Outcome.of(self, y)
+    found = [
+        criterion_sums_of(self, y.only(j), [as_lam(lam)]).gcv()[0]
+        for j in range(y.z.shape[1])
+    ]
+    return found[0] if y.single else self._xp.stack(found)
+
+
+@patch
+def criterion_sums(self: SpectralSmoother, y, lams):
+    """The `CriterionSums` of every outcome, in NumPy, and whether there was a single one."""
+    y = Outcome.of(self, y)
+    each = (criterion_sums_of(self, y.only(j), lams) for j in range(y.z.shape[1]))
+    return [sums.in_numpy() for sums in each], y.single
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dfd
+@patch
+def gain(self: DesignRows, g, mu, lam, filter):
+    """What a coordinate of a new row counts."""
+    return g
+
+
+@patch
+def embed(self: DesignRows, smoother, X, null_space):
+    """Coordinates of new rows on the null space (m, c) and on the directions (m, r), and their index."""
+    if null_space is not None:
+        raise TypeError("null_space goes with from_gram; a design knows its own intercept")
+    test, train = as_queries(X, self.train)
+    rows = test.values
+    if self.mean is not None:
+        rows = test.like_data(self.mean.subtract_from(test.wide.values))
+    T = 0 * rows[:, : smoother.null.shape[1]] + smoother.rows.sum**-0.5
+    return test.like_data(T), matmul(rows, self.axes), test.index
+
+
+@patch
+def constant(self: DesignRows, smoother, y, b):
+    """The intercept (1, k) that goes with coefficients b (p, k)."""
+    if self.mean is None:
+        return 0 * y.centred[:1, :]
+    mean = y.level * smoother.rows.sum**-0.5 - self.mean.dot(b)
+    return smoother._xp.astype(mean, b.dtype, copy=False)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dfe
+def as_kernel_of(K, train, n):
+    """The kernel of new rows with n training rows, validated, as a `Table` (m, n)."""
+    test = as_matrix(K, "K", min_rows=0)
+    if test.columns is not None and train.index is not None:
+        trained_on = Table(test.values, "the training K", None, train.index)
+        require_same_columns(test, trained_on)
+    if test.shape[1] != n:
+        raise ValueError(
+            f"K must have shape (m, {n}), the kernel of new rows with the training rows, got {tuple(test.shape)}"
+        )
+    return test
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0015
+@patch
+def gain(self: GramRows, g, mu, lam, filter):
+    """What a coordinate of a new row counts: g / mu, and for ridge also where mu = 0."""
+    top, bottom = (1 + 0 * g, mu + lam) if filter == "ridge" else (g, mu)
+    xp = self.train.xp
+    return xp.where(bottom > 0, top / xp.where(bottom > 0, bottom, 1 + 0 * g), 0 * g)
+
+
+@patch
+def embed(self: GramRows, smoother, K, null_space):
+    """Coordinates of new rows on the null space (m, c) and on the directions (m, r), and their index."""
+    test = as_kernel_of(K, self.train, smoother.rows.n)
+    K, _ = promote(test.values, smoother.U, ("K", "the training Gram matrix"))
+    T = self.functions(test._replace(values=K), null_space)
+    return *self.coordinates(smoother, smoother.rows.scaled(K.T).T, T), test.index
+
+
+@patch
+def functions(self: GramRows, test, null_space):
+    """The unpenalised functions at the rows of a `Table`, as many as at the training rows."""
+    T, c = null_functions(test, self.intercept, null_space), self.R.shape[1]
+    if T.shape[1] != c:
+        raise ValueError(
+            f"null_space must have the {c - self.intercept} columns it was fitted with"
+        )
+    return T
+
+
+@patch
+def coordinates(self: GramRows, smoother, K, T):
+    """Coordinates of rows with a scaled kernel K (m, n) and unpenalised functions T (m, c)."""
+    T = matmul(T, self.train.xp.linalg.inv(self.R)) if T.shape[1] else T
+    return T, matmul(K, smoother.U) - matmul(T, self.across)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0016
+@patch
+def _attend(self: SpectralSmoother, T, E, lam, filter):
+    """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m, r)."""
+    return matmul(E * self._gain(lam, filter), self.U.T) + matmul(T, self.null.T)
+
+
+@patch
+def _answer(self: SpectralSmoother, T, E, y, lam, filter):
+    """Predictions (m, k) at new rows with coordinates T (m, c) and E (m, r)."""
+    return matmul(E, self._gain(lam, filter)[:, None] * y.z) + matmul(T, y.level)
+
+
+@patch
+def _gain(self: SpectralSmoother, lam, filter):
+    g, lam = self.shrinkage(lam, filter), as_lam(lam, like=self.mu)
+    return self._source.gain(g, self.mu, lam, filter)
+
+
+@patch
+def _warn(self: SpectralSmoother, lam):
+    if as_number(as_lam(lam)) == 0:
+        self._source.warn(self.mu.shape[0])
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0e00
+@patch
+def weights(self: SpectralSmoother, X, lam, filter="ridge", null_space=None):
+    """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are predictions.
+
+    `null_space` (m, c) is needed where it was given to `from_gram`.
+    """
+    self._warn(lam)
+    T, E, index = self._source.embed(self, X, null_space)
+    W = self.rows.attention(self._attend(T, E, lam, filter).T).T
+    return (
+        labelled(W, index, self._index)
+        if index is not None and self._index is not None
+        else W
+    )
+
+
+@patch
+def predict(self: SpectralSmoother, X, y, lam, filter="ridge", null_space=None):
+    """Predictions at m new rows, shape (m,) or (m, k), without forming the weights."""
+    self._warn(lam)
+    y = Outcome.of(self, y)
+    T, E, index = self._source.embed(self, X, null_space)
+    return labelled(y.squeeze(self._answer(T, E, y, lam, filter)), index, y.columns)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b0c0e01
+@patch
+def coefficients(self: SpectralSmoother, y, lam, filter="ridge"):
+    """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""
+    if not isinstance(self._source, DesignRows):
+        raise TypeError(
+            "a Gram matrix has no coefficients on variables; see dual_coefficients"
+        )
+    self._warn(lam)
+    y = Outcome.of(self, y)
+    b = self._source.axes @ (self.shrinkage(lam, filter)[:, None] * y.z)
+    b0 = y.squeeze(self._source.constant(self, y, b))[0]
+    return labelled(y.squeeze(b), self._source.train.columns, y.columns), b0
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e0017
+@patch
+def dual_coefficients(self: SpectralSmoother, y, lam, filter="ridge"):
+    """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space.
+
+    After `from_gram`, predictions are ``K_new @ a + T_new @ b``.
+    """
+    if not isinstance(self._source, GramRows):
+        raise TypeError("a design has coefficients on its variables; see coefficients")
+    y = Outcome.of(self, y)
+    a = self._gain(lam, filter)[:, None] * y.z
+    b = self._xp.linalg.solve(self._source.R, y.level - self._source.across @ a)
+    return y.squeeze(self.rows.attention(self.U @ a)), y.squeeze(b)
 
 # %% ../../nbs/regression/03b_smoother.ipynb #2cb896aa
 class RidgePath(NamedTuple):
@@ -705,8 +904,7 @@ def ridge_path(X, y, lams, intercept=False):
         raise ValueError("lams must hold at least one penalty, got none")
     X, y = as_regression(X, y)
     s = SpectralSmoother.from_design(X, intercept)
-    if any(as_number(lam) == 0 for lam in lams):
-        s._warn(0.0)
+    s._warn(min(map(as_number, lams)))
     xp, outcome = X.xp, Outcome.of(s, y)
     grid = penalties(lams, s.mu)
     filters = spectral_filter(s.mu[:, None], grid)
@@ -720,7 +918,7 @@ def ridge_path(X, y, lams, intercept=False):
 # %% ../../nbs/regression/03b_smoother.ipynb #7826e52f
 def _path(s, y, lams, filters):
     """Coefficients (L, p), intercept, RSS, GCV and LOO (L,) of one outcome."""
-    b, sums = s._source.axes @ (filters * y.z), _sums(s, y, lams)
+    b, sums = s._source.axes @ (filters * y.z), criterion_sums_of(s, y, lams)
     rss = sums.factor**2 * sums.rss
     intercept = s._source.constant(s, y, b)[0, :] + 0 * rss
     return b.T, intercept, rss, sums.gcv(), sums.left_out()

@@ -6,6 +6,7 @@ __all__ = ['criterion_curve', 'BoundaryWarning', 'SelectedLam', 'select_lam', 'R
 # %% ../../nbs/selection/05_gcv.ipynb #f6e2fd99
 import math
 import warnings
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -91,7 +92,7 @@ def criterion_curve(smoother, y, lams, criterion="gcv", *, sigma=None, robustnes
 class BoundaryWarning(UserWarning):
     """A criterion is smallest at the end of the range of penalties: the data do not determine one."""
 
-
+# %% ../../nbs/selection/05_gcv.ipynb #055e0102
 class SelectedLam(NamedTuple):
     """A penalty chosen by a criterion.
 
@@ -151,8 +152,7 @@ def select_lam(
     sigma, robustness : float
         As in `criterion_curve`.
     bounds : tuple of float, optional
-        Range of penalties to search, ``0 < lower < upper``; default from rounding errors (1e-14) to 1e6 times the largest
-        eigenvalue.
+        Range to search, ``0 < lower < upper``; default from rounding errors (1e-14) to 1e6 times the largest eigenvalue.
     per_outcome : bool
         Whether each outcome chooses for itself.
 
@@ -175,65 +175,61 @@ def select_lam(
     -----
     A grid of eight points a decade, then the zero of the slope (5.4) in every bracket that may hold the minimum.
     """
-    lower, upper = _bounds(smoother, bounds)
-    count = max(17, math.ceil(8 * math.log10(upper / lower)))
-    lams = np.geomspace(lower, upper, count)
-
-    def curve(lams):
-        found = criterion_curve(
-            smoother, y, lams, criterion, sigma=sigma, robustness=robustness
-        )
-        found = found if found.ndim == 2 else found[:, None]
-        return found if per_outcome else found.mean(axis=1, keepdims=True)
-
+    lams, more = _grid(smoother, bounds), {"sigma": sigma, "robustness": robustness}
+    curve = partial(_curve, smoother, y, criterion, per_outcome, more)
     scores = curve(lams)
-    dfs = smoother.dfs(lams)
+    lam, score, boundary = _minima(curve, lams, scores)
+    _warn_of_boundaries(criterion, boundary)
+    df, dfs = [smoother.df(value) for value in lam], smoother.dfs(lams)
+    if per_outcome and scores.shape[1] > 1:
+        found = map(np.array, (lam, score, df))
+        return SelectedLam(*found, criterion, boundary, lams, scores, dfs)
+    found = lam[0], score[0], df[0], criterion, boundary[0], lams
+    return SelectedLam(*found, scores[:, 0], dfs)
+
+# %% ../../nbs/selection/05_gcv.ipynb #47f28678
+def _grid(smoother, bounds):
+    """Penalties, eight a decade; by default from rounding errors to far above the largest eigenvalue."""
+    largest = smoother.largest_eigenvalue or 1.0  # a kernel that is zero prefers no penalty
+    least = smoother.least_penalty or 1e-14
+    lower, upper = (least, 1e6 * largest) if bounds is None else map(float, bounds)
+    if not 0 < lower < upper < math.inf:
+        raise ValueError(f"bounds must be two penalties, 0 < lower < upper, got {bounds}")
+    return np.geomspace(lower, upper, max(17, math.ceil(8 * math.log10(upper / lower))))
+
+# %% ../../nbs/selection/05_gcv.ipynb #055e002a
+def _curve(smoother, y, criterion, per_outcome, more, lams):
+    """A criterion at every penalty, of each outcome (L, k) or their mean (L, 1)."""
+    found = criterion_curve(smoother, y, lams, criterion, **more)
+    found = found if found.ndim == 2 else found[:, None]
+    return found if per_outcome else found.mean(axis=1, keepdims=True)
+
+
+def _minima(curve, lams, scores):
+    """Penalty, score and boundary of every column of scores (L, k)."""
     found = [
         _minimum(
             lambda t, j=j: curve(np.exp(np.atleast_1d(t)))[:, j], np.log(lams), scores[:, j]
         )
         for j in range(scores.shape[1])
     ]
-    for boundary in {b for *_, b in found if b}:
+    return map(list, zip(*found))
+
+
+def _warn_of_boundaries(criterion, boundaries):
+    for boundary in {b for b in boundaries if b}:
+        asked = "no penalty."
+        if boundary == "upper":
+            asked = "the unpenalised part of the model alone."
         # without the number, so that Python shows the same warning once
         warnings.warn(
-            f"{criterion} is smallest at the {boundary} end of the penalties searched: the data ask for "
-            + (
-                "no penalty."
-                if boundary == "lower"
-                else "the unpenalised part of the model alone."
-            ),
+            f"{criterion} is smallest at the {boundary} end of the penalties searched: the data ask for {asked}",
             BoundaryWarning,
             stacklevel=outside_level(),
         )
-    lam, score, boundary = (list(part) for part in zip(*found))
-    df = [smoother.df(value) for value in lam]
-    if per_outcome and scores.shape[1] > 1:
-        return SelectedLam(
-            np.array(lam),
-            np.array(score),
-            np.array(df),
-            criterion,
-            boundary,
-            lams,
-            scores,
-            dfs,
-        )
-    return SelectedLam(
-        lam[0], score[0], df[0], criterion, boundary[0], lams, scores[:, 0], dfs
-    )
 
-# %% ../../nbs/selection/05_gcv.ipynb #47f28678
+# %% ../../nbs/selection/05_gcv.ipynb #050c0de1
 STEP = 1e-3  # of the logarithm of lambda: the slope then has about twelve digits
-
-
-def _bounds(smoother, bounds):
-    largest = smoother.largest_eigenvalue or 1.0  # a kernel that is zero prefers no penalty
-    least = smoother.least_penalty or 1e-14
-    lower, upper = (least, 1e6 * largest) if bounds is None else map(float, bounds)
-    if not 0 < lower < upper < math.inf:
-        raise ValueError(f"bounds must be two penalties, 0 < lower < upper, got {bounds}")
-    return lower, upper
 
 
 def _slope(curve, t):
@@ -262,7 +258,7 @@ def _minimum(curve, t, scores):
     value, score = min(polished, key=lambda pair: pair[1])
     return math.exp(value), score, None
 
-
+# %% ../../nbs/selection/05_gcv.ipynb #055e0029
 def _polish(curve, left, middle, right):
     ends = [_slope(curve, left), _slope(curve, right)]
     found = middle
@@ -279,7 +275,7 @@ class RandomizedGCV(NamedTuple):
     df: float
     df_error: float
 
-
+# %% ../../nbs/selection/05_gcv.ipynb #055e0101
 def randomized_gcv(fit, y, rng, probes=20):
     """Generalised cross-validation of a linear smoother that is known by its action only.
 

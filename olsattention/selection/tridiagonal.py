@@ -8,16 +8,21 @@ from functools import partial
 
 import array_api_compat
 import numpy as np
+from fastcore.basics import patch
 from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd, dsytrd_lwork
 
-from ..arrays import as_lam, as_matrix, as_regression, labelled, labels_of
+from ..arrays import as_lam, labelled, labels_of, to_numpy
 from olsattention.regression.smoother import (
     CriterionSums,
+    SpectralSmoother,
+    as_kernel_of,
+    beside_null,
     centred_gram,
     gram_rows,
+    in_columns,
     largest_row_sum,
-    null_functions,
-    without_residue,
+    of_copies,
+    quotient,
 )
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #6627eaa1
@@ -56,13 +61,17 @@ class TridiagonalSmoother:
         Whether K may be destroyed, which saves a copy.
     index : pandas.Index, optional
         Labels of the training rows; by default those of K, if it is a DataFrame.
+    weights, weight_type
+        As in `SpectralSmoother.from_design`.
 
     Attributes
     ----------
     n : int
-        Number of training rows.
+        Number of training rows that count: those of weight zero do not.
     null : array, shape (n, c)
         Orthonormal basis of what is not penalised.
+    rows : RowWeights
+        What the rows weigh.
 
     Raises
     ------
@@ -74,133 +83,270 @@ class TridiagonalSmoother:
     Source: (5b.2); Eldén (1984). The criterion LOO needs the leverages at every penalty, and so the eigenvectors.
     """
 
-    def __init__(self, K, intercept=False, null_space=None, overwrite=False, index=None):
-        if array_api_compat.is_torch_array(K):
-            raise TypeError(
-                "TridiagonalSmoother takes NumPy arrays; for tensors there is SpectralSmoother.from_gram"
-            )
-        self._rows, K, self.null = gram_rows(K, intercept, null_space, index)
-        self.n = K.shape[0]
-        # any eigenvalue will do for the null space; the mean one makes its share of the trace small
-        self._beyond = float(np.trace(K)) / self.n or 1.0
-        ours = overwrite and K.dtype == np.float64
-        K = centred_gram(K, self.null, self._rows.across, self._beyond, ours)
-        K = np.asarray(K, dtype=np.float64)
-        work = int(dsytrd_lwork(self.n, lower=1)[0])
-        self._largest = largest_row_sum(K)
-        # what the null space took away has left its rounding errors
-        self._noisy = max(self._largest, float(np.linalg.norm(self._rows.across)))
-        # a symmetric matrix in rows is the same matrix in columns, so that nothing is copied
-        self._reflections, self._diagonal, self._beside, self._tau, _ = dsytrd(
-            K.T, lower=1, lwork=work, overwrite_a=True
+    def __init__(
+        self,
+        K,
+        intercept=False,
+        null_space=None,
+        overwrite=False,
+        index=None,
+        weights=None,
+        weight_type="precision",
+    ):
+        self._source, self.rows, self.null, K, ours = _rows_of(
+            K, intercept, null_space, index, overwrite, weights, weight_type
         )
-        np.fill_diagonal(self._reflections[1:], 1.0)  # LAPACK leaves out the leading ones
-        if self.n == 1:  # and wants a place beside the diagonal even so
-            self._beside = np.zeros(1)
-        # of the training rows only the labels are needed from here on
-        self._rows = self._rows._replace(train=self._rows.train._replace(values=self.null))
+        self.n = K.shape[0]
+        self._reduce(K, ours and K.dtype == np.float64)
 
     def __repr__(self):
         return f"TridiagonalSmoother(n={self.n}, unpenalised={self.null.shape[1]})"
 
-    @property
-    def largest_eigenvalue(self):
-        """A bound on the largest eigenvalue, a number."""
-        return self._largest
-
-    @property
-    def least_penalty(self):
-        """Where a search for a penalty should start: above the rounding errors of the reduction."""
-        return 2.0**-50 * self.n * self._noisy
-
-    def df(self, lam):
-        """Effective degrees of freedom of ridge, a number; each unpenalised function counts one."""
-        lam = as_lam(lam)
-        return self.n - lam * self._trace(lam)[0]
-
-    def dfs(self, lams):
-        """The `df` at every penalty of a grid, ndarray (L,)."""
-        return np.array([self.df(lam) for lam in lams])
-
-    def criterion_sums(self, y, lams):
-        """The `CriterionSums` of every outcome, and whether there was a single one; (5b.2)."""
-        _, rest, single = self._split(y)
-        w = self._turn(rest, "T")
-        return [self._sums(w[:, j : j + 1], lams) for j in range(w.shape[1])], single
-
-    def dual_coefficients(self, y, lam):
-        """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space."""
-        (fit, rest, single), lam = self._split(y), as_lam(lam)
-        a = self._turn(self._solve(self._turn(rest, "T"), lam), "N")
-        a = a - self.null @ (self.null.T @ a)
-        b = np.linalg.solve(self._rows.R, fit - self._rows.across @ a)
-        return (a[:, 0], b[:, 0]) if single else (a, b)
-
-    def predict(self, K, y, lam, null_space=None):
-        """Predictions (m,) or (m, k) at new rows, given their kernel (m, n) with the training rows and their null space (m, c)."""
-        a, b = self.dual_coefficients(y, lam)
-        test = as_matrix(K, "K", min_rows=0)
-        T = null_functions(test, self._rows.intercept, null_space)
-        return labelled(test.values @ a + T @ b, test.index, labels_of(y))
-
-    def weights(self, K, lam, null_space=None):
-        """Attention of m new rows over the training rows, shape (m, n), given their kernel (m, n) and null space (m, c)."""
-        test, lam = as_matrix(K, "K", min_rows=0), as_lam(lam)
-        T = null_functions(test, self._rows.intercept, null_space)
-        T = np.linalg.solve(self._rows.R.T, T.T).T
-        own = self._turn((test.values - T @ self._rows.across).T, "T")
-        W = self._turn(self._solve(own, lam), "N").T
-        W += (T - W @ self.null) @ self.null.T
-        both = test.index is not None and self._rows.train.index is not None
-        return labelled(W, test.index, self._rows.train.index) if both else W
-
-    def leverage(self, lam):
-        """The diagonal of the smoother matrix, shape (n,); O(n^3) operations, by blocks of columns."""
-        lam, left = as_lam(lam), np.empty(self.n)
-        known = lam / (self._beyond * np.arange(1, self.null.shape[1] + 1) + lam)
-        for a in range(0, self.n, BLOCK):
-            unit = self._turn(np.eye(self.n, min(BLOCK, self.n - a), -a), "T")
-            left[a : a + BLOCK] = lam * np.sum(unit * self._solve(unit, lam), axis=0)
-        h = 1 - (left - self.null**2 @ known)
-        return labelled(h, self._rows.train.index)
-
-    def _split(self, y):
-        """The coordinates (c, k) of an outcome in the null space, the rest of it (n, k), and whether it was a vector."""
-        _, y = as_regression(self._rows.train, y, "K")
-        Y = np.asarray(y if y.ndim == 2 else y[:, None], dtype=np.float64)
-        fit = self.null.T @ Y
-        return fit, without_residue(Y - self.null @ fit, Y), y.ndim == 1
-
-    def _turn(self, values, direction):
-        """``P' values`` for "T", ``P values`` for "N", by the reflections that P is made of; shape (n, k)."""
-        values = np.array(values, dtype=np.float64, order="F")
-        if self.n > 1:
-            # the reflections start in the second row: a view of the same columns, one number further on
-            memory = self._reflections.ravel(order="K")[1 : 1 + self.n * (self.n - 1)]
-            below = memory.reshape((self.n, self.n - 1), order="F")
-            turn = partial(dormqr, "L", direction, below, self._tau, values[1:])
-            values[1:] = turn(int(turn(-1)[1][0]))[0]
-        return values
-
-    def _solve(self, w, lam):
-        return dpttrs(*_pivots(self._diagonal + lam, self._beside), w)[0]
-
-    def _trace(self, lam):
-        """Trace of (K + lam I)^-1 on the complement of the null space, and the log determinant there."""
-        inverse, log_determinant = _inverse_diagonal(self._diagonal + lam, self._beside)
-        known = self._beyond * np.arange(1, self.null.shape[1] + 1) + lam
-        return np.sum(inverse) - np.sum(1 / known), log_determinant - np.sum(np.log(known))
-
-    def _sums(self, w, lams):
-        n, c, rows = self.n, self.null.shape[1], []
-        for lam in lams:
-            solved, (trace, log_determinant) = self._solve(w, lam), self._trace(lam)
-            square = np.sum(solved * solved)
-            rows.append(
-                (lam**2 * square, lam * np.sum(w * solved), lam * trace, log_determinant)
-            )
-        rss, quadratic, spare, log_determinant = np.array(rows).T
-        log_q = (n - c) * np.log(lams) - log_determinant
-        return CriterionSums(
-            n, c, np.ones(len(lams)), rss, quadratic, spare, log_q, None, None
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0de2
+def _rows_of(K, *settings):
+    if array_api_compat.is_torch_array(K):
+        raise TypeError(
+            "TridiagonalSmoother takes NumPy arrays; for tensors there is SpectralSmoother.from_gram"
         )
+    return gram_rows(K, *settings)
+
+
+@patch
+def _reduce(self: TridiagonalSmoother, K, ours):
+    """Reduce a Gram matrix to tridiagonal form, in its memory if it is ours."""
+    # any eigenvalue will do for the null space; the mean one makes its share of the trace small
+    self._beyond = float(np.trace(K)) / self.n or 1.0
+    K = centred_gram(K, self.null, self._source.across, self._beyond, ours)
+    K = np.asarray(K, dtype=np.float64)
+    work = int(dsytrd_lwork(self.n, lower=1)[0])
+    self._largest = largest_row_sum(K)
+    # what the null space took away has left its rounding errors
+    self._noisy = max(self._largest, float(np.linalg.norm(self._source.across)))
+    # a symmetric matrix in rows is the same matrix in columns, so that nothing is copied
+    self._reflections, self._diagonal, self._beside, self._tau, _ = dsytrd(
+        K.T, lower=1, lwork=work, overwrite_a=True
+    )
+    np.fill_diagonal(self._reflections[1:], 1.0)  # LAPACK leaves out the leading ones
+    if self.n == 1:  # and wants a place beside the diagonal even so
+        self._beside = np.zeros(1)
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e001c
+@patch
+def _turn(self: TridiagonalSmoother, values, direction):
+    """``P' values`` for "T", ``P values`` for "N", by the reflections that P is made of; shape (n, k)."""
+    values = np.array(values, dtype=np.float64, order="F")
+    if self.n > 1:
+        # the reflections start in the second row: a view of the same columns, one number further on
+        memory = self._reflections.ravel(order="K")[1 : 1 + self.n * (self.n - 1)]
+        below = memory.reshape((self.n, self.n - 1), order="F")
+        turn = partial(dormqr, "L", direction, below, self._tau, values[1:])
+        values[1:] = turn(int(turn(-1)[1][0]))[0]
+    return values
+
+
+@patch
+def _solve(self: TridiagonalSmoother, w, lam):
+    """``A^-1 w`` in the turned coordinates, shape (n, k)."""
+    return dpttrs(*_pivots(self._diagonal + lam, self._beside), w)[0]
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e001d
+@patch
+def _trace(self: TridiagonalSmoother, lam):
+    """Trace of (K + lam I)^-1 on the complement of the null space, and the log determinant there."""
+    inverse, log_determinant = _inverse_diagonal(self._diagonal + lam, self._beside)
+    known = self._beyond * np.arange(1, self.null.shape[1] + 1) + lam
+    return np.sum(inverse) - np.sum(1 / known), log_determinant - np.sum(np.log(known))
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0de5
+@patch
+def df(self: TridiagonalSmoother, lam):
+    """Effective degrees of freedom of ridge, a number; each unpenalised function counts one."""
+    lam = as_lam(lam)
+    return self.n - lam * self._trace(lam)[0]
+
+
+@patch
+def dfs(self: TridiagonalSmoother, lams):
+    """The `df` at every penalty of a grid, ndarray (L,)."""
+    return np.array([self.df(lam) for lam in lams])
+
+
+@patch(as_prop=True)
+def largest_eigenvalue(self: TridiagonalSmoother):
+    """A bound on the largest eigenvalue, a number."""
+    return self._largest
+
+
+@patch(as_prop=True)
+def least_penalty(self: TridiagonalSmoother):
+    """Where a search for a penalty should start: above the rounding errors of the reduction."""
+    return 2.0**-50 * self.n * self._noisy
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e001e
+@patch
+def criterion_sums(self: TridiagonalSmoother, y, lams):
+    """The `CriterionSums` of every outcome, and whether there was a single one; (5b.2)."""
+    _, rest, single, _ = self._split(y)
+    w = self._turn(rest, "T")
+    return [self._sums(w[:, j : j + 1], lams) for j in range(w.shape[1])], single
+
+
+@patch
+def gcv(self: TridiagonalSmoother, y, lam):
+    """Generalised cross-validation (3b.2), a number or (k,)."""
+    found, single = self.criterion_sums(y, [as_lam(lam)])
+    return found[0].gcv()[0] if single else np.array([s.gcv()[0] for s in found])
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0de6
+@patch
+def _split(self: TridiagonalSmoother, y):
+    """Of outcomes (n, k): coordinates (c, k) in the null space, the scaled rest (m, k), whether there was one; themselves."""
+    y, single, _ = in_columns(self._source.train, y, np.float64)
+    return *beside_null(self.rows, self.null, y), single, y
+
+
+@patch
+def _sums(self: TridiagonalSmoother, w, lams):
+    n, c, found = self.n, self.null.shape[1], []
+    for lam in lams:
+        solved, (trace, log_determinant) = self._solve(w, lam), self._trace(lam)
+        square = np.sum(solved * solved)
+        found.append(
+            (lam**2 * square, lam * np.sum(w * solved), lam * trace, log_determinant)
+        )
+    rss, quadratic, spare, log_determinant = np.array(found).T
+    log_q = (n - c) * np.log(lams) - log_determinant
+    one = np.ones(len(lams))
+    sums = CriterionSums(n, c, one, rss, quadratic, spare, log_q, None, None)
+    return of_copies(sums, self.rows)
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0de8
+@patch
+def dual_coefficients(self: TridiagonalSmoother, y, lam):
+    """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space."""
+    level, rest, single, _ = self._split(y)
+    a, b = self._dual(level, rest, as_lam(lam))
+    a = self.rows.attention(a)
+    return (a[:, 0], b[:, 0]) if single else (a, b)
+
+
+@patch
+def predict(self: TridiagonalSmoother, K, y, lam, null_space=None):
+    """Predictions (m,) or (m, k) at new rows, given their kernel (m, n) with the training rows and their null space (m, c)."""
+    a, b = self.dual_coefficients(y, lam)
+    test = as_kernel_of(K, self._source.train, self.rows.n)
+    T = self._source.functions(test, null_space)
+    return labelled(test.values @ a + T @ b, test.index, labels_of(y))
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e001f
+@patch
+def weights(self: TridiagonalSmoother, K, lam, null_space=None):
+    """Attention of m new rows over the training rows, shape (m, n), given their kernel (m, n) and null space (m, c)."""
+    test, lam = as_kernel_of(K, self._source.train, self.rows.n), as_lam(lam)
+    T = self._source.functions(test, null_space)
+    T = np.linalg.solve(self._source.R.T, T.T).T
+    own = self.rows.scaled(test.values.T) - (T @ self._source.across).T
+    W = self._turn(self._solve(self._turn(own, "T"), lam), "N").T
+    W += (T - W @ self.null) @ self.null.T
+    W = self.rows.attention(W.T).T
+    index = self._source.train.index
+    both = test.index is not None and index is not None
+    return labelled(W, test.index, index) if both else W
+
+
+@patch
+def _dual(self: TridiagonalSmoother, level, rest, lam):
+    """Coefficients (m, k) of the scaled rows, and (c, k) of the null space."""
+    a = self._turn(self._solve(self._turn(rest, "T"), lam), "N")
+    a = a - self.null @ (self.null.T @ a)
+    return a, np.linalg.solve(self._source.R, level - self._source.across @ a)
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0de9
+@patch
+def leverage(self: TridiagonalSmoother, lam):
+    """The diagonal of the smoother matrix, shape (n,); O(n^3) operations, by blocks of columns."""
+    h = self.rows.spread(1 - self._removed(as_lam(lam)))
+    return labelled(h, self._source.train.index)
+
+
+@patch
+def fit(self: TridiagonalSmoother, y, lam):
+    """Fitted values at the training rows, the shape of y."""
+    _, _, single, values = self._split(y)
+    return (values[:, 0] if single else values) - self.residuals(y, lam)
+
+
+@patch
+def residuals(self: TridiagonalSmoother, y, lam):
+    """What the fit leaves, the shape of y."""
+    return self._reported(y, as_lam(lam))
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e0020
+@patch
+def loo_residuals(self: TridiagonalSmoother, y, lam):
+    """Leave-one-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
+    lam = as_lam(lam)
+    return self._reported(y, lam, self._kept(lam))
+
+
+@patch
+def loo(self: TridiagonalSmoother, y, lam):
+    """Mean squared leave-one-out error (3b.2), a number or (k,); as `leverage`, O(n^3) operations."""
+    (level, rest, single, _), lam = self._split(y), as_lam(lam)
+    errors = quotient(lam * self._dual(level, rest, lam)[0], self._kept(lam), np)
+    found = np.sum(errors**2, axis=0) / self.rows.total
+    return found[0] if single else found
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0dea
+@patch
+def _removed(self: TridiagonalSmoother, lam):
+    """One less the leverages of the scaled rows (5b.3), shape (m,)."""
+    left = np.empty(self.n)
+    known = lam / (self._beyond * np.arange(1, self.null.shape[1] + 1) + lam)
+    for a in range(0, self.n, BLOCK):
+        unit = self._turn(np.eye(self.n, min(BLOCK, self.n - a), -a), "T")
+        left[a : a + BLOCK] = lam * np.sum(unit * self._solve(unit, lam), axis=0)
+    return left - self.null**2 @ known
+
+
+@patch
+def _kept(self: TridiagonalSmoother, lam):
+    """The denominators ``1 - v h`` of leave-one-out errors (3b.2), shape (m, 1)."""
+    v = 1.0 if self.rows.share is None else self.rows.share
+    return (1 - v + v * self._removed(lam))[:, None]
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e0021
+@patch
+def _reported(self: TridiagonalSmoother, y, lam, over=None):
+    """Residuals at all rows, those that count divided by a column (m, 1), in the shape of y."""
+    names, (level, rest, single, y) = labels_of(y), self._split(y)
+    a, b = self._dual(level, rest, lam)
+    left, dropped = lam * a, None
+    if over is not None:
+        left = quotient(left, over + 0 * left, np)
+    if self._source.dropped is not None:
+        K, T = self._source.dropped
+        dropped = y[self.rows.dropped] - K @ a - T @ b
+    left = self.rows.spread(self.rows.unscaled(left), dropped)
+    return labelled(left[:, 0] if single else left, self._source.train.index, names)
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0dec
+MANY_ROWS = 500  # from here on, eigenvectors are computed only for criteria that need them
+
+
+def smoother_of_gram(K, alpha, null_space=None, weights=None, **settings):
+    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it."""
+    c = 0 if null_space is None else null_space.shape[1]
+    fast = c < K.shape[0] and _without_eigenvectors(K, alpha, weights)
+    kind = TridiagonalSmoother if fast else SpectralSmoother.from_gram
+    null_space = null_space if c else None
+    return kind(K, null_space=null_space, weights=weights, **settings)
+
+
+def _without_eigenvectors(K, alpha, weights):
+    if K.shape[0] < MANY_ROWS or not array_api_compat.is_numpy_array(K):
+        return False
+    if isinstance(alpha, str):
+        return alpha in ("gcv", "gml")
+    roots = None if weights is None else to_numpy(weights) ** 0.5
+    return alpha >= 2.0**-50 * K.shape[0] * largest_row_sum(K, roots)

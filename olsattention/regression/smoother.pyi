@@ -1,0 +1,407 @@
+# Written by `make export` from the chapters: edit those, not this.
+from typing import Any
+__all__ = ['SpectralSmoother', 'RidgePath', 'ridge_path']
+import math
+import warnings
+from typing import NamedTuple
+import array_api_compat
+import numpy as np
+import scipy.linalg
+from fastcore.basics import patch
+from scipy.optimize import brentq
+from olsattention.arrays import Table, as_flag, as_lam, as_matrix, as_number, as_queries, as_regression, labelled, labels_of, matmul, outside_level, penalties, promote, require_same_columns, to_numpy
+from .embeddings import principal, squares
+from .rfactor import BLOCK_ROWS
+from .ridge import spectral_filter
+from .svd import RankDeficiencyWarning, nothing_left, scaled_svd
+from .weighting import RowWeights
+
+class SpectralSmoother:
+    """One factorisation; every penalty afterwards is cheap.
+
+    Build it with `from_design` or `from_gram`. ``filter=`` takes any name that `spectral_filter` knows.
+
+    Attributes
+    ----------
+    mu : array, shape (r,)
+        Eigenvalues of the Gram matrix on what is orthogonal to `null`, descending.
+    U : array, shape (n, r)
+        Their eigenvectors, orthonormal: the embedding of the training rows.
+    null : array, shape (n, c)
+        Orthonormal basis of what is not penalised.
+    n : int
+        Number of training rows that count: those of weight zero do not.
+    rows : RowWeights
+        What they weigh. If they do, `mu`, `U` and `null` are those of the scaled rows.
+
+    Notes
+    -----
+    Outcomes y have shape (n,) or (n, k), a penalty is one number. New rows are ``X (m, p)`` after `from_design`, and
+    ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights and answers are those of all training
+    rows on their own scale: a row of weight zero has leverage zero, and its fitted value is the prediction there.
+    Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
+    """
+
+    def __init__(self, mu, U, null, source, rows=None):
+        ...
+
+    def __repr__(self):
+        ...
+
+    @property
+    def _xp(self):
+        ...
+
+    @property
+    def _index(self):
+        ...
+
+    @classmethod
+    def from_design(cls, X, intercept=False, weights=None, weight_type='precision'):
+        """Factor a design matrix.
+
+    Parameters
+    ----------
+    X : array, tensor or DataFrame, shape (n, p)
+        Training rows; p may exceed n.
+    intercept : bool
+        Centre the columns and add an unpenalised constant.
+    weights : array or tensor, shape (n,), or float, optional
+        Not negative; a row of weight zero is as good as dropped.
+    weight_type : {"precision", "frequency"}
+        What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
+
+    Returns
+    -------
+    SpectralSmoother
+
+    Raises
+    ------
+    TypeError, ValueError
+        On input that is not a finite real matrix, or weights that are negative or all zero.
+
+    Notes
+    -----
+    Cost: an R factor of the longer side, an SVD of the triangle and one product for U. Extra memory: one array of the
+    size of X.
+    """
+
+    def shrinkage(self, lam, filter='ridge'):
+        """The filter factors, shape (r,), one for each eigenvalue in `mu`."""
+
+    def df(self, lam, filter='ridge'):
+        """Effective degrees of freedom (3b.1), a number; each unpenalised function counts one."""
+
+    def dfs(self, lams):
+        """The `df` of ridge at every penalty of a grid, ndarray (L,)."""
+
+    @property
+    def largest_eigenvalue(self):
+        """The largest eigenvalue, a number; 0 if there is none."""
+
+    @property
+    def least_penalty(self):
+        """Where a search for a penalty should start; below, a criterion is that of lam = 0."""
+
+    def lam_for_df(self, df):
+        """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
+
+    def hat_matrix(self, lam, filter='ridge'):
+        """The smoother matrix (3b.1), shape (n, n): ``H @ y`` are the fitted values."""
+
+    def leverage(self, lam, filter='ridge'):
+        """The diagonal of the smoother matrix, shape (n,); it sums to `df`."""
+
+    def fit(self, y, lam, filter='ridge'):
+        """Fitted values at the training rows, the shape of y."""
+
+    def residuals(self, y, lam, filter='ridge'):
+        """What the fit leaves, the shape of y."""
+
+    def _reported(self, y, scaled, dropped):
+        """Values at all rows, in the shape of y, from those at the scaled rows and at rows of weight zero."""
+
+    @classmethod
+    def from_gram(cls, K, intercept=False, null_space=None, overwrite=False, index=None, weights=None, weight_type='precision'):
+        """Factor a Gram matrix.
+
+    Parameters
+    ----------
+    K : array, tensor or DataFrame, shape (n, n)
+        Symmetric, and positive semidefinite on what is orthogonal to the null space.
+    intercept : bool
+        Leave a constant unpenalised.
+    null_space : array or tensor, shape (n, c), optional
+        Values at the training rows of other functions that are not penalised.
+    overwrite : bool
+        Whether K may be destroyed, which saves a copy. NumPy only.
+    index : pandas.Index, optional
+        Labels of the training rows; by default those of K, if it is a DataFrame.
+    weights, weight_type
+        As in `from_design`.
+
+    Returns
+    -------
+    SpectralSmoother
+
+    Raises
+    ------
+    TypeError, ValueError
+        If K is not finite, real, square, symmetric and positive semidefinite, or the null space is rank deficient.
+
+    Notes
+    -----
+    Cost: one symmetric eigendecomposition. Memory: a copy of K, and the eigenvectors.
+    """
+
+    def loo_residuals(self, y, lam):
+        """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one.
+
+    With `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
+    """
+
+    def loo(self, y, lam):
+        """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
+
+    def gcv(self, y, lam):
+        """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
+
+    def criterion_sums(self, y, lams):
+        """The `CriterionSums` of every outcome, in NumPy, and whether there was a single one."""
+
+    def _attend(self, T, E, lam, filter):
+        """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m, r)."""
+
+    def _answer(self, T, E, y, lam, filter):
+        """Predictions (m, k) at new rows with coordinates T (m, c) and E (m, r)."""
+
+    def _gain(self, lam, filter):
+        ...
+
+    def _warn(self, lam):
+        ...
+
+    def weights(self, X, lam, filter='ridge', null_space=None):
+        """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are predictions.
+
+    `null_space` (m, c) is needed where it was given to `from_gram`.
+    """
+
+    def predict(self, X, y, lam, filter='ridge', null_space=None):
+        """Predictions at m new rows, shape (m,) or (m, k), without forming the weights."""
+
+    def coefficients(self, y, lam, filter='ridge'):
+        """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""
+
+    def dual_coefficients(self, y, lam, filter='ridge'):
+        """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space.
+
+    After `from_gram`, predictions are ``K_new @ a + T_new @ b``.
+    """
+
+class DesignRows(NamedTuple):
+    """How rows of a design enter: by their coordinates on the principal `axes` (p, r), with `mean` subtracted or None."""
+    train: object
+    axes: object
+    mean: object
+
+    def warn(self, rank):
+        ...
+
+    def gain(self, g, mu, lam, filter):
+        """What a coordinate of a new row counts."""
+
+    def embed(self, smoother, X, null_space):
+        """Coordinates of new rows on the null space (m, c) and on the directions (m, r), and their index."""
+
+    def constant(self, smoother, y, b):
+        """The intercept (1, k) that goes with coefficients b (p, k)."""
+
+class Outcome(NamedTuple):
+    """An outcome (n, k) in columns, scaled: its coordinates on the null space (c, k), the rest (m, k), the rest's (r, k).
+
+    `dropped` has its values at rows of weight zero, on the original scale.
+    """
+    level: object
+    centred: object
+    z: object
+    single: bool
+    columns: object = None
+    dropped: object = None
+
+    @classmethod
+    def of(cls, smoother, y):
+        ...
+
+    def squeeze(self, values):
+        ...
+
+    def only(self, j):
+        """The j-th outcome, still in columns."""
+
+def in_columns(train, y, dtype):
+    """Validated outcomes (n, k) of the rows of a `Table`, whether there was a single one, and their labels or None."""
+
+def beside_null(rows, null, y, mean=False):
+    """Coordinates (c, k) of outcomes y (n, k) on the null space, a constant if `mean`, and what it leaves of the scaled ones."""
+
+def without_residue(rest, y):
+    """What the null space leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
+
+def require_symmetric(K):
+    ...
+
+def _without_noise(mu, n, level):
+    """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
+
+def null_functions(table, intercept, null_space):
+    """The unpenalised functions at the rows of a table, (rows, c)."""
+
+def _require_independent(T):
+    ...
+
+def _scaled_gram(K, rows, overwrite):
+    """The Gram matrix of the scaled rows that count, in the memory of K if allowed, and whether it is ours."""
+
+class GramRows(NamedTuple):
+    """How rows known by their kernel with the training rows enter (3b.6)."""
+    train: object
+    intercept: bool
+    R: object
+    across: object
+    dropped: object = None
+
+    def warn(self, rank):
+        ...
+
+    def gain(self, g, mu, lam, filter):
+        """What a coordinate of a new row counts: g / mu, and for ridge also where mu = 0."""
+
+    def embed(self, smoother, K, null_space):
+        """Coordinates of new rows on the null space (m, c) and on the directions (m, r), and their index."""
+
+    def functions(self, test, null_space):
+        """The unpenalised functions at the rows of a `Table`, as many as at the training rows."""
+
+    def coordinates(self, smoother, K, T):
+        """Coordinates of rows with a scaled kernel K (m, n) and unpenalised functions T (m, c)."""
+
+def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
+    """A validated Gram matrix: how its rows enter, what they weigh, N, its scaled values, and whether these may be overwritten."""
+
+def largest_row_sum(K, roots=None):
+    """The largest sum of absolute values of a row, which no eigenvalue exceeds; that of the scaled matrix if rows have `roots`."""
+
+def centred_gram(K, null, across, value, overwrite):
+    """``(I - NN') K (I - NN') + N diag(value, 2 value, ...) N'``, in the memory of K if allowed; `across` is ``N'K``."""
+
+def _eigh_beside(K, null, across, overwrite):
+    """Eigenvalues, descending, and eigenvectors of K on the complement of `null`."""
+
+def _full(smoother):
+    """Whether the directions fill the space, so that nothing is left unexplained."""
+
+def removed(smoother, lams):
+    """The q of (3b.3), shape (r, L), and the factor (L,) that makes them ``1 - g``."""
+
+def quotient(top, bottom, xp, otherwise=math.nan):
+    """``top / bottom``, and something else where there is nothing to divide by."""
+
+def loo_parts(smoother, y, q, rows):
+    """Numerators and denominators of (3b.4) for some rows: one outcome and L penalties, or k outcomes and one."""
+
+def left_out(smoother, y, q, factor, rows=slice(None)):
+    """Leave-one-out errors of some scaled rows (3b.2): one outcome and L penalties, or k outcomes and one."""
+
+def _loo(smoother, y, lams):
+    """Mean squared leave-one-out errors, by blocks of rows."""
+
+class CriterionSums(NamedTuple):
+    """What criteria for choosing a penalty are made of: one outcome, L penalties, up to the factor that the q have in common.
+
+    `rss` is the sum of ``q**2 z**2`` and `quadratic` that of ``q z**2``, each with what no direction explains; `spare` sums the q
+    and `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out error.
+    ``factor * q`` is ``1 - g``. All have shape (L,).
+    """
+    n: object
+    unpenalised: int
+    factor: object
+    rss: object
+    quadratic: object
+    spare: object
+    log_determinant: object
+    squared: object
+    left_out: object
+
+    def gcv(self):
+        ...
+
+    def in_numpy(self):
+        ...
+
+def criterion_sums_of(smoother, y, lams):
+    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`."""
+
+def _unexplained(smoother, y):
+    """Squared norm of what no direction explains, (k,)."""
+
+def of_copies(sums, rows):
+    """Criterion sums with the directions that copies add, the common factor multiplied out; as they are without copies."""
+
+def as_kernel_of(K, train, n):
+    """The kernel of new rows with n training rows, validated, as a `Table` (m, n)."""
+
+class RidgePath(NamedTuple):
+    """Ridge regression at every penalty of a grid; arrays with one row a penalty.
+
+    `coefficients` has shape (L, p) or (L, p, k), `df` (L,); `intercept`, `rss`, `gcv` and `loo` (L,) or (L, k).
+    """
+    lam: object
+    coefficients: object
+    intercept: object
+    df: object
+    rss: object
+    gcv: object
+    loo: object
+    columns: object = None
+
+    def __repr__(self):
+        ...
+
+    def to_frame(self):
+        """A DataFrame indexed by lam: df, rss, gcv, loo, intercept, and a column for each coefficient (one outcome only)."""
+
+    def plot(self, ax=None):
+        """Draw the coefficients against the degrees of freedom; returns the Axes."""
+
+def ridge_path(X, y, lams, intercept=False):
+    """Ridge regression for a whole grid of penalties, from one factorisation.
+
+    Parameters
+    ----------
+    X : array, tensor or DataFrame, shape (n, p)
+        Training rows.
+    y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
+        Outcomes.
+    lams : sequence of float, length L
+        Penalties beside the Gram matrix, each >= 0, in any order.
+    intercept : bool
+        Add an unpenalised constant.
+
+    Returns
+    -------
+    RidgePath
+        Coefficients, intercept, degrees of freedom, residual sum of squares, GCV and mean squared leave-one-out error.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On input that is not finite and real, rows that do not match, an empty grid or a negative penalty.
+
+    Notes
+    -----
+    Cost: that of `SpectralSmoother.from_design`, plus L products of U with a vector. Source: (3b.1), (3b.4).
+    """
+
+def _path(s, y, lams, filters):
+    """Coefficients (L, p), intercept, RSS, GCV and LOO (L,) of one outcome."""

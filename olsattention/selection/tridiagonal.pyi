@@ -1,0 +1,144 @@
+# Written by `make export` from the chapters: edit those, not this.
+from typing import Any
+__all__ = ['TridiagonalSmoother']
+from functools import partial
+import array_api_compat
+import numpy as np
+from fastcore.basics import patch
+from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd, dsytrd_lwork
+from ..arrays import as_lam, labelled, labels_of, to_numpy
+from olsattention.regression.smoother import CriterionSums, SpectralSmoother, as_kernel_of, beside_null, centred_gram, gram_rows, in_columns, largest_row_sum, of_copies, quotient
+BLOCK = 256
+
+def _pivots(diagonal, beside):
+    """Pivots of a tridiagonal matrix eliminated from the top, and the multipliers; an error if it is not positive definite."""
+
+def _inverse_diagonal(diagonal, beside):
+    """Diagonal of the inverse of a positive definite tridiagonal matrix, and its log determinant."""
+
+class TridiagonalSmoother:
+    """Ridge for every penalty from a tridiagonal reduction of a Gram matrix: all of `SpectralSmoother` that needs no eigenvectors.
+
+    Parameters
+    ----------
+    K : array or DataFrame, shape (n, n)
+        Symmetric positive semidefinite; computed in float64 by LAPACK. A tensor is an error.
+    intercept : bool
+        Leave a constant unpenalised.
+    null_space : array, shape (n, c), optional
+        Values at the training rows of other functions that are not penalised.
+    overwrite : bool
+        Whether K may be destroyed, which saves a copy.
+    index : pandas.Index, optional
+        Labels of the training rows; by default those of K, if it is a DataFrame.
+    weights, weight_type
+        As in `SpectralSmoother.from_design`.
+
+    Attributes
+    ----------
+    n : int
+        Number of training rows that count: those of weight zero do not.
+    null : array, shape (n, c)
+        Orthonormal basis of what is not penalised.
+    rows : RowWeights
+        What the rows weigh.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `SpectralSmoother.from_gram`; an indefinite K is noticed at the first penalty that meets it.
+
+    Notes
+    -----
+    Source: (5b.2); Eldén (1984). The criterion LOO needs the leverages at every penalty, and so the eigenvectors.
+    """
+
+    def __init__(self, K, intercept=False, null_space=None, overwrite=False, index=None, weights=None, weight_type='precision'):
+        ...
+
+    def __repr__(self):
+        ...
+
+    def _reduce(self, K, ours):
+        """Reduce a Gram matrix to tridiagonal form, in its memory if it is ours."""
+
+    def _turn(self, values, direction):
+        """``P' values`` for "T", ``P values`` for "N", by the reflections that P is made of; shape (n, k)."""
+
+    def _solve(self, w, lam):
+        """``A^-1 w`` in the turned coordinates, shape (n, k)."""
+
+    def _trace(self, lam):
+        """Trace of (K + lam I)^-1 on the complement of the null space, and the log determinant there."""
+
+    def df(self, lam):
+        """Effective degrees of freedom of ridge, a number; each unpenalised function counts one."""
+
+    def dfs(self, lams):
+        """The `df` at every penalty of a grid, ndarray (L,)."""
+
+    @property
+    def largest_eigenvalue(self):
+        """A bound on the largest eigenvalue, a number."""
+
+    @property
+    def least_penalty(self):
+        """Where a search for a penalty should start: above the rounding errors of the reduction."""
+
+    def criterion_sums(self, y, lams):
+        """The `CriterionSums` of every outcome, and whether there was a single one; (5b.2)."""
+
+    def gcv(self, y, lam):
+        """Generalised cross-validation (3b.2), a number or (k,)."""
+
+    def _split(self, y):
+        """Of outcomes (n, k): coordinates (c, k) in the null space, the scaled rest (m, k), whether there was one; themselves."""
+
+    def _sums(self, w, lams):
+        ...
+
+    def dual_coefficients(self, y, lam):
+        """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space."""
+
+    def predict(self, K, y, lam, null_space=None):
+        """Predictions (m,) or (m, k) at new rows, given their kernel (m, n) with the training rows and their null space (m, c)."""
+
+    def weights(self, K, lam, null_space=None):
+        """Attention of m new rows over the training rows, shape (m, n), given their kernel (m, n) and null space (m, c)."""
+
+    def _dual(self, level, rest, lam):
+        """Coefficients (m, k) of the scaled rows, and (c, k) of the null space."""
+
+    def leverage(self, lam):
+        """The diagonal of the smoother matrix, shape (n,); O(n^3) operations, by blocks of columns."""
+
+    def fit(self, y, lam):
+        """Fitted values at the training rows, the shape of y."""
+
+    def residuals(self, y, lam):
+        """What the fit leaves, the shape of y."""
+
+    def loo_residuals(self, y, lam):
+        """Leave-one-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
+
+    def loo(self, y, lam):
+        """Mean squared leave-one-out error (3b.2), a number or (k,); as `leverage`, O(n^3) operations."""
+
+    def _removed(self, lam):
+        """One less the leverages of the scaled rows (5b.3), shape (m,)."""
+
+    def _kept(self, lam):
+        """The denominators ``1 - v h`` of leave-one-out errors (3b.2), shape (m, 1)."""
+
+    def _reported(self, y, lam, over=None):
+        """Residuals at all rows, those that count divided by a column (m, 1), in the shape of y."""
+
+def _rows_of(K, *settings):
+    ...
+MANY_ROWS = 500
+
+def smoother_of_gram(K, alpha, null_space=None, weights=None, **settings):
+    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it."""
+
+def _without_eigenvectors(K, alpha, weights):
+    ...
