@@ -94,6 +94,16 @@ from .attention.huggingface import (
 from .attention.multihead import MultiheadRidgeAttention as MultiheadRidgeAttention
 from .attention.state import RidgeAttentionState as RidgeAttentionState
 
+# V. Theory
+from . import theory as theory
+from .theory import risk as risk
+from .theory.risk import (
+    bias_variance as bias_variance,
+    oracle_lam as oracle_lam,
+    prediction_risk as prediction_risk,
+    simulate_risk as simulate_risk,
+)
+
 # VII. Practice
 from . import practice as practice
 from .practice import estimators as estimators
