@@ -1,6 +1,9 @@
 # Written by `make export` from the chapters: edit those, not this.
 from . import risk as risk
 from . import rates as rates
+from . import finite as finite
+from . import descent as descent
+from . import regret as regret
 from .risk import (
     PredictionRisk as PredictionRisk,
     prediction_risk as prediction_risk,
@@ -16,4 +19,20 @@ from .rates import (
     TheoryLine as TheoryLine,
     Rate as Rate,
     empirical_rate as empirical_rate,
+)
+from .finite import (
+    SelectionLoss as SelectionLoss,
+    selection_loss as selection_loss,
+    loss_bound as loss_bound,
+)
+from .descent import (
+    NewRowRisk as NewRowRisk,
+    new_row_risk as new_row_risk,
+    descent_risk as descent_risk,
+    EffectiveRanks as EffectiveRanks,
+    effective_ranks as effective_ranks,
+)
+from .regret import (
+    OnlineForecasts as OnlineForecasts,
+    online_forecasts as online_forecasts,
 )
