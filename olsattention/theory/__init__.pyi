@@ -4,6 +4,7 @@ from . import rates as rates
 from . import finite as finite
 from . import descent as descent
 from . import regret as regret
+from . import incontext as incontext
 from .risk import (
     PredictionRisk as PredictionRisk,
     prediction_risk as prediction_risk,
@@ -35,4 +36,10 @@ from .descent import (
 from .regret import (
     OnlineForecasts as OnlineForecasts,
     online_forecasts as online_forecasts,
+)
+from .incontext import (
+    in_context_risk as in_context_risk,
+    Prompts as Prompts,
+    in_context_prompts as in_context_prompts,
+    limiting_risk as limiting_risk,
 )
