@@ -733,7 +733,7 @@ def plot_risk(curve, ax=None):
     top, bottom = 3 * risk.max(), risk.min() / 100
     ax.set(xscale="log", yscale="log", ylim=(bottom, top))
     ax.set(xlabel="penalty", ylabel="per row")
-    ax.legend(loc="lower right")
+    ax.legend(loc="best")
     return ax
 
 # %% ../nbs/14_plots.ipynb #8ff82668
