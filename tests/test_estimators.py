@@ -30,10 +30,10 @@ from olsattention import (
     criterion_curve,
     kernels,
     select_lam,
-    weighting,
 )
-from olsattention import estimators as module
 from olsattention.kernels import KERNELS
+from olsattention.practice import estimators as module
+from olsattention.practice import weighting
 
 CRITERIA = ("gcv", "loo", "gml", "rgcv")
 rng = np.random.default_rng(12)

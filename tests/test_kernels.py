@@ -536,9 +536,5 @@ def test_kernels_are_pickled_under_old_and_new_names():
         assert pickle.loads(pickle.dumps(kernel)) is kernel
         # as written before each family had a module of its own
         assert pickle.loads(f"colsattention.kernels\n{name}\n.".encode()) is kernel
-    assert set(kernels.__all__) == {
-        *kernels.KERNELS,
-        "KERNELS",
-        "get_kernel",
-        "spline_null_space",
-    }
+    offered = {*kernels.KERNELS, "KERNELS", "get_kernel", "spline_null_space"}
+    assert offered <= set(kernels.__all__)

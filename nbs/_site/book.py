@@ -425,7 +425,8 @@ def notebook_line(notebook, docname):
     line = f"{{.notebook-line}}\n{{download}}`Download this notebook <{docname.rpartition('/')[2]}.ipynb>`"
     module = next(exported_names(notebook), (None,))[0]
     if module:
-        path = f"_modules/{LIB}/{module.replace('.', '/')}.html"
+        up = "../" * docname.count("/")
+        path = f"{up}_modules/{LIB}/{module.replace('.', '/')}.html"
         line += f' · exports <a href="{path}"><code>{LIB}.{module}</code></a>'
     return line
 
