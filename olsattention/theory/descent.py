@@ -25,7 +25,7 @@ class NewRowRisk(NamedTuple):
         """Their sum: the expected squared distance from the truth at a new row."""
         return self.bias2 + self.variance
 
-
+# %% ../../nbs/theory/08d_descent.ipynb #ef522c46
 def new_row_risk(X, coefficients, lam: float, sigma: float, covariance=None) -> NewRowRisk:
     """The exact risk of ridge, or of least squares of minimum norm, at a new row, given the training rows.
 
@@ -133,7 +133,7 @@ class EffectiveRanks(NamedTuple):
     r: float
     R: float
 
-
+# %% ../../nbs/theory/08d_descent.ipynb #9e6b2b18
 def effective_ranks(eigenvalues, k: int) -> EffectiveRanks:
     """The two effective ranks of the tail of a covariance.
 

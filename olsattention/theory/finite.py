@@ -29,7 +29,7 @@ class SelectionLoss(NamedTuple):
     lam: float
     chosen: object
 
-
+# %% ../../nbs/theory/08c_finite.ipynb #c5b9aec4
 def selection_loss(
     mu,
     theta,
@@ -69,18 +69,8 @@ def selection_loss(
     -----
     Penalties are searched on a grid of 24 points a decade, three decades to each side of the oracle's.
     """
-    mu, theta = (
-        to_numpy(as_matrix(as_floats(x, name)[:, None], name).values)[:, 0]
-        for x, name in ((mu, "mu"), (theta, "theta"))
-    )
-    if mu.shape != theta.shape:
-        raise ValueError(
-            f"mu and theta must have one number for each row, got {mu.size} and {theta.size}"
-        )
-    if criterion not in ("gcv", "ubre") or repetitions < 2:
-        raise ValueError(
-            f"criterion must be 'gcv' or 'ubre' and repetitions at least 2, got {criterion!r} and {repetitions}"
-        )
+    mu, theta = _pair(mu, theta)
+    _require_experiment(criterion, repetitions)
     lam = best_lam(mu, theta**2, float(as_lam(sigma, "sigma")) ** 2)
     if not 0 < lam < math.inf:
         raise ValueError(
@@ -98,6 +88,26 @@ def selection_loss(
     error = float(ratios.std(ddof=1) / math.sqrt(repetitions))
     means = (float(ratios.mean()), error, float(risks[chosen].mean()) / oracle)
     return SelectionLoss(*means, oracle / len(mu), lam, lams[chosen])
+
+# %% ../../nbs/theory/08c_finite.ipynb #11208034
+def _pair(mu, theta):
+    """Eigenvalues and coordinates, validated, as NumPy arrays of one length."""
+    mu, theta = (
+        to_numpy(as_matrix(as_floats(x, name)[:, None], name).values)[:, 0]
+        for x, name in ((mu, "mu"), (theta, "theta"))
+    )
+    if mu.shape != theta.shape:
+        raise ValueError(
+            f"mu and theta must have one number for each row, got {mu.size} and {theta.size}"
+        )
+    return mu, theta
+
+
+def _require_experiment(criterion, repetitions):
+    if criterion not in ("gcv", "ubre") or repetitions < 2:
+        raise ValueError(
+            f"criterion must be 'gcv' or 'ubre' and repetitions at least 2, got {criterion!r} and {repetitions}"
+        )
 
 # %% ../../nbs/theory/08c_finite.ipynb #e1665386
 def _choices(g, theta, sigma, rng, repetitions, criterion):

@@ -8,6 +8,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from fastcore.basics import patch
 from scipy.special import gamma, zeta
 from scipy.stats import t as student
 
@@ -76,9 +77,6 @@ class SequenceModel:
         return j ** (-2 * self.order / d), j ** (-self.smoothness / d - 0.5)
 
 # %% ../../nbs/theory/08b_rates.ipynb #e85ae656
-from fastcore.basics import patch
-
-
 @patch
 def bias_variance(self: SequenceModel, n: int, lams) -> RiskCurve:
     """Squared bias and variance (8b.2) of n rows at every penalty of a grid, in the mean convention; a RiskCurve of arrays (L,)."""

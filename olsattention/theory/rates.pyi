@@ -4,6 +4,7 @@ __all__ = ['SequenceModel', 'TheoryLine', 'Rate', 'empirical_rate']
 import math
 from typing import NamedTuple
 import numpy as np
+from fastcore.basics import patch
 from scipy.special import gamma, zeta
 from scipy.stats import t as student
 from ..arrays import as_floats, as_matrix, to_numpy
@@ -53,7 +54,6 @@ class SequenceModel:
 
     def asymptotic(self, n: int) -> TheoryLine:
         """The asymptotic oracle of n rows (8b.5); beyond ``smoothness = 2 order`` saturated (8b.6), there with its logarithm (8b.7)."""
-from fastcore.basics import patch
 
 def bias_variance(self, n: int, lams) -> RiskCurve:
     """Squared bias and variance (8b.2) of n rows at every penalty of a grid, in the mean convention; a RiskCurve of arrays (L,)."""

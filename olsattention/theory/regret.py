@@ -29,7 +29,7 @@ class OnlineForecasts(NamedTuple):
     cautious_regret: object
     bound: object
 
-
+# %% ../../nbs/theory/08e_regret.ipynb #e60c6e4f
 def online_forecasts(X, y, lam: float, decay: float = 1.0) -> OnlineForecasts:
     """Forecast every outcome by ridge regression on the rows before it, and account for the regret.
 
