@@ -96,6 +96,35 @@ from .attention.huggingface import (
 from .attention.multihead import MultiheadRidgeAttention as MultiheadRidgeAttention
 from .attention.state import RidgeAttentionState as RidgeAttentionState
 
+# V. Theory
+from . import theory as theory
+from .theory import (
+    descent as descent,
+    finite as finite,
+    incontext as incontext,
+    rates as rates,
+    regret as regret,
+    risk as risk,
+)
+from .theory.descent import (
+    descent_risk as descent_risk,
+    effective_ranks as effective_ranks,
+    new_row_risk as new_row_risk,
+)
+from .theory.finite import loss_bound as loss_bound, selection_loss as selection_loss
+from .theory.incontext import in_context_risk as in_context_risk
+from .theory.rates import (
+    SequenceModel as SequenceModel,
+    empirical_rate as empirical_rate,
+)
+from .theory.regret import online_forecasts as online_forecasts
+from .theory.risk import (
+    bias_variance as bias_variance,
+    oracle_lam as oracle_lam,
+    prediction_risk as prediction_risk,
+    simulate_risk as simulate_risk,
+)
+
 # VII. Practice
 from . import practice as practice
 from .practice import estimators as estimators

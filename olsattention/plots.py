@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_two_readings', 'plot_ridge_path',
            'plot_digits_lost', 'plot_kernels', 'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits',
-           'plot_lines', 'plot_errors', 'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble']
+           'plot_lines', 'plot_errors', 'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble',
+           'plot_risk', 'plot_rates']
 
 # %% ../nbs/14_plots.ipynb #49868975
 COLOURS = [
@@ -807,4 +808,79 @@ def plot_ensemble(results: Iterable[EnsembleDecomposition], ax: Axes | None = No
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.legend(loc="upper right", ncols=2)
+    return ax
+
+# %% ../nbs/14_plots.ipynb #26c60160
+@_styled
+def plot_risk(curve, ax=None):
+    """Draw squared bias, variance and risk against the penalty, with a dot where the risk is least.
+
+    Parameters
+    ----------
+    curve : RiskCurve
+        From `bias_variance`, at two penalties > 0 or more.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If fewer than two of the penalties are above 0.
+    """
+    lam = to_numpy(curve.lam)
+    if np.sum(lam > 0) < 2:
+        raise ValueError(f"the curve must hold two penalties > 0 at least, got {lam}")
+    ax, risk = _axes(ax), to_numpy(curve.risk)
+    ax.plot(lam, to_numpy(curve.bias2), "--", label="squared bias")
+    ax.plot(lam, to_numpy(curve.variance), "--", label="variance")
+    ax.plot(lam, risk, color=COLOURS[-1], label="risk")
+    best = np.argmin(np.where(lam > 0, risk, np.inf))
+    ax.plot(lam[best], risk[best], "o", color=COLOURS[-1], markersize=5)
+    top, bottom = 3 * risk.max(), risk.min() / 100
+    ax.set(xscale="log", yscale="log", ylim=(bottom, top))
+    ax.set(xlabel="penalty", ylabel="per row")
+    ax.legend(loc="best")
+    return ax
+
+# %% ../nbs/14_plots.ipynb #8ff82668
+@_styled
+def plot_rates(sizes, curves, lines=None, bars=None, ylabel="risk", ax=None):
+    """Draw values against sample sizes, both logarithmic, with the lines of a theory.
+
+    Parameters
+    ----------
+    sizes : array, shape (L,)
+        Numbers of rows, increasing.
+    curves : dict of str to array, shape (L,)
+        Values > 0, drawn as dots.
+    lines : dict of str to array, shape (L,), optional
+        Theory for curves of the same names, drawn as lines in their colour.
+    bars : dict of str to array, shape (L,), optional
+        Standard errors of curves of the same names.
+    ylabel : str
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If a value is not positive: a logarithmic axis cannot show it.
+    """
+    ax, sizes = _axes(ax, 3.2), np.asarray(sizes)
+    for i, (name, values) in enumerate(curves.items()):
+        values, colour = np.asarray(values), COLOURS[i % len(COLOURS)]
+        if not np.all(values > 0):
+            raise ValueError(f"values of {name!r} must be > 0, the least is {values.min()}")
+        spread = None if bars is None else bars.get(name)
+        ax.errorbar(sizes, values, spread, fmt="o", color=colour, markersize=4, label=name)
+        if name in (lines or {}):
+            ax.plot(sizes, lines[name], color=colour, linewidth=1)
+    ax.set(xscale="log", yscale="log", xlabel="rows n", ylabel=ylabel)
+    ax.legend(loc="best")
     return ax

@@ -255,7 +255,15 @@ def unchecked_statements(notebook):
 CONTENTS = {
     "The book": ["00*", *(f"{part}/index" for part in PARTS), "1*"],
     "Case studies": ["cases/*"],
-    "Reference": ["api", "errata", "checks", "benchmarks", "references"],
+    "Reference": [
+        "glossary",
+        "errata",
+        "related",
+        "api",
+        "checks",
+        "benchmarks",
+        "references",
+    ],
 }
 COVERAGE = """
 ## Every numbered statement
@@ -268,6 +276,7 @@ COVERAGE = """
 ```{coverage} errata
 ```
 """
+BOOK_MAP = "```{book-map}\n```"
 
 
 def translate(notebook, docname):
@@ -295,9 +304,27 @@ def translate(notebook, docname):
     added = {"index": contents(), "checks": COVERAGE}  # what only the site can show
     if docname in added:
         cells.append(nbformat.v4.new_markdown_cell(added[docname]))
+    if docname == "index":
+        cells.insert(place_of_map(cells), nbformat.v4.new_markdown_cell(BOOK_MAP))
     notebook.cells = cells
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
     return notebook
+
+
+def place_of_map(cells):
+    """Tell before which cell of the front page the map of the book stands: before the first code, as its first figure.
+
+    A cell of text that goes on to other matters is cut where its first section begins.
+    """
+    for i, cell in enumerate(cells):
+        if cell.cell_type == "markdown" and "\n## " in cell.source:
+            before, _, rest = cell.source.partition("\n## ")
+            cell.source = before
+            cells.insert(i + 1, nbformat.v4.new_markdown_cell(f"## {rest}"))
+            return i + 1
+        if cell.cell_type == "code" or cell.source.startswith("## "):
+            return i
+    return len(cells)
 
 
 def translate_code(cell, directives, code):
@@ -787,6 +814,23 @@ def module_table(module, names, path):
     ]
 
 
+class BookMap(SphinxDirective):
+    """`{book-map}`: the map of the book, drawn from what the chapters import; see bookmap.py."""
+
+    def run(self):
+        import bookmap  # it needs the first section of this file
+
+        for path in book_notebooks():
+            self.env.note_dependency(str(path))
+
+        def address(path):
+            return self.env.app.builder.get_relative_uri(
+                self.env.docname, path.rpartition(".")[0]
+            )
+
+        return [nodes.raw("", bookmap.figure(address), format="html")]
+
+
 def skip_tuple_fields(app, what, name, member, skip, options):
     """Leave the fields of a named tuple to the table in its docstring."""
     return True if type(member).__name__ == "_tuplegetter" else None
@@ -841,6 +885,7 @@ def setup(app):
     app.add_directive("coverage", Coverage)
     app.connect("doctree-resolved", resolve_coverage)
     app.add_directive("api-index", ApiIndex)
+    app.add_directive("book-map", BookMap)
     app.connect("autodoc-skip-member", skip_tuple_fields)
     app.connect("viewcode-find-source", find_source)
     app.connect("html-page-context", mend_back_links)

@@ -1,0 +1,5 @@
+"""Part V, theory: what is guaranteed, and what is not."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

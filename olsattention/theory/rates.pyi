@@ -1,0 +1,110 @@
+# Written by `make export` from the chapters: edit those, not this.
+from typing import Any
+__all__ = ['SequenceModel', 'TheoryLine', 'Rate', 'empirical_rate']
+import math
+from typing import NamedTuple
+import numpy as np
+from fastcore.basics import patch
+from scipy.special import gamma, zeta
+from scipy.stats import t as student
+from ..arrays import as_floats, as_matrix, to_numpy
+from .risk import RiskCurve, best_lam
+
+class SequenceModel:
+    """Regression as a sequence: eigenvalues ``j**(-2 m / d)``, squared coefficients ``j**(-2 s / d - 1)``, noise ``sigma / sqrt(n)``.
+
+    Parameters
+    ----------
+    smoothness : float
+        s > 0 of the truth.
+    order : float
+        m of the kernel; ``2 * order`` must exceed the dimension.
+    dimension : int
+        d >= 1 of the inputs.
+    sigma : float
+        Standard deviation of the noise of one row, > 0.
+
+    Raises
+    ------
+    ValueError
+        Naming the assumption that fails.
+
+    Notes
+    -----
+    Penalties are those of the mean convention, ``lam / n``. Source: (8b.1); Caponnetto and De Vito (2007).
+    """
+
+    def __init__(self, smoothness: float, order: float=1, dimension: int=1, sigma: float=1.0):
+        ...
+
+    def __repr__(self):
+        ...
+
+    def coordinates(self, count: int):
+        """The first `count` eigenvalues and coefficients, two arrays (count,)."""
+
+    def bias_variance(self, n: int, lams) -> RiskCurve:
+        """Squared bias and variance (8b.2) of n rows at every penalty of a grid, in the mean convention; a RiskCurve of arrays (L,)."""
+
+    def oracle_lam(self, n: int) -> float:
+        """The penalty of least risk (8b.2) for n rows, in the mean convention."""
+
+    def _sums(self, lam):
+        """Eigenvalues, coefficients, and the energy beyond them, for penalties from `lam` on."""
+
+    def asymptotic(self, n: int) -> TheoryLine:
+        """The asymptotic oracle of n rows (8b.5); beyond ``smoothness = 2 order`` saturated (8b.6), there with its logarithm (8b.7)."""
+REACH = 60
+
+def _sums_at(mu, energy, lam):
+    ...
+
+def _rows(n):
+    ...
+
+class TheoryLine(NamedTuple):
+    """What (8b.5) and (8b.6) say for n rows: the penalty `lam` and the `risk`, and their exponents, numbers."""
+    lam: float
+    risk: float
+    lam_slope: float
+    risk_slope: float
+
+class Rate(NamedTuple):
+    """A fitted exponent: ``value ~ exp(intercept) * n**slope``, with the ends of a confidence interval of the slope."""
+    slope: float
+    low: float
+    high: float
+    intercept: float
+
+def empirical_rate(sizes, values, confidence: float=0.95) -> Rate:
+    """The slope of log values on log sizes, with a confidence interval.
+
+    Parameters
+    ----------
+    sizes : array, shape (L,)
+        Numbers of rows: three different ones at least, over a decade at least.
+    values : array, shape (L,) or (L, R)
+        Values > 0, or R repetitions of them, whose means > 0 are fitted, weighted by their standard errors.
+    confidence : float
+        Of the interval, in (0, 1).
+
+    Returns
+    -------
+    Rate
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are too few sizes for a slope, or a value is not positive: it has no logarithm.
+
+    Notes
+    -----
+    A Student interval. With repetitions the errors of the means are known, and only if the scatter about the line is larger is it
+    taken instead, with L - 2 degrees of freedom; without, always. Values without noise scatter because the line is bent; their interval says how much.
+    """
+
+def _errors(values, means):
+    """Standard errors of the logarithms of means, or None without repetitions."""
+
+def _line(x, y, errors, repetitions, confidence):
+    ...

@@ -1,0 +1,145 @@
+"""The pages beside the chapters: errata, glossary, related work, and the map of the book."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import book
+import bookmap
+import nbformat
+import pytest
+
+ROWS = [f"S{i}" for i in range(1, 8)] + [f"F{i}" for i in range(1, 21)]
+
+
+def read(name):
+    return nbformat.read(book.NBS / name, as_version=4)
+
+
+def rows_of(notebook):
+    """Map each row of the errata page to its text and to the labels that the cells below it check."""
+    found, row = {}, None
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            row = re.search(r"### ([SF]\d+)\. ", cell.source)
+            if row:
+                found[row[1]] = [cell.source, set()]
+        elif row:
+            one = nbformat.v4.new_notebook(cells=[cell])
+            found[row[1]][1].update(book.checked_labels(one))
+    return found
+
+
+def test_every_row_of_the_errata_is_there_in_order():
+    assert list(rows_of(read("errata.ipynb"))) == ROWS
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_quotes_corrects_and_demonstrates(row):
+    text, checked = rows_of(read("errata.ipynb"))[row]
+    _, _, body = text.partition(f"### {row}. ")[2].partition("\n\n*")
+    assert body, f"{row} does not say in which section of the source it stands"
+    assert row in checked, f'no cell below {row} calls check("{row}", ...)'
+    assert re.search(r"\]\([\w/]+\.ipynb", text), f"{row} does not lead to a chapter"
+
+
+def test_a_missing_row_is_noticed():
+    errata = read("errata.ipynb")
+    for cell in errata.cells:
+        cell.source = re.sub(r'check\((\s*)"F9"', r'print(\1"F9"', cell.source)
+    assert "F9" not in rows_of(errata)["F9"][1]
+
+
+def links():
+    """Yield `(page, path, anchor)` for every link of these pages into the book."""
+    for name in ("errata.ipynb", "glossary.ipynb", "related.ipynb"):
+        for cell in read(name).cells:
+            if cell.cell_type == "markdown":
+                for path, anchor in re.findall(
+                    r"\]\(([\w/]+\.(?:ipynb|md|bib))(?:#([\w.:-]+))?\)", cell.source
+                ):
+                    yield name, path, anchor
+
+
+def test_links_of_the_pages_lead_to_statements_and_works():
+    works = re.findall(
+        r"@\w+\{([\w:-]+),", (book.NBS / "references.bib").read_text(encoding="utf-8")
+    )
+    for name, path, anchor in links():
+        assert (book.NBS / path).exists(), f"nbs/{name}: no file {path}"
+        if path.endswith(".bib"):
+            assert anchor in works, (
+                f"nbs/{name} cites {anchor}, which references.bib does not have"
+            )
+        elif anchor:
+            there = [place for _, place in book.numbered_statements(read(path))]
+            assert anchor in there, f"nbs/{name}: {path} has no {anchor}"
+
+
+def test_the_glossary_has_both_vocabularies_and_a_derivation_in_every_row():
+    rows = [
+        line
+        for cell in read("glossary.ipynb").cells
+        for line in cell.source.splitlines()
+        if line.startswith("| ") and "regression | attention" not in line
+    ]
+    assert len(rows) > 35
+    for row in rows:
+        left, right, where = (part.strip() for part in row.strip("|").split(" | "))
+        assert left and right and "](" in where, row
+
+
+# ---- the map -----------------------------------------------------------------------------------------------
+
+
+def test_the_map_has_every_chapter_and_every_link_leads_there():
+    drawing = bookmap.svg()
+    ElementTree.fromstring(drawing)  # it is well-formed
+    linked = re.findall(r'href="([^"]+)"', drawing)
+    chapters = [
+        path.relative_to(book.NBS).as_posix()
+        for part in book.PARTS
+        for path in book.chapters_of(part)
+    ]
+    assert {"00_notation.ipynb", *chapters} <= set(linked)
+    assert all((book.NBS / path).exists() for path in linked)
+
+
+def test_the_map_follows_the_imports():
+    found = bookmap.chapters()
+    edges = bookmap.rests_on(found)
+    assert (
+        "regression/01_svd.ipynb" in edges["regression/01b_rfactor.ipynb"]
+        or "regression/01b_rfactor.ipynb" in edges
+    )
+    assert "theory/08_risk.ipynb" in edges["theory/08b_rates.ipynb"]
+    order = [chapter["path"] for chapter in found]
+    for upper, others in edges.items():
+        for lower in others:
+            assert order.index(lower) < order.index(upper)
+    # what follows from others is left out
+    assert "00_notation.ipynb" not in edges["selection/05b_tridiagonal.ipynb"]
+
+
+def test_boxes_of_the_map_do_not_overlap_and_lie_within():
+    corners, _, (width, height) = bookmap.places(bookmap.chapters())
+    boxes = list(corners.values())
+    assert len(set(boxes)) == len(boxes)
+    for i, (x, y) in enumerate(boxes):
+        assert 0 <= x <= width - bookmap.WIDTH and 0 <= y <= height - bookmap.HEIGHT
+        for u, v in boxes[:i]:
+            assert abs(x - u) >= bookmap.WIDTH or abs(y - v) >= bookmap.HEIGHT
+
+
+def test_the_map_has_four_readers_and_stands_first_on_the_front_page():
+    assert len(bookmap.readers()) == 4
+    cells = book.translate(read("index.ipynb"), "index").cells
+    place = next(i for i, cell in enumerate(cells) if "{book-map}" in cell.source)
+    assert not any(cell.cell_type == "code" for cell in cells[:place])
+    assert cells[place + 1].source.startswith("## ")
+
+
+def test_a_reader_is_read_off_the_table():
+    for who, names in bookmap.readers().items():
+        assert who.startswith("a") and names, who
+        assert all(Path(book.NBS / name).exists() for name in names)
