@@ -24,6 +24,7 @@ STILL_UNTYPED = """
     regression.smoother selection.gcv selection.tridiagonal attention.heads attention.launch attention.causal
     attention.forgetting attention.state attention.functional attention.relatives attention.ensemble
     attention.multihead attention.huggingface practice.estimators
+    theory.risk theory.rates theory.finite theory.descent theory.regret theory.incontext
 """.split()
 RESTS_ON_UNTYPED = ["kernels.rkhs"]  # TEMPORARY: annotated, but its smoother is not
 

@@ -276,7 +276,9 @@ COVERAGE = """
 ```{coverage} errata
 ```
 """
-BOOK_MAP = "```{book-map}\n```"
+MAP = (
+    "## The map\n"  # the heading of the front page below which the map of the book is drawn
+)
 
 
 def translate(notebook, docname):
@@ -286,6 +288,8 @@ def translate(notebook, docname):
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = translate_markdown(cell.source, docname)
+            if docname == "index":
+                cell.source = cell.source.replace(MAP, f"{MAP}\n```{{book-map}}\n```\n")
         elif cell.cell_type == "code":
             directives, code = split_directives(cell.source)
             if not code or "nbdev_export(" in code:  # a cell that only speaks to nbdev
@@ -304,27 +308,9 @@ def translate(notebook, docname):
     added = {"index": contents(), "checks": COVERAGE}  # what only the site can show
     if docname in added:
         cells.append(nbformat.v4.new_markdown_cell(added[docname]))
-    if docname == "index":
-        cells.insert(place_of_map(cells), nbformat.v4.new_markdown_cell(BOOK_MAP))
     notebook.cells = cells
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
     return notebook
-
-
-def place_of_map(cells):
-    """Tell before which cell of the front page the map of the book stands: before the first code, as its first figure.
-
-    A cell of text that goes on to other matters is cut where its first section begins.
-    """
-    for i, cell in enumerate(cells):
-        if cell.cell_type == "markdown" and "\n## " in cell.source:
-            before, _, rest = cell.source.partition("\n## ")
-            cell.source = before
-            cells.insert(i + 1, nbformat.v4.new_markdown_cell(f"## {rest}"))
-            return i + 1
-        if cell.cell_type == "code" or cell.source.startswith("## "):
-            return i
-    return len(cells)
 
 
 def translate_code(cell, directives, code):
