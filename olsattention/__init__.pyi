@@ -97,4 +97,10 @@ from .attention.state import RidgeAttentionState as RidgeAttentionState
 # VII. Practice
 from . import practice as practice
 from .practice import estimators as estimators
+from .practice.command import (
+    ArrayBlocks as ArrayBlocks,
+    ParquetBlocks as ParquetBlocks,
+    fit_blocks as fit_blocks,
+)
 from .practice.estimators import AttentionRegressor as AttentionRegressor
+from .practice.stream import LeastSquaresState as LeastSquaresState

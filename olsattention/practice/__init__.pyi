@@ -3,6 +3,7 @@ from . import weighting as weighting
 from . import tabular as tabular
 from . import estimators as estimators
 from . import stream as stream
+from . import command as command
 from .estimators import (
     AttentionRegressor as AttentionRegressor,
 )
@@ -17,4 +18,19 @@ from .stream import (
     Solved as Solved,
     take_apart as take_apart,
     plain as plain,
+)
+from .command import (
+    ArrayBlocks as ArrayBlocks,
+    ParquetBlocks as ParquetBlocks,
+    fit_blocks as fit_blocks,
+    resumed as resumed,
+    counted as counted,
+    Fit as Fit,
+    number as number,
+    fit_command as fit_command,
+    as_alpha as as_alpha,
+    text_of as text_of,
+    add_fit_parser as add_fit_parser,
+    run_fit as run_fit,
+    main as main,
 )

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import tempfile
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ from olsattention.arrays import (
 )
 from ..regression.rfactor import VIF_HARMLESS
 from ..regression.smoother import CriterionSums, RidgePath, SpectralSmoother
+from ..regression.svd import RankDeficiencyWarning
 from ..selection.gcv import select_lam
 
 # %% ../../nbs/practice/13_stream.ipynb #2f4d6bcd
@@ -511,6 +513,7 @@ def standard_errors(
         # W R_xx projects on what the rows determine
         squares[np.abs(1 - np.sum(W * s.triangle.T, axis=1)) > 1e-8] = math.nan
     of_constant = 1 / s.total + np.sum((s.mean @ W) ** 2)
+    of_constant += np.sum(squares[s.mean != 0]) * 0  # NaN beside a slope that is not known
     variance = np.atleast_1d(self.sigma2(intercept, weight_type))
     slopes = np.sqrt(squares[:, None] * variance)
     return self._columns(slopes), self._outcomes(
@@ -567,8 +570,12 @@ def _embedded(self: LeastSquaresState, table, lam, intercept):
     """The constant's share, and centred rows in the triangle's directions, with the penalty and without, (m, p) each."""
     s = self._apart(intercept)
     rows = to_numpy(table.wide.values) - s.mean
-    shares = (np.asarray(s.smoother.weights(rows, penalty)) for penalty in (lam, 0.0))
-    return s.constants / s.total, *shares
+    shares = np.asarray(s.smoother.weights(rows, lam))
+    with warnings.catch_warnings():
+        # the directions that are left are all that a penalty needs
+        warnings.simplefilter("ignore", RankDeficiencyWarning)
+        whole = np.asarray(s.smoother.weights(rows, 0.0))
+    return s.constants / s.total, shares, whole
 
 # %% ../../nbs/practice/13_stream.ipynb #f31d5ad7
 MAGIC = b"olsattention least squares state 1\n"

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import tempfile
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.linalg.lapack import dpotrf, dtrtri
 from olsattention.arrays import Table, as_flag, as_lam, as_matrix, as_regression, labelled, labels_of, qr_triangle, require_same_columns, to_numpy
 from ..regression.rfactor import VIF_HARMLESS
 from ..regression.smoother import CriterionSums, RidgePath, SpectralSmoother
+from ..regression.svd import RankDeficiencyWarning
 from ..selection.gcv import select_lam
 
 class LeastSquaresState:
