@@ -102,5 +102,10 @@ from .practice.command import (
     ParquetBlocks as ParquetBlocks,
     fit_blocks as fit_blocks,
 )
+from .practice.dask import (
+    dask_predict as dask_predict,
+    dask_state as dask_state,
+    dask_weights as dask_weights,
+)
 from .practice.estimators import AttentionRegressor as AttentionRegressor
 from .practice.stream import LeastSquaresState as LeastSquaresState

@@ -4,6 +4,7 @@ from . import tabular as tabular
 from . import estimators as estimators
 from . import stream as stream
 from . import command as command
+from . import dask as dask
 from .estimators import (
     AttentionRegressor as AttentionRegressor,
 )
@@ -33,4 +34,10 @@ from .command import (
     add_fit_parser as add_fit_parser,
     run_fit as run_fit,
     main as main,
+)
+from .dask import (
+    tree_reduce as tree_reduce,
+    dask_state as dask_state,
+    dask_predict as dask_predict,
+    dask_weights as dask_weights,
 )

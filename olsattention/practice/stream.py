@@ -141,8 +141,9 @@ def checked(state, X, y, weights):
             require_same_outcomes(state, outcomes, names)
         w = None if weights is None else checked_weights(weights, table.shape[0])
     except (TypeError, ValueError) as error:
-        kept = f"the state still holds the {state.blocks} blocks before it"
-        raise type(error)(f"block {state.blocks}: {error} ({kept})") from error
+        raise type(error)(
+            f"block {state.blocks}: {error} (nothing of the block was added)"
+        ) from error
     return table, outcomes, w
 
 
