@@ -108,4 +108,5 @@ from .practice.dask import (
     dask_weights as dask_weights,
 )
 from .practice.estimators import AttentionRegressor as AttentionRegressor
+from .practice.sharded import sharded_ridge_attention as sharded_ridge_attention
 from .practice.stream import LeastSquaresState as LeastSquaresState

@@ -5,6 +5,7 @@ from . import estimators as estimators
 from . import stream as stream
 from . import command as command
 from . import dask as dask
+from . import sharded as sharded
 from .estimators import (
     AttentionRegressor as AttentionRegressor,
 )
@@ -40,4 +41,8 @@ from .dask import (
     dask_state as dask_state,
     dask_predict as dask_predict,
     dask_weights as dask_weights,
+)
+from .sharded import (
+    sharded_ridge_attention as sharded_ridge_attention,
+    bytes_sent as bytes_sent,
 )
