@@ -208,7 +208,7 @@ def attend_shard(query, key, value, lam, gates, groups, group, is_causal):
         else forgetful_ridge(q, k, v, gates, *begun)[0]
     )
     # a rank without tokens takes part in the backward exchange too
-    return out if out.shape[2] else out + 0 * (P.sum() + q.sum())
+    return out if out.shape[2] else out + 0 * (P.sum() + q.sum() + lam.sum())
 
 # %% ../../nbs/practice/13c_sharded.ipynb #bc742186
 def shard_moments(k, v, gates, dtype):
