@@ -108,5 +108,9 @@ from .practice.dask import (
     dask_weights as dask_weights,
 )
 from .practice.estimators import AttentionRegressor as AttentionRegressor
+from .practice.large import (
+    LargeKernelRegressor as LargeKernelRegressor,
+    random_features as random_features,
+)
 from .practice.sharded import sharded_ridge_attention as sharded_ridge_attention
 from .practice.stream import LeastSquaresState as LeastSquaresState

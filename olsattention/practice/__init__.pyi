@@ -6,6 +6,7 @@ from . import stream as stream
 from . import command as command
 from . import dask as dask
 from . import sharded as sharded
+from . import large as large
 from .estimators import (
     AttentionRegressor as AttentionRegressor,
 )
@@ -45,4 +46,16 @@ from .dask import (
 from .sharded import (
     sharded_ridge_attention as sharded_ridge_attention,
     bytes_sent as bytes_sent,
+)
+from .large import (
+    PANEL as PANEL,
+    KernelProduct as KernelProduct,
+    Preconditioner as Preconditioner,
+    random_pivots as random_pivots,
+    conjugate_gradients as conjugate_gradients,
+    KernelSolution as KernelSolution,
+    solve_kernel as solve_kernel,
+    LargeKernelRegressor as LargeKernelRegressor,
+    RandomFeatures as RandomFeatures,
+    random_features as random_features,
 )
