@@ -7,6 +7,7 @@ from . import command as command
 from . import dask as dask
 from . import sharded as sharded
 from . import large as large
+from . import size as size
 from .estimators import (
     AttentionRegressor as AttentionRegressor,
 )
@@ -58,4 +59,10 @@ from .large import (
     LargeKernelRegressor as LargeKernelRegressor,
     RandomFeatures as RandomFeatures,
     random_features as random_features,
+)
+from .size import (
+    Machine as Machine,
+    Cost as Cost,
+    stream_cost as stream_cost,
+    attention_cost as attention_cost,
 )
