@@ -27,8 +27,6 @@ from .command import (
     ArrayBlocks as ArrayBlocks,
     ParquetBlocks as ParquetBlocks,
     fit_blocks as fit_blocks,
-    resumed as resumed,
-    counted as counted,
     Fit as Fit,
     number as number,
     fit_command as fit_command,

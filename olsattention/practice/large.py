@@ -102,7 +102,7 @@ class Preconditioner(NamedTuple):
         U = xp.astype(self.U, V.dtype, copy=False)
         return V - U @ (g[:, None] * (U.T @ V))
 
-
+# %% ../../nbs/practice/13d_large.ipynb #5c8f0880
 def random_pivots(products, rank, rng, block=32):
     """A partial Cholesky factor of a `KernelProduct` with random pivots, as a `Preconditioner`.
 
@@ -124,22 +124,22 @@ def random_pivots(products, rank, rng, block=32):
     O(n rank^2) operations, memory (n, rank) in float32. Source: (13d.2); Chen, Epperly, Tropp and Webber (2025).
     """
     xp, left = products.xp, products.diagonal()
-    F, whole = xp.zeros((products.n, 0), dtype=xp.float32), float(xp.sum(left))
-    F = F if isinstance(F, np.ndarray) else F.to(left.device)
+    F, whole = left[:, None][:, :0], float(xp.sum(left))
+    place = array_api_compat.device(left)
     while F.shape[1] < min(rank, products.n):
         weights = to_numpy(left).astype(float).clip(min=0)
         if weights.sum() <= 1e-6 * whole:
             break
         size = min(block, rank - F.shape[1], int(np.count_nonzero(weights)))
         at = rng.choice(products.n, size, replace=False, p=weights / weights.sum())
-        new = _columns_left(products, F, xp.asarray(np.sort(at)), whole)
+        new = _columns_left(products, F, xp.asarray(np.sort(at), device=place), whole)
         if not new.shape[1]:
             break
         F = xp.concat([F, new], axis=1)
         left = (left - xp.sum(new * new, axis=1)).clip(min=0)
     return _singular(F, float(xp.sum(left)))
 
-
+# %% ../../nbs/practice/13d_large.ipynb #b6764c70
 def _columns_left(products, F, at, whole):
     """The columns (n, at most size) that pivots add to a factor, in float32."""
     xp = products.xp
@@ -160,7 +160,7 @@ def _singular(F, left):
     U = F @ xp.astype(V / xp.sqrt(squares), xp.float32)
     return Preconditioner(U, squares, left)
 
-# %% ../../nbs/practice/13d_large.ipynb #dd865fab
+# %% ../../nbs/practice/13d_large.ipynb #d6d878a8
 def conjugate_gradients(product, M, B, lam, tol, most):
     """Solve ``(K + lam I) A = B`` for every column of B (n, k) by preconditioned conjugate gradients, in the dtype of B.
 
@@ -188,7 +188,7 @@ def conjugate_gradients(product, M, B, lam, tol, most):
         claim = float(xp.max(xp.sqrt(xp.sum(R * R, axis=0)) / size))
     return A, steps, claim
 
-# %% ../../nbs/practice/13d_large.ipynb #a2f34648
+# %% ../../nbs/practice/13d_large.ipynb #b7b05137
 class KernelSolution(NamedTuple):
     """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64, products of the inner solves, and float64 residuals."""
 
@@ -197,7 +197,7 @@ class KernelSolution(NamedTuple):
     products: int
     judgements: int
 
-
+# %% ../../nbs/practice/13d_large.ipynb #f018b100
 def solve_kernel(products, M, B, lam, tol=1e-6, share=5e-4, most=2000):
     """Solve ``(K + lam I) A = B`` for every column of B (n, k), to a recomputed relative residual.
 
@@ -208,21 +208,14 @@ def solve_kernel(products, M, B, lam, tol=1e-6, share=5e-4, most=2000):
     B : array or tensor, shape (n, k), float64
     lam : float
         Penalty > 0.
-    tol : float
-        Largest relative residual of a column.
-    share : float
-        What each float32 solve may leave (13d.4).
+    tol, share : float
+        Largest relative residual of a column, and what each float32 solve may leave (13d.4).
     most : int
         Most products of the inner solves.
 
     Returns
     -------
     KernelSolution
-
-    Raises
-    ------
-    ValueError
-        If the kernel is found not to be positive semidefinite.
 
     Warns
     -----
@@ -264,7 +257,7 @@ def _relative(R, size):
     xp = array_api_compat.array_namespace(R)
     return xp.sqrt(xp.sum(R * R, axis=0)) / size
 
-# %% ../../nbs/practice/13d_large.ipynb #72beb4ba
+# %% ../../nbs/practice/13d_large.ipynb #8c156a1d
 class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     """Kernel ridge regression for many rows: conjugate gradients with random pivots, refined to a true residual.
 
@@ -276,18 +269,12 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         The penalty > 0 beside the Gram matrix, or let the data choose.
     fit_intercept : bool
         Leave a constant unpenalised.
-    length_scale : float, optional
-        Of stationary kernels; default the root of the summed variances of the columns.
-    kernel_params : dict, optional
-        Further parameters of the kernel.
+    length_scale, kernel_params : float and dict, optional
+        Of the kernel; the default length is the root of the summed variances of the columns.
     rank : int, optional
         Of the preconditioner; default five times the root of n.
-    tol : float
-        Relative residual, recomputed in float64.
-    memory : int
-        Bytes of the Gram matrix that may be kept, in float32.
-    probes : int
-        Random probes of GCV.
+    tol, memory, probes : float, int, int
+        Relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
     random_state : int, RandomState or None
 
     Attributes
@@ -298,10 +285,8 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         The largest relative residual of the systems (13d.1), recomputed.
     gcv_ : RandomizedGCV or None
         Score and degrees of freedom with their standard errors, if the penalty was chosen.
-    curve_ : dict of float to RandomizedGCV
-        All penalties tried.
-    solution_ : KernelSolution
-        How many products it took.
+    curve_, solution_ : dict of float to RandomizedGCV, KernelSolution
+        All penalties tried; how many products it took.
 
     Notes
     -----
@@ -332,7 +317,7 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-# %% ../../nbs/practice/13d_large.ipynb #1a36928d
+# %% ../../nbs/practice/13d_large.ipynb #efc36b29
 def valid_rows(estimator, **given):
     """X, or X and y, by scikit-learn's rules, in float64; an error names the first bad position."""
     rules = {"dtype": np.float64}
@@ -369,7 +354,7 @@ def fits(products, M, Y, lam, intercept, tol):
     b = u.sum(axis=0) / w.sum()
     return u - w * b, b, found
 
-# %% ../../nbs/practice/13d_large.ipynb #19636da9
+# %% ../../nbs/practice/13d_large.ipynb #e7c8b30e
 def guess(M, y, intercept, n):
     """The penalty at which the low-rank smoother has its least GCV."""
     y = y - y.mean(axis=0) if intercept else y
@@ -418,7 +403,7 @@ def mean_gcv(fit, Y, seed, probes):
     )
     return found[0]._replace(score=score, score_error=error)
 
-# %% ../../nbs/practice/13d_large.ipynb #9eb6cd2f
+# %% ../../nbs/practice/13d_large.ipynb #7dff7a8d
 @patch
 def fit(self: LargeKernelRegressor, X, y):
     """Fit rows X (n, p) to outcomes y (n,) or (n, k); returns the estimator."""
@@ -449,7 +434,7 @@ def fit(self: LargeKernelRegressor, X, y):
     self.intercept_ = float(b[0]) if single else b
     return self
 
-
+# %% ../../nbs/practice/13d_large.ipynb #8f812648
 @patch
 def predict(self: LargeKernelRegressor, X):
     """Predictions at rows X (m, p), shape (m,) or (m, k)."""
@@ -480,7 +465,7 @@ def attention_weights(self: LargeKernelRegressor, X):
         return u.T
     return (u + w * ((1 - u.sum(axis=0)) / w.sum())).T
 
-# %% ../../nbs/practice/13d_large.ipynb #5a44ef34
+# %% ../../nbs/practice/13d_large.ipynb #dd5bd0d5
 class RandomFeatures(NamedTuple):
     """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them with `random_features`."""
 

@@ -113,21 +113,14 @@ def solve_kernel(products, M, B, lam, tol=1e-06, share=0.0005, most=2000):
     B : array or tensor, shape (n, k), float64
     lam : float
         Penalty > 0.
-    tol : float
-        Largest relative residual of a column.
-    share : float
-        What each float32 solve may leave (13d.4).
+    tol, share : float
+        Largest relative residual of a column, and what each float32 solve may leave (13d.4).
     most : int
         Most products of the inner solves.
 
     Returns
     -------
     KernelSolution
-
-    Raises
-    ------
-    ValueError
-        If the kernel is found not to be positive semidefinite.
 
     Warns
     -----
@@ -154,18 +147,12 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         The penalty > 0 beside the Gram matrix, or let the data choose.
     fit_intercept : bool
         Leave a constant unpenalised.
-    length_scale : float, optional
-        Of stationary kernels; default the root of the summed variances of the columns.
-    kernel_params : dict, optional
-        Further parameters of the kernel.
+    length_scale, kernel_params : float and dict, optional
+        Of the kernel; the default length is the root of the summed variances of the columns.
     rank : int, optional
         Of the preconditioner; default five times the root of n.
-    tol : float
-        Relative residual, recomputed in float64.
-    memory : int
-        Bytes of the Gram matrix that may be kept, in float32.
-    probes : int
-        Random probes of GCV.
+    tol, memory, probes : float, int, int
+        Relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
     random_state : int, RandomState or None
 
     Attributes
@@ -176,10 +163,8 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         The largest relative residual of the systems (13d.1), recomputed.
     gcv_ : RandomizedGCV or None
         Score and degrees of freedom with their standard errors, if the penalty was chosen.
-    curve_ : dict of float to RandomizedGCV
-        All penalties tried.
-    solution_ : KernelSolution
-        How many products it took.
+    curve_, solution_ : dict of float to RandomizedGCV, KernelSolution
+        All penalties tried; how many products it took.
 
     Notes
     -----

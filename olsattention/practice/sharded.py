@@ -139,17 +139,14 @@ def sharded_ridge_attention(
     decay=None,
     enable_gqa=False,
 ):
-    """`ridge_attention` over a sequence whose tokens are spread over the ranks of a process group.
-
-    Every rank calls it with its own shard; shards follow one another in the order of the ranks and may differ in length, even be
-    empty.
+    """`ridge_attention` over a sequence that is spread over the ranks of a process group, each of which calls it with its shard.
 
     Parameters
     ----------
     query : Tensor, shape (..., T_q, d)
     key : Tensor, shape (..., T_k, d)
     value : Tensor, shape (..., T_k, d_v)
-        This rank's tokens, of one floating dtype, on the device that the group's backend serves.
+        This rank's tokens, after those of the ranks before it, of any number, of one floating dtype, on the device of the backend.
     lam : float or Tensor
         Penalty > 0, the same on all ranks; a tensor broadcasts to the heads.
     group : ProcessGroup or one-dimensional DeviceMesh, optional
