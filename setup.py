@@ -13,7 +13,8 @@ extras = {
     for key in cfg
     if key.endswith("_requirements")
 }
-extras["dev"] += extras["sklearn"] + extras["transformers"] + extras["gpu"] + extras["docs"]
+for name in ("sklearn", "transformers", "distributed", "gpu", "docs"):
+    extras["dev"] += extras[name]
 
 setup(
     name=cfg["lib_name"],
@@ -30,6 +31,9 @@ setup(
     package_data={"": ["*.pyi", "py.typed"]},
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
-    entry_points={"nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
+    entry_points={
+        "nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"],
+        "console_scripts": [f"{cfg['lib_name']}={cfg['lib_path']}.practice.command:main"],
+    },
     zip_safe=False,
 )

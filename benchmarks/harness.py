@@ -12,7 +12,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "macroforecast", "olsattention")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "torch",
+    "scikit-learn",
+    "macroforecast",
+    "dask",
+    "gpytorch",
+    "olsattention",
+)
 
 
 @dataclass

@@ -6,7 +6,16 @@ import sys
 
 import harness
 
-TOPICS = ("attention_weights", "r_factor", "ridge_path", "kernel_gcv", "ridge_attention")
+TOPICS = (
+    "attention_weights",
+    "r_factor",
+    "ridge_path",
+    "kernel_gcv",
+    "ridge_attention",
+    "stream",
+    "cluster",
+    "large_kernel",
+)
 
 
 def main():

@@ -128,4 +128,20 @@ from .theory.risk import (
 # VII. Practice
 from . import practice as practice
 from .practice import estimators as estimators
+from .practice.command import (
+    ArrayBlocks as ArrayBlocks,
+    ParquetBlocks as ParquetBlocks,
+    fit_blocks as fit_blocks,
+)
+from .practice.dask import (
+    dask_predict as dask_predict,
+    dask_state as dask_state,
+    dask_weights as dask_weights,
+)
 from .practice.estimators import AttentionRegressor as AttentionRegressor
+from .practice.large import (
+    LargeKernelRegressor as LargeKernelRegressor,
+    random_features as random_features,
+)
+from .practice.sharded import sharded_ridge_attention as sharded_ridge_attention
+from .practice.stream import LeastSquaresState as LeastSquaresState

@@ -1,0 +1,143 @@
+# Written by `make export` from the chapters: edit those, not this.
+from typing import Any
+__all__ = ['ArrayBlocks', 'ParquetBlocks', 'fit_blocks', 'Fit', 'number', 'fit_command', 'as_alpha', 'text_of', 'add_fit_parser', 'run_fit', 'main']
+import argparse
+import hashlib
+import itertools
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+import numpy as np
+from fastcore.basics import patch
+from ..arrays import as_lam
+from .stream import LeastSquaresState
+
+class ArrayBlocks(NamedTuple):
+    """Blocks of rows of arrays or memory maps, which are read as they are needed.
+
+    `X` has shape (n, p), `y` (n,) or (n, k), `weights` (n,) or None; `rows` a block.
+    """
+    X: object
+    y: object
+    weights: object = None
+    rows: int = 65536
+
+    def __len__(self):
+        ...
+
+    def since(self, first):
+        """Yield ``(X, y, weights)`` of the blocks from number `first` on."""
+
+    def identity(self):
+        """What tells this source from another: shape, type and a digest of its first and last rows."""
+
+class ParquetBlocks:
+    """Blocks of rows of a Parquet file.
+
+    Parameters
+    ----------
+    path : str or Path
+    target : str or list of str
+        Column of the outcome; a list for several.
+    columns : list of str, optional
+        Columns of X; by default all others, which must then be numbers.
+    weights : str, optional
+        Column of weights.
+    rows : int
+        Most rows of a block; none reaches over a row group.
+
+    Raises
+    ------
+    ImportError
+        Without pyarrow: ``pip install 'olsattention[distributed]'``.
+    ValueError
+        If a column is not in the file, or does not hold numbers.
+    """
+
+    def __init__(self, path, target, columns=None, weights=None, rows=65536):
+        ...
+
+    def __len__(self):
+        ...
+
+    def since(self, first):
+        """Yield ``(X, y, weights)`` of the blocks from number `first` on, X a DataFrame."""
+
+    def identity(self):
+        """What tells this source from another: the columns asked for, and a digest of the file's footer."""
+
+def open_parquet(path):
+    ...
+
+def require_numbers(schema, names, path):
+    """Raise unless the columns are in the file and hold numbers."""
+
+def fit_blocks(blocks, state=None, *, checkpoint=None, every=10.0, progress=False):
+    """A `LeastSquaresState` of all blocks of a source.
+
+    Parameters
+    ----------
+    blocks : ArrayBlocks, ParquetBlocks or iterable
+        An iterable yields ``(X, y)`` or ``(X, y, weights)``, the same blocks each time.
+    state : LeastSquaresState, optional
+        To add them to; it is changed. Not with a checkpoint.
+    checkpoint : str or Path, optional
+        File of the state so far. If it exists the pass goes on from there; it is kept at the end.
+    every : float
+        Seconds between two saves.
+    progress : bool
+        Whether to show a progress bar (tqdm) on standard error.
+
+    Returns
+    -------
+    LeastSquaresState
+
+    Raises
+    ------
+    ValueError
+        If the source is empty, a block is bad (its number and row are named; the checkpoint holds what was before), or the checkpoint is of
+        another source.
+
+    Notes
+    -----
+    Memory: one block. Interrupted at any moment, it gives the same state, bit for bit. Source: (13a.1).
+    """
+
+def resumed(path, identity):
+    """The state of a checkpoint that exists, if it is of this source."""
+
+def counted(source, blocks, first, progress):
+    """The blocks, with a progress bar if wanted."""
+
+class Fit(NamedTuple):
+    """What the command reports of a state at a penalty; `seconds` are those of reading and of solving."""
+    state: LeastSquaresState
+    alpha: float
+    seconds: dict
+
+    def report(self):
+        """A dictionary that JSON can hold; what is not determined is None."""
+
+def number(value):
+    """A Python float, or None where there is none: JSON knows no NaN."""
+
+def fit_command(options):
+    """Go through a file as the command asks, and choose the penalty."""
+
+def as_alpha(state, text):
+    """The penalty that a command names: a number or a criterion."""
+
+def text_of(report):
+    """The report as a table for people."""
+
+def add_fit_parser(commands):
+    """Add the command ``fit`` to the subparsers of a command line; returns its parser."""
+
+def run_fit(options):
+    """Print what was asked for; the exit status: 0, or 2 with a message if it could not be done."""
+
+def main(argv=None):
+    """The command ``olsattention``; returns its exit status."""

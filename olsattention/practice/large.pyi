@@ -1,0 +1,241 @@
+# Written by `make export` from the chapters: edit those, not this.
+from typing import Any
+__all__ = ['PANEL', 'KernelProduct', 'Preconditioner', 'random_pivots', 'conjugate_gradients', 'KernelSolution', 'solve_kernel', 'LargeKernelRegressor', 'RandomFeatures', 'random_features']
+import math
+import warnings
+from functools import partial
+from typing import NamedTuple
+import array_api_compat
+import numpy as np
+from fastcore.basics import patch
+from ..arrays import as_lam, as_matrix, to_numpy
+from ..kernels.names import get_kernel
+from ..selection.gcv import randomized_gcv
+try:
+    from sklearn.base import BaseEstimator, RegressorMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError("olsattention.practice.large needs scikit-learn 1.6 or later; pip install 'olsattention[sklearn]'") from error
+PANEL = 512
+
+class KernelProduct:
+    """Products with a Gram matrix that is never held as a whole.
+
+    Parameters
+    ----------
+    X : array or tensor, shape (n, p)
+        Rows, float64.
+    kernel : callable
+        ``kernel(X, Z)``, shape (n, m), in the dtype of the rows.
+    memory : int
+        Bytes of panels that may be kept, in float32.
+    """
+
+    def __init__(self, X, kernel, memory=2 ** 29):
+        ...
+
+    @property
+    def xp(self):
+        """The array namespace of the rows."""
+
+    def columns(self, at):
+        """Columns of the Gram matrix, (n, len(at)), in float32."""
+
+    def diagonal(self):
+        """The diagonal, (n,), in float32."""
+
+    def single_product(self, V):
+        """``K V`` for V (n, k) in float32."""
+
+    def double_product(self, V):
+        """``K V`` for V (n, k) in float64, every entry made anew."""
+
+    def _product(self, X, V, kept):
+        ...
+
+class Preconditioner(NamedTuple):
+    """A low-rank smoother: U (n, r) with orthonormal columns, squares (r,) of singular values, and the trace that is left."""
+    U: object
+    squares: object
+    left: float
+
+    def residuals(self, V, lam):
+        """``lam M^-1 V`` (13d.2), for V (n, k)."""
+
+def random_pivots(products, rank, rng, block=32):
+    """A partial Cholesky factor of a `KernelProduct` with random pivots, as a `Preconditioner`.
+
+    Parameters
+    ----------
+    products : KernelProduct
+    rank : int
+        Columns of the factor, at most n; fewer where nothing is left.
+    rng : numpy.random.Generator
+    block : int
+        Pivots that are drawn at a time.
+
+    Returns
+    -------
+    Preconditioner
+
+    Notes
+    -----
+    O(n rank^2) operations, memory (n, rank) in float32. Source: (13d.2); Chen, Epperly, Tropp and Webber (2025).
+    """
+
+def _columns_left(products, F, at, whole):
+    """The columns (n, at most size) that pivots add to a factor, in float32."""
+
+def _singular(F, left):
+    ...
+
+def conjugate_gradients(product, M, B, lam, tol, most):
+    """Solve ``(K + lam I) A = B`` for every column of B (n, k) by preconditioned conjugate gradients, in the dtype of B.
+
+    Returns the solutions (n, k), the number of products, and the largest relative residual of the recurrence: a claim. Source: (13d.3).
+    """
+
+class KernelSolution(NamedTuple):
+    """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64, products of the inner solves, and float64 residuals."""
+    solution: object
+    residual: object
+    products: int
+    judgements: int
+
+def solve_kernel(products, M, B, lam, tol=1e-06, share=0.0005, most=2000):
+    """Solve ``(K + lam I) A = B`` for every column of B (n, k), to a recomputed relative residual.
+
+    Parameters
+    ----------
+    products : KernelProduct
+    M : Preconditioner
+    B : array or tensor, shape (n, k), float64
+    lam : float
+        Penalty > 0.
+    tol, share : float
+        Largest relative residual of a column, and what each float32 solve may leave (13d.4).
+    most : int
+        Most products of the inner solves.
+
+    Returns
+    -------
+    KernelSolution
+
+    Warns
+    -----
+    UserWarning
+        If `tol` was not reached; the true residual is in the result.
+
+    Notes
+    -----
+    Where float32 makes no progress, for lam is below its rounding errors, the inner solves go on in float64, several times slower.
+    Source: (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
+    """
+
+def _relative(R, size):
+    ...
+
+class LargeKernelRegressor(RegressorMixin, BaseEstimator):
+    """Kernel ridge regression for many rows: conjugate gradients with random pivots, refined to a true residual.
+
+    Parameters
+    ----------
+    kernel : str or callable
+        A name known to `get_kernel`, or a function ``kernel(X, Z)`` of two sets of rows.
+    alpha : "gcv" or float
+        The penalty > 0 beside the Gram matrix, or let the data choose.
+    fit_intercept : bool
+        Leave a constant unpenalised.
+    length_scale, kernel_params : float and dict, optional
+        Of the kernel; the default length is the root of the summed variances of the columns.
+    rank : int, optional
+        Of the preconditioner; default five times the root of n.
+    tol, memory, probes : float, int, int
+        Relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
+    random_state : int, RandomState or None
+
+    Attributes
+    ----------
+    alpha_, dual_coef_, intercept_, X_fit_
+        As in scikit-learn's KernelRidge, with a constant.
+    residual_ : float
+        The largest relative residual of the systems (13d.1), recomputed.
+    gcv_ : RandomizedGCV or None
+        Score and degrees of freedom with their standard errors, if the penalty was chosen.
+    curve_, solution_ : dict of float to RandomizedGCV, KernelSolution
+        All penalties tried; how many products it took.
+
+    Notes
+    -----
+    Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
+    """
+
+    def __init__(self, kernel='rbf', alpha='gcv', *, fit_intercept=True, length_scale=None, kernel_params=None, rank=None, tol=1e-06, memory=2 ** 29, probes=10, random_state=0):
+        ...
+
+    def __sklearn_tags__(self):
+        ...
+
+    def fit(self, X, y):
+        """Fit rows X (n, p) to outcomes y (n,) or (n, k); returns the estimator."""
+
+    def predict(self, X):
+        """Predictions at rows X (m, p), shape (m,) or (m, k)."""
+
+    def attention_weights(self, X):
+        """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are the predictions; a solve for each row.
+
+    With ``c`` the kernel of a row with the training rows it is ``u + (1 - 1'u) / 1'w * w``, u and w as in (13d.1).
+    """
+
+def valid_rows(estimator, **given):
+    """X, or X and y, by scikit-learn's rules, in float64; an error names the first bad position."""
+
+def kernel_of(estimator, X):
+    """The kernel with its parameters, and these."""
+
+def fits(products, M, Y, lam, intercept, tol):
+    """Dual coefficients (n, k) and constants (k,) of (13d.1), and the `KernelSolution` behind them."""
+
+def guess(M, y, intercept, n):
+    """The penalty at which the low-rank smoother has its least GCV."""
+
+def choose(products, M, Y, intercept, seed, probes):
+    """The penalty of least randomised GCV, downhill from a guess, and all that were tried."""
+
+def mean_gcv(fit, Y, seed, probes):
+    """`randomized_gcv` of the mean of outcomes (n, k), from one set of fits."""
+
+class RandomFeatures(NamedTuple):
+    """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them with `random_features`."""
+    frequencies: object
+
+    def transform(self, X):
+        """Features of rows X (m, p), shape (m, 2 D)."""
+
+def random_features(p, D, rng, kernel='rbf', length_scale=1.0, nu=1.5):
+    """`RandomFeatures` of D frequencies for rows of p columns.
+
+    Parameters
+    ----------
+    p, D : int
+    rng : numpy.random.Generator
+    kernel : {"rbf", "laplacian", "matern"}
+    length_scale : float
+    nu : float
+        Of ``"matern"``.
+
+    Returns
+    -------
+    RandomFeatures
+
+    Raises
+    ------
+    ValueError
+        If the kernel is not one of these.
+
+    Notes
+    -----
+    Normal frequencies, Cauchy ones, or those of Student's t with 2 nu degrees of freedom. Source: (13d.5); Rahimi and Recht (2007).
+    """
