@@ -94,6 +94,17 @@ from .attention.huggingface import (
 from .attention.multihead import MultiheadRidgeAttention as MultiheadRidgeAttention
 from .attention.state import RidgeAttentionState as RidgeAttentionState
 
+# VI. Models
+from . import models as models
+from .models import capture as capture
+from .models.capture import (
+    AttentionCall as AttentionCall,
+    CaptureError as CaptureError,
+    CapturedAttention as CapturedAttention,
+    HeadMoments as HeadMoments,
+    capture_attention as capture_attention,
+)
+
 # VII. Practice
 from . import practice as practice
 from .practice import estimators as estimators
