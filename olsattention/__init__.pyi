@@ -96,13 +96,19 @@ from .attention.state import RidgeAttentionState as RidgeAttentionState
 
 # VI. Models
 from . import models as models
-from .models import capture as capture
+from .models import capture as capture, spectrum as spectrum
 from .models.capture import (
     AttentionCall as AttentionCall,
     CaptureError as CaptureError,
     CapturedAttention as CapturedAttention,
     HeadMoments as HeadMoments,
     capture_attention as capture_attention,
+)
+from .models.spectrum import (
+    HeadSpectrum as HeadSpectrum,
+    circuit_importance as circuit_importance,
+    condition_number as condition_number,
+    head_spectrum as head_spectrum,
 )
 
 # VII. Practice

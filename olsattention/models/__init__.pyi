@@ -1,5 +1,6 @@
 # Written by `make export` from the chapters: edit those, not this.
 from . import capture as capture
+from . import spectrum as spectrum
 from .capture import (
     AttentionCall as AttentionCall,
     HeadMoments as HeadMoments,
@@ -7,4 +8,16 @@ from .capture import (
     CaptureError as CaptureError,
     CapturedAttention as CapturedAttention,
     capture_attention as capture_attention,
+)
+from .spectrum import (
+    HeadSpectrum as HeadSpectrum,
+    head_spectrum as head_spectrum,
+    SpectrumGCV as SpectrumGCV,
+    spectrum_df as spectrum_df,
+    spectrum_gcv as spectrum_gcv,
+    gcv_scores as gcv_scores,
+    condition_number as condition_number,
+    circuit_importance as circuit_importance,
+    smoother_size as smoother_size,
+    smoother_distance as smoother_distance,
 )

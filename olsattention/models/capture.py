@@ -526,6 +526,9 @@ class HeadMoments:
     key_query : Tensor, shape (H, d, d), or None
         Of each key with the query of the same token; None if keys and queries do not belong to the same tokens.
 
+    eps : float
+        Unit roundoff of the keys as the model computed them.
+
     Notes
     -----
     Source: (9.2). `add(call)` counts one more call.
@@ -533,6 +536,7 @@ class HeadMoments:
 
     keys: int = 0
     queries: int = 0
+    eps: float = 0.0
     key_key: torch.Tensor | float = 0.0
     key_value: torch.Tensor | float = 0.0
     value_value: torch.Tensor | float = 0.0
@@ -560,6 +564,7 @@ def add(self: HeadMoments, call: AttentionCall):
         return x.transpose(0, 1).flatten(1, 2)
 
     K, V, Q = rows(call.key, keys), rows(call.value, keys), rows(call.query, queries)
+    self.eps = max(self.eps, torch.finfo(call.key.dtype).eps)
     self.keys += int(keys.sum())
     self.queries += int(queries.sum())
     self.key_key = self.key_key + K.mT @ K

@@ -223,12 +223,16 @@ class HeadMoments:
     key_query : Tensor, shape (H, d, d), or None
         Of each key with the query of the same token; None if keys and queries do not belong to the same tokens.
 
+    eps : float
+        Unit roundoff of the keys as the model computed them.
+
     Notes
     -----
     Source: (9.2). `add(call)` counts one more call.
     """
     keys: int = 0
     queries: int = 0
+    eps: float = 0.0
     key_key: torch.Tensor | float = 0.0
     key_value: torch.Tensor | float = 0.0
     value_value: torch.Tensor | float = 0.0
