@@ -96,7 +96,11 @@ from .attention.state import RidgeAttentionState as RidgeAttentionState
 
 # VI. Models
 from . import models as models
-from .models import capture as capture, spectrum as spectrum
+from .models import (
+    capture as capture,
+    spectrum as spectrum,
+    structure as structure,
+)
 from .models.capture import (
     AttentionCall as AttentionCall,
     CaptureError as CaptureError,
@@ -109,6 +113,10 @@ from .models.spectrum import (
     circuit_importance as circuit_importance,
     condition_number as condition_number,
     head_spectrum as head_spectrum,
+)
+from .models.structure import (
+    StructureTest as StructureTest,
+    structure_test as structure_test,
 )
 
 # VII. Practice

@@ -1,6 +1,7 @@
 # Written by `make export` from the chapters: edit those, not this.
 from . import capture as capture
 from . import spectrum as spectrum
+from . import structure as structure
 from .capture import (
     AttentionCall as AttentionCall,
     HeadMoments as HeadMoments,
@@ -20,4 +21,9 @@ from .spectrum import (
     circuit_importance as circuit_importance,
     smoother_size as smoother_size,
     smoother_distance as smoother_distance,
+)
+from .structure import (
+    StructureTest as StructureTest,
+    structure_test as structure_test,
+    adjusted as adjusted,
 )
