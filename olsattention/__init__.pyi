@@ -98,6 +98,7 @@ from .attention.state import RidgeAttentionState as RidgeAttentionState
 from . import models as models
 from .models import (
     capture as capture,
+    report as report,
     spectrum as spectrum,
     structure as structure,
 )
@@ -108,6 +109,7 @@ from .models.capture import (
     HeadMoments as HeadMoments,
     capture_attention as capture_attention,
 )
+from .models.report import head_report as head_report, pattern_scores as pattern_scores
 from .models.spectrum import (
     HeadSpectrum as HeadSpectrum,
     circuit_importance as circuit_importance,

@@ -1,5 +1,6 @@
 """Numbers of heads: from streams and from stored calls alike, and tests that keep their level."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -11,10 +12,13 @@ from olsattention import (
     AttentionCall,
     HeadMoments,
     SpectralSmoother,
+    capture_attention,
     circuit_importance,
     condition_number,
     cross_hat_matrix,
+    head_report,
     head_spectrum,
+    register_ridge_attention,
     structure_test,
 )
 from olsattention.models.spectrum import (
@@ -169,6 +173,98 @@ def test_adjusted_p_values_leave_out_what_is_unknown():
         adjusted(p)[1]
     )
     assert np.isnan(adjusted([np.nan])).all()
+
+
+# ---- the report --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def llama():
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=60,
+        hidden_size=32,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    return transformers.LlamaModel(config).eval()
+
+
+TEXTS = torch.randint(3, 60, (6, 2, 20), generator=torch.Generator().manual_seed(0))
+PADDED = torch.ones(2, 20, dtype=torch.long)
+PADDED[0, 14:] = 0
+
+
+def read(model, keep="all", texts=TEXTS):
+    with torch.no_grad(), capture_attention(model, keep) as captured:
+        for text in texts:
+            model(text, attention_mask=PADDED)
+    return captured
+
+
+def test_stored_and_streamed_reports_agree(llama):
+    whole = head_report(read(llama), list(TEXTS), repeats=19)
+    assert len(whole) == 8 and whole.notna().all(axis=None)
+    assert (whole.tokens == 6 * 34).all() and whole.key_head.tolist() == [0, 0, 1, 1] * 2
+    for keep in ("moments", 2):
+        stream = head_report(read(llama, keep), repeats=19)
+        known = [c for c in stream if stream[c].notna().all() and c != "name"]
+        assert len(known) >= 15
+        if keep == "moments":
+            assert np.allclose(
+                stream[known].astype(float), whole[known].astype(float), rtol=1e-6
+            )
+    shared = ["rank", "effective_rank", "lam", "df", "importance", "value_share", "p"]
+    assert (whole[shared].iloc[::2].to_numpy() == whole[shared].iloc[1::2].to_numpy()).all()
+
+
+def test_padding_changes_nothing(llama):
+    alone = [TEXTS[0, :1, :14], TEXTS[0, 1:]]
+    with torch.no_grad(), capture_attention(llama) as captured:
+        for text in alone:
+            llama(text)
+    one = head_report(captured, alone, repeats=0).drop(columns="name")
+    two = head_report(read(llama, texts=TEXTS[:1]), TEXTS[0], repeats=0).drop(
+        columns="name"
+    )
+    assert np.allclose(one.astype(float), two.astype(float), rtol=1e-4, equal_nan=True)
+
+
+def test_a_long_text_takes_constant_memory(llama):
+    few, many = (read(llama, 2, TEXTS.repeat(n, 1, 1)) for n in (1, 8))
+    assert len(many.calls) == len(few.calls) == 4
+    assert many.moments_of(many.layers[0]).keys == 8 * few.moments_of(few.layers[0]).keys
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_report_in_half_precision(llama, dtype):
+    model = copy.deepcopy(llama).to(dtype)
+    got, exact = (head_report(read(m), list(TEXTS), repeats=19) for m in (model, llama))
+    assert (got[["previous", "first"]] - exact[["previous", "first"]]).abs().max(
+        axis=None
+    ) < 0.05
+    assert np.allclose(got.df, exact.df, rtol=0.1)
+
+
+def test_ridge_and_cross_attention_have_the_columns_that_apply(llama):
+    transformers = pytest.importorskip("transformers")
+    register_ridge_attention()
+    ridge = copy.deepcopy(llama)
+    ridge.set_attn_implementation("ridge")
+    report = head_report(read(ridge), repeats=19)
+    assert report[["distance", "previous"]].isna().all(axis=None) and report.p.notna().all()
+    config = transformers.T5Config(
+        vocab_size=60, d_model=32, d_kv=8, d_ff=40, num_layers=1, num_heads=4
+    )
+    t5 = transformers.T5Model(config).eval()
+    with torch.no_grad(), capture_attention(t5) as captured:
+        t5(input_ids=TEXTS[0], decoder_input_ids=TEXTS[0, :, :5])
+    cross = head_report(captured, repeats=19).query("layer == 2")
+    assert cross[["distance", "df"]].notna().all(axis=None)
+    assert cross[["previous", "trace"]].isna().all(axis=None)
 
 
 @pytest.mark.slow

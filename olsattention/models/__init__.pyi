@@ -2,6 +2,7 @@
 from . import capture as capture
 from . import spectrum as spectrum
 from . import structure as structure
+from . import report as report
 from .capture import (
     AttentionCall as AttentionCall,
     HeadMoments as HeadMoments,
@@ -26,4 +27,9 @@ from .structure import (
     StructureTest as StructureTest,
     structure_test as structure_test,
     adjusted as adjusted,
+)
+from .report import (
+    PATTERNS as PATTERNS,
+    pattern_scores as pattern_scores,
+    head_report as head_report,
 )
