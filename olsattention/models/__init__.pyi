@@ -3,6 +3,7 @@ from . import capture as capture
 from . import spectrum as spectrum
 from . import structure as structure
 from . import report as report
+from . import gates as gates
 from .capture import (
     AttentionCall as AttentionCall,
     HeadMoments as HeadMoments,
@@ -32,4 +33,15 @@ from .report import (
     PATTERNS as PATTERNS,
     pattern_scores as pattern_scores,
     head_report as head_report,
+)
+from .gates import (
+    HeadGates as HeadGates,
+    head_gates as head_gates,
+    reader_of as reader_of,
+    closing as closing,
+    gate_of as gate_of,
+    set_means as set_means,
+    ablation_effects as ablation_effects,
+    integrated_gradients as integrated_gradients,
+    gate_gradients as gate_gradients,
 )
