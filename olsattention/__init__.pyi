@@ -98,6 +98,7 @@ from .attention.state import RidgeAttentionState as RidgeAttentionState
 from . import models as models
 from .models import (
     capture as capture,
+    gates as gates,
     report as report,
     spectrum as spectrum,
     structure as structure,
@@ -108,6 +109,12 @@ from .models.capture import (
     CapturedAttention as CapturedAttention,
     HeadMoments as HeadMoments,
     capture_attention as capture_attention,
+)
+from .models.gates import (
+    HeadGates as HeadGates,
+    ablation_effects as ablation_effects,
+    head_gates as head_gates,
+    integrated_gradients as integrated_gradients,
 )
 from .models.report import head_report as head_report, pattern_scores as pattern_scores
 from .models.spectrum import (

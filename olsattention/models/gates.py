@@ -237,7 +237,7 @@ def integrated_gradients(gates: HeadGates, loss: Callable, steps: int = 32) -> n
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     score = torch.zeros(len(gates), dtype=torch.float64)
     for s, w in zip((nodes + 1) / 2, weights / 2):
-        values = torch.full((len(gates),), float(s), requires_grad=True)
+        values = torch.full((len(gates),), s, dtype=torch.float64, requires_grad=True)
         with torch.enable_grad(), closing(gates, values):
             (slope,) = torch.autograd.grad(loss(), values)
         score -= w * slope.double()
@@ -246,7 +246,7 @@ def integrated_gradients(gates: HeadGates, loss: Callable, steps: int = 32) -> n
 
 def gate_gradients(gates: HeadGates, loss: Callable) -> np.ndarray:
     """The first-order estimate of `ablation_effects`, -dL/dg_h at open gates, from one pass; source: (9e.2)."""
-    values = torch.ones(len(gates), requires_grad=True)
+    values = torch.ones(len(gates), dtype=torch.float64, requires_grad=True)
     with torch.enable_grad(), closing(gates, values):
         (slope,) = torch.autograd.grad(loss(), values)
     return -slope.double().numpy()
