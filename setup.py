@@ -30,6 +30,9 @@ setup(
     package_data={"": ["*.pyi", "py.typed"]},
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
-    entry_points={"nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
+    entry_points={
+        "nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"],
+        "console_scripts": [f"{cfg['lib_name']}={cfg['lib_path']}.models.command:main"],
+    },
     zip_safe=False,
 )

@@ -98,6 +98,7 @@ from .attention.state import RidgeAttentionState as RidgeAttentionState
 from . import models as models
 from .models import (
     capture as capture,
+    command as command,
     gates as gates,
     report as report,
     spectrum as spectrum,

@@ -4,6 +4,7 @@ from . import spectrum as spectrum
 from . import structure as structure
 from . import report as report
 from . import gates as gates
+from . import command as command
 from .capture import (
     AttentionCall as AttentionCall,
     HeadMoments as HeadMoments,
@@ -44,4 +45,11 @@ from .gates import (
     ablation_effects as ablation_effects,
     integrated_gradients as integrated_gradients,
     gate_gradients as gate_gradients,
+)
+from .command import (
+    COMMANDS as COMMANDS,
+    COLUMNS as COLUMNS,
+    main as main,
+    report_arguments as report_arguments,
+    run_report as run_report,
 )

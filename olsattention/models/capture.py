@@ -635,6 +635,13 @@ def calls(self: CapturedAttention) -> list:
     return [call for name in self.heads for call in self[name]]
 
 
+@patch
+def kept(self: CapturedAttention, name: str) -> list:
+    """Which calls of a layer were kept, counted from 0 in their order."""
+    self[name]
+    return sorted(i for i, _ in self._kept.get(name, []))
+
+
 @patch(as_prop=True)
 def missed(self: CapturedAttention) -> list:
     """Names of attention layers that were found and not captured; at the end of a capture, only such as did not run."""

@@ -293,6 +293,9 @@ class CapturedAttention:
     def calls(self) -> list:
         """All calls that were kept, layer by layer."""
 
+    def kept(self, name: str) -> list:
+        """Which calls of a layer were kept, counted from 0 in their order."""
+
     @property
     def missed(self) -> list:
         """Names of attention layers that were found and not captured; at the end of a capture, only such as did not run."""
@@ -307,6 +310,9 @@ def layers(self) -> list:
 @property
 def calls(self) -> list:
     """All calls that were kept, layer by layer."""
+
+def kept(self, name: str) -> list:
+    """Which calls of a layer were kept, counted from 0 in their order."""
 
 @property
 def missed(self) -> list:
