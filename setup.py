@@ -33,7 +33,7 @@ setup(
     extras_require=extras,
     entry_points={
         "nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"],
-        "console_scripts": [f"{cfg['lib_name']}={cfg['lib_path']}.practice.command:main"],
+        "console_scripts": [f"{cfg['lib_name']}={cfg['lib_path']}.models.command:main"],
     },
     zip_safe=False,
 )

@@ -125,6 +125,41 @@ from .theory.risk import (
     simulate_risk as simulate_risk,
 )
 
+# VI. Models
+from . import models as models
+from .models import (
+    capture as capture,
+    command as command,
+    gates as gates,
+    report as report,
+    spectrum as spectrum,
+    structure as structure,
+)
+from .models.capture import (
+    AttentionCall as AttentionCall,
+    CaptureError as CaptureError,
+    CapturedAttention as CapturedAttention,
+    HeadMoments as HeadMoments,
+    capture_attention as capture_attention,
+)
+from .models.gates import (
+    HeadGates as HeadGates,
+    ablation_effects as ablation_effects,
+    head_gates as head_gates,
+    integrated_gradients as integrated_gradients,
+)
+from .models.report import head_report as head_report, pattern_scores as pattern_scores
+from .models.spectrum import (
+    HeadSpectrum as HeadSpectrum,
+    circuit_importance as circuit_importance,
+    condition_number as condition_number,
+    head_spectrum as head_spectrum,
+)
+from .models.structure import (
+    StructureTest as StructureTest,
+    structure_test as structure_test,
+)
+
 # VII. Practice
 from . import practice as practice
 from .practice import estimators as estimators

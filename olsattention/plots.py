@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_two_readings', 'plot_ridge_path',
            'plot_digits_lost', 'plot_kernels', 'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits',
            'plot_lines', 'plot_errors', 'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble',
-           'plot_risk', 'plot_rates']
+           'plot_risk', 'plot_rates', 'plot_head_map', 'plot_null_band']
 
 # %% ../nbs/14_plots.ipynb #49868975
 COLOURS = [
@@ -883,4 +883,73 @@ def plot_rates(sizes, curves, lines=None, bars=None, ylabel="risk", ax=None):
             ax.plot(sizes, lines[name], color=colour, linewidth=1)
     ax.set(xscale="log", yscale="log", xlabel="rows n", ylabel=ylabel)
     ax.legend(loc="best")
+    return ax
+
+# %% ../nbs/14_plots.ipynb #9d140002
+@_styled
+def plot_head_map(report, column, ax=None):
+    """Draw one number of every head as a map, layers down and heads across.
+
+    Parameters
+    ----------
+    report : DataFrame
+        With columns ``layer`` and ``head``, as `head_report` gives it.
+    column : str
+        What to draw. Colours run from white, or from blue over white if there are negative numbers.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If the column is missing, or all of it is.
+    """
+    if column not in report:
+        raise ValueError(f"report has no column {column!r}; it has {list(report)}")
+    table = report.pivot(index="layer", columns="head", values=column).to_numpy(float)
+    if np.isnan(table).all():
+        raise ValueError(f"column {column!r} has no numbers")
+    ax, most = _axes(ax, 0.5 + 0.32 * len(table)), np.nanmax(np.abs(table)) or 1.0
+    signed = np.nanmin(table) < 0
+    look = dict(cmap="RdBu_r", vmin=-most) if signed else dict(cmap="Blues", vmin=0)
+    image = ax.imshow(table, vmax=most, aspect="auto", **look)
+    ax.set(xlabel="head", ylabel="layer", yticks=range(len(table)))
+    ax.figure.colorbar(image, ax=ax, label=column)
+    return ax
+
+# %% ../nbs/14_plots.ipynb #9d140004
+@_styled
+def plot_null_band(spectrum, null, ax=None):
+    """Draw eigenvalues against those of a null model.
+
+    Parameters
+    ----------
+    spectrum : array_like, shape (d,)
+        The largest first.
+    null : array_like, shape (N, d)
+        Of N sets of data without structure; the band reaches from the least to the greatest.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    """
+    spectrum, null = np.asarray(spectrum, float), np.asarray(null, float)
+    if spectrum.ndim != 1 or null.ndim != 2 or null.shape[1:] != spectrum.shape:
+        raise ValueError(
+            f"spectrum must be (d,) and null (N, d), got {spectrum.shape} and {null.shape}"
+        )
+    ax, modes = _axes(ax), np.arange(1, len(spectrum) + 1)
+    ax.fill_between(modes, null.min(0), null.max(0), color="0.8", label="by chance")
+    ax.semilogy(modes, spectrum, "o-", markersize=3, linewidth=1, label="as they are")
+    ax.set(xlabel="mode", ylabel="eigenvalue")
+    ax.legend()
     return ax

@@ -1,0 +1,390 @@
+# Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
+from typing import Any
+import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+import torch
+import torch.nn.functional as F
+from fastcore.basics import patch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from ..attention.functional import ridge_attention
+__all__ = ['AttentionCall', 'HeadMoments', 'used_queries', 'CaptureError', 'CapturedAttention', 'capture_attention']
+
+@dataclass(frozen=True, eq=False)
+class AttentionCall:
+    """One call of attention: what went in, and what came out.
+
+    Attributes
+    ----------
+    name : str
+        The module of the model that called, as in ``model.get_submodule(name)``.
+    query : Tensor, shape (B, H, T_q, d)
+    key : Tensor, shape (B, H_k, T_k, d)
+        Query head h uses key head ``h // (H // H_k)``.
+    value : Tensor, shape (B, H_k, T_k, d_v)
+    mask : Tensor or None
+        Broadcasts to (B, H, T_q, T_k): truths (True: may be seen), or numbers that are added to the scores.
+    is_causal : bool
+        Whether, beyond the mask, query t sees keys 0..t only.
+    scale : float
+        What the products ``query @ key.mT`` are multiplied with.
+    output : Tensor, shape (B, H, T_q, d_v), or None
+        The heads' answers; None where one kernel computes a whole layer and keeps them to itself: ask `attend()`.
+    fresh : Tensor, shape (B, T_k)
+        Keys that are no padding, and that no earlier call has seen already, as it has those that come from a cache.
+    kind : {"softmax", "ridge"}
+    lam : Tensor or None
+        Penalty of ridge attention, for keys as they are (not in the unit of scores).
+    op : str
+        The kernel, "products", or the name in the registry of transformers.
+    dropout : float
+        Share of weights dropped; nan if unknown. `attend` drops none.
+    """
+    name: str
+    query: torch.Tensor
+    key: torch.Tensor
+    value: torch.Tensor
+    mask: torch.Tensor | None = None
+    is_causal: bool = False
+    scale: float = 1.0
+    output: torch.Tensor | None = None
+    fresh: torch.Tensor | None = None
+    kind: str = 'softmax'
+    lam: torch.Tensor | None = None
+    op: str = ''
+    dropout: float = 0.0
+
+    def attend(self, value: torch.Tensor | None=None) -> torch.Tensor:
+        """Do the call again by its formula, on its own or other values.
+
+    Parameters
+    ----------
+    value : Tensor, shape (B, H_k, T_k, m), optional
+        Instead of the call's own.
+
+    Returns
+    -------
+    Tensor, shape (B, H, T_q, m)
+        In float32 at least. Source: (9.1), or (6.1) for ridge attention.
+    """
+
+    def weights(self) -> torch.Tensor:
+        """The weights (B, H, T_q, T_k) of all values in every answer, formed in full; in float32 at least."""
+HIDDEN = -10000.0
+
+def bias_of(call, rows=slice(None)):
+    """The mask of some queries as numbers to add, in float32 at least, shape broadcasting to (B, H, rows, T_k); 0 if none."""
+
+def used_keys(call):
+    """Keys (B, T_k) that at least one query may see."""
+
+def attend_softmax(call, value, rows=slice(None)):
+    """(9.1) for some queries, on any values (B, H_k, T_k, m); the weights if `value` is None. A query that sees nothing gets 0."""
+
+def attend_ridge(call, value):
+    """Ridge attention on any values; the weights if `value` is None."""
+
+def calling_module(names, depth=2):
+    """The name of the innermost module, of those in `names` by id, whose method is running; None if there is none."""
+
+def attention_modules(model):
+    """Names of the modules that are called attention and have none inside."""
+
+def weights_of(model, names):
+    """For each storage of a parameter, which of the named modules it belongs to."""
+KERNELS: Any
+
+def named_arguments(function, args, kwargs):
+    """Arguments of a kernel by name, as its schema calls them."""
+
+def read_kernel(function, args, kwargs, out):
+    """A call of attention alone, as a dict of AttentionCall's fields."""
+
+def rectangle(x):
+    """A nested tensor (B, *, E) with padding, and which rows are none; other tensors as they are."""
+
+def layer_mask(mask, kept):
+    """Truths of a mask in which True, or not zero, means hidden, and of padding."""
+
+def read_layer(function, args, kwargs, out):
+    """A call of attention inside a kernel for a layer, as a dict of AttentionCall's fields."""
+LAYER_KERNELS = {'_transformer_encoder_layer_fwd', '_native_multi_head_attention'}
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a piece of memory holds: numbers times `factor`; scores or weights if there are queries."""
+    factor: float = 1.0
+    query: torch.Tensor | None = None
+    key: torch.Tensor | None = None
+    biases: tuple = ()
+    shape: tuple | None = None
+    dropout: float = 0.0
+    packed: bool = False
+
+    def scaled(self, c):
+        ...
+
+    def plus(self, x, shape):
+        ...
+
+class Traces:
+    """Notes about pieces of memory, as long as they live."""
+
+    def __init__(self):
+        ...
+
+    def __getitem__(self, x):
+        ...
+
+    def __setitem__(self, x, trace):
+        ...
+
+    def pop(self, x):
+        ...
+
+def number(x):
+    """A Python number or a tensor of one element as a float; else None."""
+
+def follow(name, args, kwargs, traces):
+    """What the result of an operation on traced numbers holds; None if nothing that we know."""
+MOVES = {'clone', '_to_copy', 'detach', 'alias', '_unsafe_view', 'maximum'}
+KEEPS_WEIGHTS = {'masked_fill', 'nan_to_num', 'where'}
+
+def follow_where(args, traces):
+    """``where(seen, scores, low)``: scores plus a mask."""
+
+def follow_product(name, args, kwargs, out, traces):
+    """The note of a matrix product, and, if it is weights times values, these: (trace, weights' trace, values)."""
+HEAD_COUNTS = ('num_heads', 'num_attention_heads', 'n_heads', 'n_head', 'nhead', 'heads')
+
+def split_stack(leading, module):
+    """(B, H) from the leading dimensions of scores."""
+
+def stacked_mask(bias, shape, B, H):
+    """A bias of scores of some shape, as one that broadcasts to (B, H, T_q, T_k)."""
+
+def read_products(trace, values, out, module, traces):
+    """Weights times values, as a dict of AttentionCall's fields; None if the shapes do not fit."""
+READ_OTHERWISE = {'sdpa', 'eager'}
+
+def ridge_fields(module, query, key, mask, scaling, options):
+    """What ridge attention makes of a mask of positions (7c.3) and of its penalty."""
+
+class Listening(partial):
+    """A function of the registry, and a record of what it is given and returns."""
+
+    def __call__(self, module, query, key, value, mask=None, scaling=None, **options):
+        ...
+
+@contextmanager
+def listening_registry(model, listener):
+    """Listeners in place of the functions that this model looks up in the registry of transformers, if it does."""
+
+def folded(key, value):
+    """Keys and values (B, H, T, d), with heads that repeat the one before taken out."""
+
+def fresh_keys(call, before):
+    """Keys in use that are not in use `before`, if the call continues that one; and all in use."""
+
+@dataclass(eq=False)
+class HeadMoments:
+    """Sums of products over the tokens that the heads of one layer have seen, in float64.
+
+    Attributes
+    ----------
+    keys, queries : int
+        How many were counted.
+    key_key : Tensor, shape (H_k, d, d)
+    key_value : Tensor, shape (H_k, d, d_v)
+    value_value : Tensor, shape (H_k, d_v, d_v)
+    query_query : Tensor, shape (H, d, d)
+    key_query : Tensor, shape (H, d, d), or None
+        Of each key with the query of the same token; None if keys and queries do not belong to the same tokens.
+
+    eps : float
+        Unit roundoff of the keys as the model computed them.
+
+    Notes
+    -----
+    Source: (9.2). `add(call)` counts one more call.
+    """
+    keys: int = 0
+    queries: int = 0
+    eps: float = 0.0
+    key_key: torch.Tensor | float = 0.0
+    key_value: torch.Tensor | float = 0.0
+    value_value: torch.Tensor | float = 0.0
+    query_query: torch.Tensor | float = 0.0
+    key_query: torch.Tensor | float | None = 0.0
+
+    def add(self, call: AttentionCall):
+        """Count the fresh keys and the queries of a call; returns itself."""
+
+def used_queries(call):
+    """Queries (B, T_q) that are no padding: those of the fresh keys, if there are as many."""
+
+class CaptureError(RuntimeError):
+    """Attention that ran, or should have run, and could not be read."""
+
+@dataclass(eq=False)
+class CapturedAttention:
+    """What `capture_attention` has read.
+
+    Attributes
+    ----------
+    found : list of str
+        Modules of the model that are attention, by the names of their classes, or because they were caught at it.
+    keep : "all", "moments" or int
+        As it was asked for.
+    heads : dict of str to int
+        The layers that were captured, in the order of their first calls, and how many query heads each has.
+    seen : Counter
+        How many calls of each layer there were, kept or not.
+    moments : dict of str to HeadMoments
+        Sums over all tokens, unless everything is kept; `moments_of` has them in both cases.
+
+    Notes
+    -----
+    ``captured[name]`` is the list of calls of a layer that were kept, in their order.
+    """
+    found: list
+    keep: str | int = 'all'
+    heads: dict = field(default_factory=dict)
+    seen: Counter = field(default_factory=Counter)
+    moments: dict = field(default_factory=dict)
+    _kept: dict = field(default_factory=dict, repr=False)
+
+    def __getitem__(self, name):
+        ...
+
+    def __repr__(self):
+        ...
+
+    @property
+    def layers(self) -> list:
+        """Names of the captured layers, in the order of their first calls."""
+
+    @property
+    def calls(self) -> list:
+        """All calls that were kept, layer by layer."""
+
+    def kept(self, name: str) -> list:
+        """Which calls of a layer were kept, counted from 0 in their order."""
+
+    @property
+    def missed(self) -> list:
+        """Names of attention layers that were found and not captured; at the end of a capture, only such as did not run."""
+
+    def moments_of(self, name: str) -> HeadMoments:
+        """Sums of products over the tokens of one layer, (9.2): those of the stream, or of all calls that were kept."""
+
+def same_layer(one, other):
+    """Whether one of two modules is the other, or inside it."""
+
+def snapshot(x):
+    """A copy of what a tensor holds now, without what is repeated in it."""
+
+class Store:
+    """Puts calls into a CapturedAttention, as much of them as is to be kept."""
+
+    def __init__(self, captured, seed):
+        ...
+
+    def place(self, name, i):
+        """Where the i-th call of a layer is kept: a place in its list, len for a new one, None for nowhere."""
+
+    def mask(self, mask):
+        """A copy of a mask; layers that were given the same one share the copy."""
+
+    def take(self, call):
+        """Count a call, and keep it or not."""
+FOLLOWED: Any
+PRODUCTS = {'bmm', 'mm', 'baddbmm'}
+MULTIPLY: Any
+
+@cache
+def nature(function):
+    """The name of an operation, whether it writes into its first argument, and whether it consists of others."""
+VIEWS = {'view', '_unsafe_view', '_reshape_alias'}
+
+def is_packing(x, out):
+    """Whether one query of each head becomes several of each key head: (B, H, 1, d) to (B, H / g, g, d)."""
+
+def as_if_alone():
+    """The dispatcher's state as it is in inference mode when nobody listens."""
+
+class Listener(TorchDispatchMode):
+    """Reads attention from the operations of a model, and changes none."""
+
+    def __init__(self, model, store):
+        ...
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        ...
+
+    def caller(self):
+        """The module of the model that is running; None if it is another model's."""
+
+    def notice(self, args):
+        """Remember that an attention layer ran, by its weights."""
+
+    def layer(self, name, fields):
+        """A kernel for a whole layer; its module is known from its weights, or else from the stack."""
+
+    def product(self, name, args, kwargs, out):
+        """A matrix product: of queries and keys, of weights and values, or of something else."""
+
+    def note(self, name, args, kwargs, out):
+        """An operation on traced numbers."""
+
+    def record(self, module, query, key, value, op, output=None, packed=False, **fields):
+        """Hand a call to the store, in four dimensions, repeated key heads folded and packed queries unpacked."""
+
+    def alone(self, function, *args, **kwargs):
+        """Call a function that is recorded already; what it does inside is not recorded again."""
+
+@contextmanager
+def capture_attention(model: torch.nn.Module, keep: str | int='all', seed: int=0):
+    """Read queries, keys, values, masks and answers of every attention call of a model while it runs.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Not compiled. Only calls made by it or its modules are read.
+    keep : {"all", "moments"} or int
+        Every call; none, but the sums (9.2) over all tokens; or a uniform sample of that many passes, and the sums.
+    seed : int
+        For the sample.
+
+    Yields
+    ------
+    CapturedAttention
+        Filled while the block runs, and still there after it.
+
+    Raises
+    ------
+    CaptureError
+        At the end of the block, if no attention ran, or if a layer that is attention ran and could not be read: its scores are
+        changed by more than scale, bias and mask, or they come from a kernel that is not known here. What was read is in
+        ``error.captured``. At the beginning, if another capture is running or the model is compiled.
+    TypeError, ValueError
+        On a model that is none, or another `keep`.
+
+    Notes
+    -----
+    The outputs of the model are unchanged to the bit, and so is the way they are computed; nothing is put into the model.
+    What is kept are copies, on the device and in the dtype of the model. Backward passes are not read. One thread.
+    Source: (9.1).
+    """
+RUNNING: Any
+
+def require_capturable(model, keep):
+    """Raise if a capture cannot begin."""
+
+def require_complete(captured, ran, model):
+    """Raise if attention ran that was not read, or none ran."""
