@@ -61,7 +61,7 @@ def test_errors_are_one_line_and_an_exit_code(folder, capsys):
         (["report", str(folder / "no"), "--text", str(empty)], "no config.json"),
         (["report", str(folder), "--text", str(folder / "no.txt")], "No such file"),
     ):
-        assert command.main(argv) == 1
+        assert command.main(argv) == 2
         errors = capsys.readouterr().err
         assert message in errors and errors.startswith("olsattention report: ")
     for argv in ([], ["reprot"], ["report"]):

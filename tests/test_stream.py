@@ -32,7 +32,7 @@ from olsattention import (
     select_lam,
 )
 from olsattention.arrays import qr_triangle
-from olsattention.practice import command
+from olsattention.models import command
 
 
 def made(seed, n=400, p=4, k=None, offset=3.0):

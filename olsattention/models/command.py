@@ -25,6 +25,12 @@ COMMANDS = {  # name: (module, function that adds arguments, function that runs,
         "run_report",
         "what every head of a model does with a text",
     ),
+    "fit": (
+        "olsattention.practice.command",
+        "fit_arguments",
+        "run_fit",
+        "least squares or ridge of a Parquet file of any size",
+    ),
 }
 
 
@@ -39,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 1 after an error that has been printed; a command line that makes no sense exits with 2.
+        What the command returns, or 2 after an error that has been printed; a command line that makes no sense exits with 2.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(
@@ -58,9 +64,9 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         return options.run(options)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+    except (OSError, TypeError, ValueError, RuntimeError, ImportError) as error:
         print(f"olsattention {options.command}: {error}", file=sys.stderr)
-        return 1
+        return 2
 
 # %% ../../nbs/models/09f_command.ipynb #a6df903c
 def report_arguments(parser: argparse.ArgumentParser):

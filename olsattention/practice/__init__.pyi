@@ -31,9 +31,8 @@ from .command import (
     fit_command as fit_command,
     as_alpha as as_alpha,
     text_of as text_of,
-    add_fit_parser as add_fit_parser,
+    fit_arguments as fit_arguments,
     run_fit as run_fit,
-    main as main,
 )
 from .dask import (
     tree_reduce as tree_reduce,

@@ -1,12 +1,10 @@
 # Written by `make export` from the chapters: edit those, not this.
 from typing import Any
-__all__ = ['ArrayBlocks', 'ParquetBlocks', 'fit_blocks', 'Fit', 'number', 'fit_command', 'as_alpha', 'text_of', 'add_fit_parser', 'run_fit', 'main']
-import argparse
+__all__ = ['ArrayBlocks', 'ParquetBlocks', 'fit_blocks', 'Fit', 'number', 'fit_command', 'as_alpha', 'text_of', 'fit_arguments', 'run_fit']
 import hashlib
 import itertools
 import json
 import math
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -133,11 +131,8 @@ def as_alpha(state, text):
 def text_of(report):
     """The report as a table for people."""
 
-def add_fit_parser(commands):
-    """Add the command ``fit`` to the subparsers of a command line; returns its parser."""
+def fit_arguments(parser):
+    """The arguments of ``olsattention fit``."""
 
 def run_fit(options):
-    """Print what was asked for; the exit status: 0, or 2 with a message if it could not be done."""
-
-def main(argv=None):
-    """The command ``olsattention``; returns its exit status."""
+    """``olsattention fit``: print what was asked for."""
