@@ -268,6 +268,41 @@ def test_padding_does_not_leak(causal, decay, side):
 # ---- options -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((2, 3), (1, 3), (2, 1)),
+        ((3,), (2, 3), (1,)),
+        ((1, 3), (2, 1), (1, 1)),
+        ((), (2, 3), (3,)),
+        ((2, 6), (1, 3), (2, 3)),
+        ((1, 6), (2, 2), (2, 1)),
+        ((6,), (2, 3), (3,)),
+    ],
+)
+def test_leading_dimensions_broadcast(shapes, is_causal):
+    q, k, v = (
+        heads(*lead, 7, 4, w, seed=i)[1 if w == 4 else 2]
+        for i, (lead, w) in enumerate(zip(shapes, (4, 4, 2)))
+    )
+    grouped = len(shapes[0]) and shapes[0][-1] == 6
+    found = ridge_attention(q, k, v, 0.5, is_causal=is_causal, enable_gqa=bool(grouped))
+    lead = torch.broadcast_shapes(shapes[1], shapes[2])
+    if grouped:
+        h = torch.broadcast_shapes((2, lead[-1]), lead)
+        k, v = k.expand(*h, 7, 4), v.expand(*h, 7, 2)
+        k, v = (x.repeat_interleave(6 // h[-1], -3) for x in (k, v))
+    lead = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    wanted = []
+    for t in range(7):
+        K, V = (x[..., : t + 1 if is_causal else 7, :] for x in (k, v))
+        omega = torch.linalg.solve(0.5 * torch.eye(4) + K.mT @ K, K.mT @ V)
+        wanted.append(q.expand(*lead, 7, 4)[..., t, None, :] @ omega)
+    assert found.shape == (*lead, 7, 2)
+    assert torch.allclose(found, torch.cat(wanted, -2), atol=1e-12)
+
+
 def test_grouped_heads_are_repeated_keys():
     q = heads(2, 6, 40, 4, 4)[0]
     _, k, v = heads(2, 2, 40, 4, 3, seed=1)
@@ -821,7 +856,7 @@ BAD = {
         "a query for every key",
     ),
     "heads": (
-        lambda: ridge_attention(q, k[:, :1], v[:, :1], 1.0),
+        lambda: ridge_attention(q, k[:, :2], v[:, :2], 1.0),
         ValueError,
         "enable_gqa",
     ),

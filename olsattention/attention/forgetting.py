@@ -85,29 +85,17 @@ def forgetful_ridge(
 
     Parameters
     ----------
-    query : Tensor, shape (N, g, T, d)
-        g query heads share the keys of each of N heads.
-    key : Tensor, shape (N, T, d)
-    value : Tensor, shape (N, T, d_v)
+    query, key, value, lam, diagnostics
+        As in `causal_ridge`.
     decay : Tensor, shape (N, T)
         Gates in [0, 1], in the solving dtype; the first applies to `gram` and `moment`.
-    lam : Tensor, shape (N,)
-        Penalties > 0, in the solving dtype; they do not fade.
     gram, moment : Tensor, shapes (N, d, d) and (N, d, d_v), optional
         Discounted ``K'K`` and ``K'V`` of tokens before the first.
-    diagnostics : bool
-        Whether to return the leverage and the one-step-ahead errors too.
 
     Returns
     -------
-    output : Tensor, shape (N, g, T, d_v)
-    gram, moment : Tensor
-        Discounted to the last token.
-    leverage : Tensor, shape (N, T)
-        If `diagnostics`: ``k_t' A_t^-1 k_t``.
-    error : Tensor, shape (N, T, d_v)
-        If `diagnostics`: the value minus its prediction from the tokens before, discounted to time t; times
-        ``1 - leverage``, the residual.
+    output, gram, moment, leverage, error
+        As those of `causal_ridge`; the moments are discounted to the last token, and predictions to the token that they are of.
 
     Notes
     -----

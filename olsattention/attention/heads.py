@@ -247,10 +247,8 @@ def resonance_spectrum(query, key, lam):
 
     Parameters
     ----------
-    query : Tensor, shape (..., T_q, d)
-    key : Tensor, shape (..., T_k, d)
-    lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to the leading dimensions.
+    query, key, lam
+        As in `cross_hat_matrix`.
 
     Returns
     -------
@@ -287,10 +285,8 @@ def resonance(query, key, lam):
 
     Parameters
     ----------
-    query : Tensor, shape (..., T_q, d)
-    key : Tensor, shape (..., T_k, d)
-    lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to the leading dimensions.
+    query, key, lam
+        As in `cross_hat_matrix`.
 
     Returns
     -------

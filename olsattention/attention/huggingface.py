@@ -84,7 +84,7 @@ def _mask(
         mask = places[None] >= 0 if keep is None else keep
     return Seen(mask[:, None, None])
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #a83417d8
 def _pattern(local_size):
     if local_size is not None:
         return (
@@ -198,7 +198,7 @@ def _unscaled(module, query, scaling):
         )
     return query / own, own
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #b7466be6
 def _read(mask, key):
     """A mask made by `_mask`, or truths by hand, in the shape (B, T_k)."""
     if mask is None:
@@ -225,7 +225,7 @@ def _first(mask):
     places = torch.arange(mask.shape[1], device=mask.device)
     return int(torch.where(mask == NEVER, 0, places - mask).max())
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #6d9c422c
 def _refuse(dropout, kwargs):
     """Raise for what has no meaning without a table of weights."""
     if dropout:
@@ -279,7 +279,7 @@ def register_ridge_attention(lam=1.0, name="ridge"):
     So do models such as BLOOM that ask for a mask but compute attention themselves. Those that ask for neither, such as
     DeBERTa, cannot be seen from here and keep softmax: build a model without a name and call ``model.set_attn_implementation(name)``,
     which warns if the model has no use for it. The library does not save the name with a model: give it to ``from_pretrained`` too.
-    Source: chapter 7c; (6e.1).
+    Source: chapter 7c; (6g.1).
     """
     _require_transformers()
     from transformers import AttentionInterface, AttentionMaskInterface
