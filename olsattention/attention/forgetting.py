@@ -10,8 +10,8 @@ from numbers import Real
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from .causal import careful, inverse_cholesky, resolved
-from .heads import may_look
+from .causal import careful, inverse_cholesky
+from .heads import inflation, may_look
 
 # %% ../../nbs/attention/06c_forgetting.ipynb #c2bc524d
 def discounts(gate):
@@ -28,7 +28,7 @@ def cut_gated(query, key, value, gate, a, b, dtype):
 
 
 def attend_block(q, k, v, gate, lam, G, B):
-    """Outputs (N, g, T, d_v) of a few tokens by (6c.4), moments, leverage (N, T), one-step-ahead errors (N, T, d_v), and whether the dtype of lam would do."""
+    """Outputs (N, g, T, d_v) of a few tokens by (6c.4), moments, leverage (N, T), one-step-ahead errors (N, T, d_v), and the inflation of its systems."""
     N, T, d = k.shape
     Gamma, share = discounts(gate)
     others = Gamma.tril(-1)
@@ -38,7 +38,7 @@ def attend_block(q, k, v, gate, lam, G, B):
     A = A + (lam[:, None, None, None] * torch.eye(d, dtype=A.dtype, device=A.device))
     A = A.flatten(0, 1)
     W = inverse_cholesky(A)
-    fine, W = resolved(A, W, torch.finfo(lam.dtype).eps), W.unflatten(0, (N, T))
+    inflated, W = inflation(W, A.diagonal(dim1=1, dim2=2)), W.unflatten(0, (N, T))
     asked = torch.cat([q, k[:, None]], 1).permute(0, 2, 3, 1)  # (N, T, d, g + 1)
     x = (W.mT @ (W @ asked)).permute(0, 3, 1, 2)
     known = (
@@ -49,7 +49,7 @@ def attend_block(q, k, v, gate, lam, G, B):
     error, by_key = v - known[:, -1], (x * k[:, None]).sum(-1, keepdim=True)
     news = by_key[:, -1:]
     out = known[:, :-1] + by_key[:, :-1] / (1 + news) * error[:, None]
-    return out, after, B, (news / (1 + news))[:, 0, :, 0], error, fine
+    return out, after, B, (news / (1 + news))[:, 0, :, 0], error, inflated
 
 # %% ../../nbs/attention/06c_forgetting.ipynb #a7d9fa59
 def gates_of(decay, shape, dtype, device):

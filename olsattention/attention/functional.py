@@ -15,9 +15,11 @@ from .forgetting import forgetful_ridge, gates_of
 from ..selection.gcv import BoundaryWarning, select_lam
 from olsattention.attention.heads import (
     UPCAST,
+    LostDigits,
     factor,
     head_factor,
     head_penalty,
+    head_triangle,
     may_look,
     moment,
     outside_autocast,
@@ -29,6 +31,7 @@ from olsattention.attention.heads import (
 )
 from ..regression.smoother import SpectralSmoother
 from .state import RidgeAttentionState
+from .triangle import by_qr
 
 # %% ../../nbs/attention/06g_functional.ipynb #9777e991
 def head_lam(key, value, criterion="gcv", key_mask=None):
@@ -298,20 +301,27 @@ def _solved(query, key, value, gates, lam, g, state, is_causal, full_output, chu
         lam.reshape(-1),
         _prior(state, heads, d, d_v, lam, solving_dtype(key.dtype)),
     )
-    if not is_causal or not N:
-        found = _full(q, k, v, flat, *prior, diagnostics=full_output)
-    elif gates is None:
-        found = causal_ridge(q, k, v, flat, *prior, diagnostics=full_output, chunk=chunk)
-    else:
-        fades = gates.reshape(N, gates.shape[-1])
-        found = forgetful_ridge(q, k, v, fades, flat, *prior, diagnostics=full_output)
+    fades = None if gates is None else gates.reshape(N, gates.shape[-1])
+    try:
+        if not is_causal or not N:
+            found = _full(q, k, v, flat, *prior, diagnostics=full_output)
+        elif gates is None:
+            found = causal_ridge(
+                q, k, v, flat, *prior, diagnostics=full_output, chunk=chunk
+            )
+        else:
+            found = forgetful_ridge(q, k, v, fades, flat, *prior, diagnostics=full_output)
+        memory = _triangle(flat, *found[1:3]) if full_output else None
+    except LostDigits:
+        _require_finite(query, key, value)
+        found, memory = _by_rows(q, k, v, fades, flat, state, is_causal)
     out, G, B, *diagnosed = found
-    out = out.reshape(*query.shape[:-1], d_v)
+    out = out.reshape(*query.shape[:-1], d_v).to(query.dtype)
     _require_sound(out, G, B, query, key, value)
     if not full_output:
         return out
     leverage, error = diagnosed
-    after = _state(lam, G, B, heads, d_v, state, gates, key.shape[-2])
+    after = _state(lam, *memory, state, gates, key.shape[-2])
     return RidgeAttentionOutput(
         out, after, leverage.reshape(key.shape[:-1]), error.reshape(value.shape)
     )
@@ -320,15 +330,15 @@ def _solved(query, key, value, gates, lam, g, state, is_causal, full_output, chu
 def _full(q, k, v, lam, G, B, diagnostics):
     """As `causal_ridge`, when every query knows every key."""
     # a leverage close to one is known to what float64 leaves of the distance
-    G, L = head_factor(k, lam, G, torch.float64 if diagnostics else None)
-    dB = moment(k, v, L.dtype)
-    B = dB if B is None else B.to(L.dtype) + dB
-    omega = torch.cholesky_solve(B, L)
+    G, W = head_factor(k, lam, G, torch.float64 if diagnostics else None)
+    dB = moment(k, v, W.dtype)
+    B = dB if B is None else B.to(W.dtype) + dB
+    omega = W.mT @ (W @ B)
     out = _times(q.flatten(1, 2), omega, q.dtype).unflatten(1, q.shape[1:3])
     if not diagnostics:
         return out, G, B
     k, v = k.double(), v.double()
-    leverage = (torch.linalg.solve_triangular(L, k.mT, upper=False) ** 2).sum(-2)
+    leverage = ((k @ W.mT) ** 2).sum(-1)
     error = (v - k @ omega) / (1 - leverage[..., None])
     return out, G, B, leverage.to(lam.dtype), error.to(lam.dtype)
 
@@ -340,6 +350,48 @@ def _times(q, omega, dtype):
     return torch.cat(
         [(rows.to(omega.dtype) @ omega).to(dtype) for rows in q.split(UPCAST, -2)], -2
     )
+
+# %% ../../nbs/attention/06g_functional.ipynb #f1987dd6
+def _by_rows(q, k, v, gates, lam, state, is_causal):
+    """As `_full`, `causal_ridge` or `forgetful_ridge` with diagnostics, by reflections in float64; and the last triangle."""
+    (N, g, T, _), wide = q.shape, torch.float64
+    R = Z = None
+    if state is not None:
+        if not torch.equal(state.lam.reshape(-1), lam):
+            raise LostDigits(
+                "lam must be that of the state for keys as nearly dependent as these"
+            )
+        R, Z = (x.reshape(N, *x.shape[-2:]).to(wide) for x in (state.R, state.Z))
+    own, q, k, v, lam = lam.dtype, *(x.to(wide) for x in (q, k, v, lam))
+    if not is_causal:
+        R, Z = head_triangle(k, v, lam, R, Z)
+        out, h, fit = _asked(R, Z, q, k)
+        parts = [(out, h, (v - fit) / (1 - h[..., None]))]
+    else:
+        R, Z = head_triangle(k[:, :0], v[:, :0], lam, R, Z)
+        parts = [(q.new_zeros(N, g, 0, v.shape[-1]), k.new_zeros(N, 0), v[:, :0])]
+        for t in range(T):
+            at = slice(t, t + 1)
+            if gates is not None:
+                fade = gates[:, t].to(wide)
+                R, Z = by_qr(R, Z, lam, fade, 1 - fade, k[:, :0], v[:, :0])
+            _, s, fit = _asked(R, Z, q[:, :, at], k[:, at])
+            R, Z = head_triangle(k[:, at], v[:, at], lam, R, Z)
+            out, *_ = _asked(R, Z, q[:, :, at], k[:, at])
+            parts.append((out, s / (1 + s), v[:, at] - fit))
+    eye = torch.eye(R.shape[-1], dtype=wide, device=R.device)
+    G, B = R.mT @ R - lam[:, None, None] * eye, R.mT @ Z
+    out, h, error = (torch.cat(part, dim) for part, dim in zip(zip(*parts), (-2, -1, -2)))
+    return (out, G, B, h.to(own), error.to(own)), (R, Z)
+
+
+def _asked(R, Z, q, k):
+    """Answers to queries (N, g, T, d); ``k'A^-1 k`` and predictions of keys (N, T, d)."""
+    asked, by_key = (
+        torch.linalg.solve_triangular(R.mT, x.mT, upper=False) for x in (q.flatten(1, 2), k)
+    )
+    out = (asked.mT @ Z).unflatten(1, q.shape[1:3])
+    return out, (by_key * by_key).sum(-2), by_key.mT @ Z
 
 # %% ../../nbs/attention/06g_functional.ipynb #848c5325
 def _prior(state, heads, d, d_v, lam, solving):
@@ -377,15 +429,19 @@ def _prior(state, heads, d, d_v, lam, solving):
     return state.gram.reshape(N, d, d), state.moment.reshape(N, d, d_v)
 
 # %% ../../nbs/attention/06g_functional.ipynb #01b39d90
-def _state(lam, G, B, heads, d_v, prior, gates, tokens):
-    """The state of these moments."""
-    d = G.shape[-1]
-    new = RidgeAttentionState(lam, d, d_v, tuple(heads), dtype=lam.dtype, device=G.device)
-    G, B = G.reshape(*heads, d, d), B.reshape(*heads, d, d_v)
+def _triangle(lam, G, B):
+    """R and Z of these moments."""
     L = factor(G, lam.to(G.dtype))
     require_definite(L, G)
-    Z = torch.linalg.solve_triangular(L, B, upper=False)
-    new._become(L.mT.to(lam.dtype), Z.to(lam.dtype), 0)
+    return L.mT, torch.linalg.solve_triangular(L, B, upper=False)
+
+
+def _state(lam, R, Z, prior, gates, tokens):
+    """The state with this memory, after a prior and tokens."""
+    heads, place = tuple(lam.shape), {"dtype": lam.dtype, "device": R.device}
+    new = RidgeAttentionState(lam, R.shape[-1], Z.shape[-1], heads, **place)
+    R, Z = (x.to(lam.dtype).reshape(*heads, *x.shape[-2:]) for x in (R, Z))
+    new._become(R, Z, 0)
     if gates is not None:
         new.fade = gates.prod(-1)
     if prior is not None:
@@ -402,13 +458,7 @@ def _require_sound(out, G, B, query, key, value):
     seen = (out[..., :1], G, B)
     if all(bool(x.isfinite().all()) for x in seen):
         return
-    for name, x in (("query", query), ("key", key), ("value", value)):
-        bad = (~x.isfinite()).nonzero()
-        if len(bad):
-            where = tuple(bad[0].tolist())
-            raise ValueError(
-                f"{name} contains {x[where]} at {where}; mask it with key_mask, or mend it"
-            )
+    _require_finite(query, key, value)
     if not bool(G.isfinite().all()):
         raise ValueError(
             f"K'K overflows {G.dtype}: divide the keys by their size, or take float64"
@@ -419,3 +469,13 @@ def _require_sound(out, G, B, query, key, value):
         f"K'K + lam I is not positive definite in {solving_dtype(key.dtype)}: lam is below its rounding errors; "
         "take a larger lam, or float64"
     )
+
+
+def _require_finite(query, key, value):
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        bad = (~x.isfinite()).nonzero()
+        if len(bad):
+            where = tuple(bad[0].tolist())
+            raise ValueError(
+                f"{name} contains {x[where]} at {where}; mask it with key_mask, or mend it"
+            )

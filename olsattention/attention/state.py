@@ -19,7 +19,7 @@ from olsattention.attention.heads import (
     require_heads,
     require_pairs,
 )
-from .triangle import change, rank_one
+from .triangle import carefully, change, rank_one
 from .waiting import WAITING, answer, inverse, reduced
 
 # %% ../../nbs/attention/06f_state.ipynb #b7eb49fc
@@ -110,6 +110,9 @@ def heads(self: RidgeAttentionState):
     return tuple(self.lam.shape)
 
 # %% ../../nbs/attention/06f_state.ipynb #2924c672
+HUGE = 1e10  # leverage of a key that enters by reflections
+
+
 @patch
 def _settled(self: RidgeAttentionState):
     """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
@@ -130,12 +133,16 @@ def _settled(self: RidgeAttentionState):
 def _with(self: RidgeAttentionState, R, Z, key, value):
     """The triangle and its outcomes after T pairs more."""
     if key.shape[-2] == 1:
-        R, Z, size = rank_one(R, Z, key[..., 0, :], value[..., 0, :], 1)
-        if key.device.type == "cpu" and not bool(size.isfinite().all()):
-            raise ValueError(f"the key overflows {key.dtype}; the state was not changed")
-        return R, Z
+        new = rank_one(R, Z, key[..., 0, :], value[..., 0, :], 1)
+        if (
+            key.device.type != "cpu"
+            or not new[2].numel()
+            or float(new[2].detach().max()) < HUGE
+        ):
+            return new[:2]
     whole = self.fade.new_ones(self.heads)
-    return tuple(change(R, Z, self.lam, whole, 1 - whole, key, value))
+    given = R, Z, self.lam, whole, 1 - whole, key, value
+    return tuple(change(*given) if key.shape[-2] != 1 else carefully(*given, None))
 
 
 @patch

@@ -8,7 +8,7 @@ import torch
 from fastcore.basics import patch
 from .forgetting import gates_of
 from olsattention.attention.heads import head_penalty, may_look, outside_autocast, require_heads, require_pairs
-from .triangle import change, rank_one
+from .triangle import carefully, change, rank_one
 from .waiting import WAITING, answer, inverse, reduced
 
 class Memory(NamedTuple):
@@ -174,6 +174,7 @@ def _become(self, R, Z, tokens):
 @property
 def heads(self):
     """Leading dimensions, a tuple."""
+HUGE = 10000000000.0
 
 def _settled(self):
     """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""

@@ -6,7 +6,12 @@ __all__ = []
 # %% ../../nbs/attention/06d_triangle.ipynb #63c45dd3
 import torch
 
-from .heads import factor, keeps_digits, require_definite
+from olsattention.attention.heads import (
+    by_rows,
+    factor,
+    keeps_digits,
+    may_look,
+)
 
 # %% ../../nbs/attention/06d_triangle.ipynb #bb43c5a7
 def rank_one(R, Z, k, v, sign):
@@ -16,7 +21,7 @@ def rank_one(R, Z, k, v, sign):
     first = torch.ones_like(p[..., :1, :])
     before = torch.cat([first, 1 + sign * square[..., :-1, :].cumsum(-2)], -2)
     after = before + sign * square
-    root = (before * after).sqrt()
+    root = before.sqrt() * after.sqrt()  # the product itself might overflow
     beside = sign * p / root
     pR, pZ = p * R, p * Z
     below = pR.sum(-2, keepdim=True) - pR.cumsum(-2)
@@ -39,27 +44,51 @@ def change(R, Z, lam, fade, restored, key, value, weight=None):
     inner = kept * eye + put * (F @ F.mT) + weighted.mT @ Y
     inner = (inner + inner.mT) / 2
     L = factor(inner, torch.zeros_like(lam))
-    pivots, diagonal = (x.diagonal(dim1=-2, dim2=-1) for x in (L, inner))
-    fine = keeps_digits(pivots, diagonal, torch.finfo(L.dtype).eps)
-    if not fine and bool((restored >= 0).all()):
-        return by_qr(R, Z, lam, fade, restored, key, value, weight)
-    require_definite(L, inner)
+    if not safe(L, inner) or cancels(key, F):
+        return carefully(R, Z, lam, fade, restored, key, value, weight)
     Z = torch.linalg.solve_triangular(L, kept * Z + weighted.mT @ value, upper=False)
     return L.mT @ R, Z
 
 
-def by_qr(R, Z, lam, fade, restored, key, value, weight):
+def safe(L, A):
+    """Whether no pivot of a factor says that digits were lost, where one may look."""
+    if not L.numel() or not may_look(L):
+        return True
+    pivots, diagonal = (x.detach().diagonal(dim1=-2, dim2=-1) for x in (L, A))
+    return keeps_digits((diagonal / pivots**2).max(), L.dtype)
+
+
+def cancels(key, F):
+    """Whether ``Y = K R^-1`` is a small difference of large numbers, for a triangle in float64, which is asked for many digits."""
+    if F.dtype != torch.float64 or not key.numel() or not may_look(F):
+        return False
+    return bool((key.detach().abs() @ F.detach().abs().mT).max() > 1e6)
+
+
+def carefully(R, Z, lam, fade, restored, key, value, weight):
     """As `change`, for pairs far larger than others: by reflections in float64, which square nothing."""
-    d, wide = R.shape[-1], torch.float64
-    eye = torch.eye(d, dtype=wide, device=R.device).expand(R.shape)
-    weight = torch.ones_like(key[..., 0]) if weight is None else weight
-    kept, put, left = (x.to(wide).sqrt()[..., None] for x in (fade, restored * lam, weight))
-    rows = torch.cat([kept[..., None] * R, put[..., None] * eye, left * key], -2)
-    outcomes = [kept[..., None] * Z, torch.zeros_like(Z, dtype=wide), left * value]
-    stacked = torch.cat([rows, torch.cat(outcomes, -2)], -1)
-    triangle = torch.linalg.qr(stacked).R[..., :d, :]
-    signs = torch.where(triangle.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0)[..., None]
-    triangle = (signs * triangle).to(R.dtype)
-    if not bool(triangle.isfinite().all()):
+    wide = torch.float64
+    given = R, Z, lam, fade, restored, key, value, weight
+    given = [None if x is None else x.to(wide) for x in given]
+    if bool((restored >= 0).all()):
+        new = by_qr(*given)
+    elif R.dtype != wide:
+        new = change(*given)
+    else:
+        raise ValueError(
+            "the states are too far apart in size to be merged in float64; the state was not changed"
+        )
+    new = tuple(x.to(R.dtype) for x in new)
+    if not bool(torch.stack([x.isfinite().all() for x in new]).all()):
         raise ValueError(f"the pairs overflow {R.dtype}; the state was not changed")
-    return triangle.split([d, Z.shape[-1]], -1)
+    return new
+
+# %% ../../nbs/attention/06d_triangle.ipynb #6643a8c3
+def by_qr(R, Z, lam, fade, restored, key, value, weight=None):
+    """As `change`: all rows, those of the triangle, of the penalty and of the pairs, below one another and reflected."""
+    eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device).expand(R.shape)
+    weight = torch.ones_like(key[..., 0]) if weight is None else weight
+    kept, put, left = (x.sqrt()[..., None] for x in (fade, restored * lam, weight))
+    rows = torch.cat([kept[..., None] * R, put[..., None] * eye, left * key], -2)
+    outcomes = [kept[..., None] * Z, torch.zeros_like(Z), left * value]
+    return by_rows(rows, torch.cat(outcomes, -2))
