@@ -1548,3 +1548,112 @@ def test_a_state_follows_its_beams():
     torch.testing.assert_close(
         chosen.attend(q[order, :, 0]), state.attend(q[:, :, 0])[order]
     )
+
+
+# ---- transforms of functions ---------------------------------------------------------------------------------
+
+EVERY_FORM = [{}, {"is_causal": True}, {"is_causal": True, "decay": 0.9}]
+
+
+@pytest.mark.parametrize("options", EVERY_FORM)
+def test_functions_of_attention_can_be_transformed(options):
+    q, k, v = heads(2, 9, 4, 3)
+    lam = torch.tensor(0.5, dtype=torch.float64)
+
+    def attend(q, k, v, lam):
+        return ridge_attention(q, k, v, lam, **options)
+
+    def loss(*given):
+        return attend(*given).sin().sum()
+
+    def by_key(key):
+        return attend(q, key, v, lam)
+
+    given = [x.clone().requires_grad_() for x in (q, k, v, lam)]
+    wanted = torch.autograd.grad(loss(*given), given)
+    found = torch.func.grad(loss, (0, 1, 2, 3))(q, k, v, lam)
+    for one, other in zip(found, wanted):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    each = torch.func.vmap(torch.func.grad(loss, 1), (0, 0, 0, None))(q, k, v, lam)
+    torch.testing.assert_close(each, wanted[1], rtol=1e-10, atol=1e-12)
+    reverse, ahead = torch.func.jacrev(by_key)(k), torch.func.jacfwd(by_key)(k)
+    torch.testing.assert_close(reverse, ahead, rtol=1e-10, atol=1e-12)
+    step = 1e-6 * torch.ones_like(k)
+    slope = (by_key(k + step) - by_key(k - step)) / 2e-6
+    tangent = torch.func.jvp(by_key, (k,), (torch.ones_like(k),))[1]
+    torch.testing.assert_close(tangent, slope, rtol=1e-5, atol=1e-7)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(k, torch.ones_like(k))
+        same = torch.autograd.forward_ad.unpack_dual(by_key(dual)).tangent
+    torch.testing.assert_close(same, tangent, rtol=1e-10, atol=1e-12)
+    curvature = torch.func.hessian(lambda key: loss(q[0], key, v[0], lam))(k[0])
+    curvature = curvature.reshape(36, 36)
+    torch.testing.assert_close(curvature, curvature.T, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("options", EVERY_FORM)
+@pytest.mark.parametrize("which", range(4))
+def test_vmap_over_any_argument_is_a_loop(options, which):
+    q, k, v = (x[0] for x in heads(2, 9, 4, 3))
+    given = [q, k, v, torch.tensor(0.5).double()]
+    many = torch.stack([given[which], 2 * given[which], 3 * given[which]])
+
+    def attend(x):
+        return ridge_attention(*given[:which], x, *given[which + 1 :], **options)
+
+    want = torch.stack([attend(x) for x in many])
+    torch.testing.assert_close(torch.func.vmap(attend)(many), want, rtol=1e-10, atol=1e-12)
+
+
+# ---- a state from moments, and moved -------------------------------------------------------------------------
+
+
+def test_a_state_from_moments_is_that_of_the_pairs():
+    q, k, v = heads(2, 3, 40, 5, 2)
+    lam = torch.tensor([0.1, 1.0, 3.0]).double()
+    want = RidgeAttentionState(lam, 5, 2, (2, 3), dtype=torch.float64).update(k, v)
+    made = RidgeAttentionState.from_moments(k.mT @ k, k.mT @ v, lam, count=40)
+    torch.testing.assert_close(made.R, want.R, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(made.attend(q), want.attend(q), rtol=1e-10, atol=1e-12)
+    for state in (made, want):
+        state.update(k[..., 0, :], v[..., 0, :])
+    torch.testing.assert_close(made.attend(q), want.attend(q), rtol=1e-10, atol=1e-12)
+    assert repr(made) == repr(want)
+
+
+@pytest.mark.parametrize(
+    ("gram", "moment", "error", "message"),
+    [
+        (torch.ones(3, 2), torch.ones(3, 1), ValueError, "must have shapes"),
+        (torch.eye(3), torch.ones(2, 1), ValueError, "must have shapes"),
+        (torch.eye(3).long(), torch.ones(3, 1), TypeError, "floating"),
+        (torch.eye(3) * math.nan, torch.ones(3, 1), ValueError, "gram must be finite"),
+        (torch.eye(3), torch.ones(3, 1) * math.inf, ValueError, "moment must be finite"),
+        (torch.ones(3, 3).triu(), torch.ones(3, 1), ValueError, "symmetric"),
+        (-2 * torch.eye(3), torch.ones(3, 1), ValueError, "not positive definite"),
+    ],
+)
+def test_moments_of_no_keys_are_refused(gram, moment, error, message):
+    with pytest.raises(error, match=message):
+        RidgeAttentionState.from_moments(gram, moment, 1.0)
+
+
+def test_a_state_moves_and_lets_go_of_its_graph():
+    _, k, v = heads(2, 20, 4, 3)
+    k.requires_grad_()
+    state = RidgeAttentionState(0.5, 4, 3, (2,), window=8, dtype=torch.float64).update(k, v)
+    assert state.dtype == torch.float64 and state.device == torch.device("cpu")
+    assert state.R.requires_grad and not state.detach().R.requires_grad
+    single = state.detach().to(torch.float32)
+    assert {
+        x.dtype for x in (single.R, single.Z, single.lam, single.fade, single.keys)
+    } == {torch.float32}
+    single.update(k.detach()[:, 0].float(), v[:, 0].float())
+    torch.testing.assert_close(single.to("cpu").R.double(), single.R.double())
+    for wrong in (torch.Tensor.half, torch.Tensor.bfloat16, torch.Tensor.int):
+        with pytest.raises(TypeError, match="float32 or torch.float64"):
+            state.map(wrong)
+    with pytest.raises(TypeError, match="tensor for a tensor"):
+        state.map(lambda x: x.tolist())
+    with pytest.raises(ValueError, match="leading dimensions"):
+        state.map(lambda x: x[..., :1])

@@ -16,6 +16,7 @@ from olsattention.attention.heads import (
     may_look,
     outside_autocast,
     solving_dtype,
+    transformed,
 )
 
 # %% ../../nbs/attention/06b_causal.ipynb #8af43c11
@@ -45,9 +46,12 @@ def inverse_by_halves(A):
     W1 = inverse_by_halves(A[:, :h, :h])
     L = A[:, h:, :h] @ W1.mT
     W2 = inverse_by_halves(torch.baddbmm(A[:, h:, h:], L, L.mT, alpha=-1))
+    W21 = (W2 @ L).neg_() @ W1
+    if transformed():
+        top = torch.cat([W1, torch.zeros_like(W21.mT)], 2)
+        return torch.cat([top, torch.cat([W21, W2], 2)], 1)
     W = torch.zeros_like(A)
-    W[:, :h, :h], W[:, h:, h:] = W1, W2
-    W[:, h:, :h] = (W2 @ L).neg_() @ W1
+    W[:, :h, :h], W[:, h:, h:], W[:, h:, :h] = W1, W2, W21
     return W
 
 
@@ -74,7 +78,9 @@ class InverseCholesky(torch.autograd.Function):
         return outside_autocast(factor_gradient)(*ctx.saved_tensors, d_W)
 
 
-inverse_cholesky = InverseCholesky.apply
+def inverse_cholesky(A):
+    """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n)."""
+    return inverse_by_halves(A) if transformed() else InverseCholesky.apply(A)
 
 # %% ../../nbs/attention/06b_causal.ipynb #76f8da04
 def prefix_sums(S, dS):
@@ -84,7 +90,7 @@ def prefix_sums(S, dS):
     n = dS.shape[1]
     earlier = torch.ones(n, n, dtype=S.dtype, device=S.device).tril_(-1)
     before = (earlier @ dS.flatten(2)).unflatten(-1, S.shape[1:])
-    before += S[:, None]
+    before = before + S[:, None] if transformed() else before.add_(S[:, None])
     return before.flatten(0, 1), before[:, -1] + dS[:, -1]
 
 
@@ -92,7 +98,7 @@ def chunk_factors(k, lam, G):
     """What the keys (N n, C, d) of a block determine: ``L_0^-1``, ``Y_k``, ``L^-1``, the Gram matrix after it, and the diagonals of both systems."""
     before, after = prefix_sums(G, k.mT @ k)
     penalty = lam.repeat_interleave(k.shape[0] // G.shape[0])
-    before.diagonal(dim1=1, dim2=2).add_(penalty[:, None])
+    before = with_penalty(before, penalty)
     W0 = inverse_cholesky(before)
     Yk = k @ W0.mT
     S = Yk @ Yk.mT
@@ -104,6 +110,16 @@ def chunk_factors(k, lam, G):
 SHARE = (
     1 / 8
 )  # of what inflation says: sums over a chunk are short, and the innovations have subtracted before they are squared
+
+
+def with_penalty(A, lam):
+    """``A + lam I`` of matrices (M, n, n), in place where that is allowed."""
+    if transformed():
+        return A + lam[:, None, None] * torch.eye(
+            A.shape[-1], dtype=A.dtype, device=A.device
+        )
+    A.diagonal(dim1=1, dim2=2).add_(lam[:, None])
+    return A
 
 
 def worst(W0, W, diagonals):
@@ -121,7 +137,10 @@ def worst(W0, W, diagonals):
 
 def lower(P):
     """Lower triangles, in place, of the C x C squares that stand below one another in P (M, g C, C)."""
-    P.unflatten(1, (-1, P.shape[2])).tril_()
+    squares = P.unflatten(1, (-1, P.shape[2]))
+    if transformed():
+        return squares.tril().flatten(1, 2)
+    squares.tril_()
     return P
 
 
@@ -364,4 +383,6 @@ def causal_ridge(
     moment = torch.zeros(N, d, value.shape[-1], **place) if moment is None else moment
     if diagnostics:
         return attend_traced(query, key, value, lam, gram, moment, chunk)
+    if transformed():
+        return attend_traced(query, key, value, lam, gram, moment, chunk)[:3]
     return CausalRidge.apply(query, key, value, lam, gram, moment, chunk)

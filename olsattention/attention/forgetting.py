@@ -11,7 +11,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from .causal import careful, inverse_cholesky
-from .heads import inflation, may_look
+from .heads import inflation, may_look, transformed
 
 # %% ../../nbs/attention/06c_forgetting.ipynb #c2bc524d
 def discounts(gate):
@@ -117,6 +117,7 @@ def forgetful_ridge(
     ]
     given = query, key, value, decay, lam, gram, moment
     traced = torch.is_grad_enabled() and any(x.requires_grad for x in given)
+    traced = traced and not transformed()  # which keep what they need themselves
     block = (
         partial(checkpoint, attend_block, use_reentrant=False) if traced else attend_block
     )

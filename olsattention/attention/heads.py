@@ -8,6 +8,9 @@ from functools import wraps
 from numbers import Real
 
 import torch
+from torch._C._functorch import peek_interpreter_stack
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd import forward_ad
 
 # %% ../../nbs/attention/06_heads.ipynb #9f45a2b3
 def require_heads(**tensors):
@@ -60,7 +63,16 @@ def require_same_width(query, key):
 # %% ../../nbs/attention/06_heads.ipynb #e01a6462
 def may_look(x):
     """Whether a decision may depend on the numbers in x: on a GPU it would stall the queue, in a graph there are none yet."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    return not (transformed() or isinstance(x, FakeTensor))
+
+
+def transformed():
+    """Whether a transform of `torch.func` or forward-mode differentiation is at work; they want plain operations."""
+    if torch.compiler.is_compiling():
+        return False
+    return peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 def solving_dtype(dtype):

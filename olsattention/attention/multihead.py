@@ -11,9 +11,10 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from .functional import ridge_attention
-from .heads import solving_dtype
+from .heads import may_look, solving_dtype
 
 # %% ../../nbs/attention/07b_multihead.ipynb #7bb78fcc
 class MultiheadRidgeAttention(nn.Module):
@@ -120,7 +121,8 @@ def _make_parameters(self: MultiheadRidgeAttention, bias, add_bias_kv, place):
     for name, shape in shapes.items():
         made = None if shape is None else nn.Parameter(torch.empty(shape, **place))
         self.register_parameter(name, made)
-    self.out_proj = nn.Linear(E, E, bias=bias, **place)
+    # of the kind that quantisation leaves alone, as in PyTorch's layer, whose products are not its own either
+    self.out_proj = NonDynamicallyQuantizableLinear(E, E, bias=bias, **place)
 
 
 @patch
@@ -234,8 +236,9 @@ def _merged(self: MultiheadRidgeAttention, heads, query):
 # %% ../../nbs/attention/07b_multihead.ipynb #bde2257e
 def _visible(x):
     """Whether numbers can be looked at for nothing: not on a GPU, which would stall, nor while compiling."""
-    on_gpu = isinstance(x, torch.Tensor) and x.device.type != "cpu"
-    return not on_gpu and not torch.compiler.is_compiling()
+    if isinstance(x, torch.Tensor):
+        return may_look(x)
+    return not torch.compiler.is_compiling()
 
 
 def _hidden(mask, name, look=False):
@@ -537,5 +540,11 @@ def _forward_nested(
     lengths = torch.tensor([len(one) for one in query.unbind()], device=x.device)
     padding = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
     out, _ = self.forward(x, x, x, padding, False, attn_mask, is_causal=is_causal)
+    if (
+        query.layout == torch.jagged
+    ):  # with the very offsets, so that the sum of both is one too
+        offsets = {"offsets": query.offsets(), "lengths": query.lengths()}
+        if query.lengths() is None:
+            return torch.nested.nested_tensor_from_jagged(out[~padding], **offsets), None
     ones = [one[:n] for one, n in zip(out, lengths.tolist())]
-    return torch.nested.as_nested_tensor(ones), None
+    return torch.nested.as_nested_tensor(ones, layout=query.layout), None

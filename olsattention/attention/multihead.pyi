@@ -7,8 +7,9 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from .functional import ridge_attention
-from .heads import solving_dtype
+from .heads import may_look, solving_dtype
 
 class MultiheadRidgeAttention(nn.Module):
     """A layer of ridge-attention heads with the signature and the parameters of `torch.nn.MultiheadAttention`.

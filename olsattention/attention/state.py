@@ -13,11 +13,14 @@ from fastcore.basics import patch
 
 from .forgetting import gates_of
 from olsattention.attention.heads import (
+    factor,
     head_penalty,
     may_look,
     outside_autocast,
+    require_definite,
     require_heads,
     require_pairs,
+    solving_dtype,
 )
 from .triangle import carefully, change, rank_one
 from .waiting import WAITING, answer, inverse, reduced
@@ -435,7 +438,93 @@ def map(self: RidgeAttentionState, function):
     for name, x in self.__dict__.items():
         if isinstance(x, torch.Tensor):
             setattr(new, name, function(x))
+    _require_state(new)
     return new
+
+# %% ../../nbs/attention/06f_state.ipynb #f7d64bdf
+@patch
+def to(self: RidgeAttentionState, *args, **kwargs):
+    """The state on another device or in another dtype, float32 or float64; arguments as those of `torch.Tensor.to`."""
+    return self.map(lambda x: x.to(*args, **kwargs))
+
+
+@patch
+def detach(self: RidgeAttentionState):
+    """The state without what it depends on: derivatives stop here."""
+    return self.map(torch.Tensor.detach)
+
+
+@patch(as_prop=True)
+def dtype(self: RidgeAttentionState):
+    """Of the state, a torch.dtype."""
+    return self._memory.R.dtype
+
+
+@patch(as_prop=True)
+def device(self: RidgeAttentionState):
+    """Where the state is, a torch.device."""
+    return self._memory.R.device
+
+# %% ../../nbs/attention/06f_state.ipynb #58ab7910
+@patch(cls_method=True)
+@outside_autocast
+def from_moments(cls: RidgeAttentionState, gram, moment, lam, count=0):
+    """The state of heads whose moments are known: ``gram = K'K`` (..., d, d) and ``moment = K'V`` (..., d, d_v).
+
+    `count` says of how many tokens. The penalty `lam` may be a number or a tensor that broadcasts to the heads. Raises TypeError or
+    ValueError if they do not fit together, or the moments are those of no keys: not finite, not symmetric, not positive semidefinite.
+    """
+    require_heads(gram=gram, moment=moment)
+    d, heads = gram.shape[-1], tuple(gram.shape[:-2])
+    if gram.shape[-2] != d or moment.shape[:-1] != gram.shape[:-1]:
+        raise ValueError(
+            "gram and moment must have shapes (..., d, d) and (..., d, d_v), "
+            f"got {tuple(gram.shape)} and {tuple(moment.shape)}"
+        )
+    G, B = (x.to(solving_dtype(x.dtype)) for x in (gram, moment))
+    place = {"dtype": G.dtype, "device": G.device}
+    new = RidgeAttentionState(lam, d, B.shape[-1], heads, **place)
+    _require_moments(G, B)
+    G, B = G.double(), B.double()
+    L = factor((G + G.mT) / 2, new.lam.double())
+    require_definite(L, G)
+    Z = torch.linalg.solve_triangular(L, B, upper=False)
+    return new._become(L.mT.to(new.dtype), Z.to(new.dtype), count)
+
+# %% ../../nbs/attention/06f_state.ipynb #68f208a7
+def _require_moments(G, B):
+    """Raise unless G is finite and symmetric and B finite, where numbers may be looked at."""
+    if not may_look(G):
+        return
+    for name, x in (("gram", G), ("moment", B)):
+        if not bool(x.isfinite().all()):
+            raise ValueError(f"{name} must be finite, got NaN or infinity")
+    allowed = 1e3 * torch.finfo(G.dtype).eps * G.abs().amax((-2, -1), keepdim=True)
+    if not bool(((G - G.mT).abs() <= allowed).all()):
+        raise ValueError("gram must be symmetric, as K'K is")
+
+
+def _require_state(state):
+    """Raise unless the tensors of a state belong together."""
+    R, Z = state._memory[:2]
+    tensors = [R, Z, *(x for x in state.__dict__.values() if isinstance(x, torch.Tensor))]
+    if not all(isinstance(x, torch.Tensor) for x in (R, Z, state.lam, state.fade)):
+        raise TypeError("the function must return a tensor for a tensor")
+    if {x.dtype for x in tensors} not in ({torch.float32}, {torch.float64}):
+        found = ", ".join(sorted({str(x.dtype) for x in tensors}))
+        raise TypeError(f"a state must be of torch.float32 or torch.float64, got {found}")
+    if len({x.device for x in tensors}) > 1:
+        raise ValueError("all tensors of a state must be on one device")
+    heads, d = state.lam.shape, R.shape[-1]
+    if not (
+        R.shape == (*heads, d, d)
+        and Z.shape[:-1] == (*heads, d) == R.shape[:-1]
+        and state.fade.shape == heads
+    ):
+        raise ValueError(
+            "the function must change the leading dimensions of all tensors alike, and no others, "
+            f"got R {tuple(R.shape)}, Z {tuple(Z.shape)} and lam {tuple(heads)}"
+        )
 
 # %% ../../nbs/attention/06f_state.ipynb #d161c86e
 SAVED = "R", "Z", "lam", "fade", "count", "window", "keys", "values"

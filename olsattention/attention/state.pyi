@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from fastcore.basics import patch
 from .forgetting import gates_of
-from olsattention.attention.heads import head_penalty, may_look, outside_autocast, require_heads, require_pairs
+from olsattention.attention.heads import factor, head_penalty, may_look, outside_autocast, require_definite, require_heads, require_pairs, solving_dtype
 from .triangle import carefully, change, rank_one
 from .waiting import WAITING, answer, inverse, reduced
 
@@ -158,6 +158,28 @@ class RidgeAttentionState:
     def map(self, function):
         """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()`` or ``lambda x: x[beams]``."""
 
+    def to(self, *args, **kwargs):
+        """The state on another device or in another dtype, float32 or float64; arguments as those of `torch.Tensor.to`."""
+
+    def detach(self):
+        """The state without what it depends on: derivatives stop here."""
+
+    @property
+    def dtype(self):
+        """Of the state, a torch.dtype."""
+
+    @property
+    def device(self):
+        """Where the state is, a torch.device."""
+
+    @classmethod
+    def from_moments(cls, gram, moment, lam, count=0):
+        """The state of heads whose moments are known: ``gram = K'K`` (..., d, d) and ``moment = K'V`` (..., d, d_v).
+
+    `count` says of how many tokens. The penalty `lam` may be a number or a tensor that broadcasts to the heads. Raises TypeError or
+    ValueError if they do not fit together, or the moments are those of no keys: not finite, not symmetric, not positive semidefinite.
+    """
+
     def save(self, path):
         """Write the state to a file, for `load`."""
 
@@ -264,6 +286,34 @@ def clone(self):
 
 def map(self, function):
     """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()`` or ``lambda x: x[beams]``."""
+
+def to(self, *args, **kwargs):
+    """The state on another device or in another dtype, float32 or float64; arguments as those of `torch.Tensor.to`."""
+
+def detach(self):
+    """The state without what it depends on: derivatives stop here."""
+
+@property
+def dtype(self):
+    """Of the state, a torch.dtype."""
+
+@property
+def device(self):
+    """Where the state is, a torch.device."""
+
+@classmethod
+def from_moments(cls, gram, moment, lam, count=0):
+    """The state of heads whose moments are known: ``gram = K'K`` (..., d, d) and ``moment = K'V`` (..., d, d_v).
+
+    `count` says of how many tokens. The penalty `lam` may be a number or a tensor that broadcasts to the heads. Raises TypeError or
+    ValueError if they do not fit together, or the moments are those of no keys: not finite, not symmetric, not positive semidefinite.
+    """
+
+def _require_moments(G, B):
+    """Raise unless G is finite and symmetric and B finite, where numbers may be looked at."""
+
+def _require_state(state):
+    """Raise unless the tensors of a state belong together."""
 SAVED = ('R', 'Z', 'lam', 'fade', 'count', 'window', 'keys', 'values')
 
 def save(self, path):
