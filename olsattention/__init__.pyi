@@ -70,6 +70,8 @@ from .attention import (
     multihead as multihead,
     relatives as relatives,
     state as state,
+    triangle as triangle,
+    waiting as waiting,
 )
 from .attention.causal import causal_ridge as causal_ridge
 from .attention.ensemble import (

@@ -4,6 +4,7 @@ import itertools
 import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -268,6 +269,41 @@ def test_padding_does_not_leak(causal, decay, side):
 # ---- options -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((2, 3), (1, 3), (2, 1)),
+        ((3,), (2, 3), (1,)),
+        ((1, 3), (2, 1), (1, 1)),
+        ((), (2, 3), (3,)),
+        ((2, 6), (1, 3), (2, 3)),
+        ((1, 6), (2, 2), (2, 1)),
+        ((6,), (2, 3), (3,)),
+    ],
+)
+def test_leading_dimensions_broadcast(shapes, is_causal):
+    q, k, v = (
+        heads(*lead, 7, 4, w, seed=i)[1 if w == 4 else 2]
+        for i, (lead, w) in enumerate(zip(shapes, (4, 4, 2)))
+    )
+    grouped = len(shapes[0]) and shapes[0][-1] == 6
+    found = ridge_attention(q, k, v, 0.5, is_causal=is_causal, enable_gqa=bool(grouped))
+    lead = torch.broadcast_shapes(shapes[1], shapes[2])
+    if grouped:
+        h = torch.broadcast_shapes((2, lead[-1]), lead)
+        k, v = k.expand(*h, 7, 4), v.expand(*h, 7, 2)
+        k, v = (x.repeat_interleave(6 // h[-1], -3) for x in (k, v))
+    lead = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    wanted = []
+    for t in range(7):
+        K, V = (x[..., : t + 1 if is_causal else 7, :] for x in (k, v))
+        omega = torch.linalg.solve(0.5 * torch.eye(4) + K.mT @ K, K.mT @ V)
+        wanted.append(q.expand(*lead, 7, 4)[..., t, None, :] @ omega)
+    assert found.shape == (*lead, 7, 2)
+    assert torch.allclose(found, torch.cat(wanted, -2), atol=1e-12)
+
+
 def test_grouped_heads_are_repeated_keys():
     q = heads(2, 6, 40, 4, 4)[0]
     _, k, v = heads(2, 2, 40, 4, 3, seed=1)
@@ -467,21 +503,203 @@ def test_early_tokens_keep_their_digits(name, options):
     assert (got - want).abs().max() <= 2e-4 * want.abs().max()
 
 
+def exactly(q, k, v, lam, decay=1.0):
+    """Answers in rational arithmetic, rounded once."""
+    q, k, v = ([[Fraction(x) for x in row] for row in t.tolist()] for t in (q, k, v))
+    d = len(k[0])
+    M = [[Fraction(0)] * (d + len(v[0])) for _ in range(d)]
+    for key, value in zip(k, v):
+        for i, row in enumerate(M):
+            M[i] = [Fraction(decay) * m + key[i] * x for m, x in zip(row, key + value)]
+    for i in range(d):
+        M[i][i] += Fraction(lam)
+    for i in range(d):
+        M[i] = [x / M[i][i] for x in M[i]]
+        for j in range(d):
+            if j != i and M[j][i]:
+                M[j] = [x - M[j][i] * y for x, y in zip(M[j], M[i])]
+    answers = [
+        [sum(x * row[d + c] for x, row in zip(one, M)) for c in range(len(v[0]))]
+        for one in q
+    ]
+    return torch.tensor([[float(x) for x in row] for row in answers], dtype=torch.float64)
+
+
+def hard_keys(kind, T, d, size, generator):
+    k, sizes = torch.randn(T, d, generator=generator, dtype=torch.float64), 10.0**-size
+    rows, columns = (sizes ** torch.rand(n, 1, generator=generator) for n in (T, d))
+    if kind == "rows":
+        return k * rows
+    if kind == "columns":
+        return k * columns.T
+    if kind == "both":
+        return k * rows * columns.T
+    if kind == "directions":
+        return (
+            k
+            * columns.T
+            @ torch.linalg.qr(torch.randn(d, d, generator=generator).double()).Q
+        )
+    if kind == "one direction":
+        return k[:, :1] + sizes * k
+    if kind == "common part":
+        return k + 1 / sizes
+    if kind == "repeated":
+        return k[:1] + sizes * k
+    k[T // 2] /= sizes  # an outlier
+    return k
+
+
+KINDS = ["rows", "columns", "both", "directions", "one direction", "common part"]
+KINDS += ["repeated", "outlier"]
+
+
+@pytest.mark.parametrize("lam", [1.0, 1e-4, 1e-9])
+@pytest.mark.parametrize("size", [2, 6, 9])
+@pytest.mark.parametrize("kind", KINDS)
+def test_hard_keys_in_double_precision_are_answered_right_or_refused(kind, size, lam):
+    generator = rng(size)
+    k = hard_keys(kind, 7, 3, size, generator)
+    q = torch.randn(7, 3, generator=generator).double()
+    v = (k @ torch.randn(3, 1, generator=generator).double()).abs() + 1e-3
+    whole = exactly(q, k, v, lam)
+    past = [exactly(q[t : t + 1], k[: t + 1], v[: t + 1], lam) for t in range(7)]
+    faded = [exactly(q[t : t + 1], k[: t + 1], v[: t + 1], lam, 0.5) for t in range(7)]
+    past, faded = torch.cat(past), torch.cat(faded)
+
+    def one_by_one(**given):
+        state = RidgeAttentionState(lam, 3, 1, dtype=torch.float64)
+        return torch.stack(
+            [state.update(k[t], v[t], **given).attend(q[t]) for t in range(7)]
+        )
+
+    causal = {"is_causal": True}
+    for answer, want in [
+        (lambda: ridge_attention(q, k, v, lam), whole),
+        (lambda: ridge_attention(q, k, v, lam, full_output=True).state.attend(q), whole),
+        (lambda: q @ head_coefficients(k, v, lam), whole),
+        (lambda: cross_hat_matrix(q, k, lam) @ v, whole),
+        (lambda: ridge_attention(q, k, v, lam, **causal), past),
+        (lambda: ridge_attention(q, k, v, lam, full_output=True, **causal).output, past),
+        (lambda: ridge_attention(q, k, v, lam, decay=0.5, **causal), faded),
+        (one_by_one, past),
+        (lambda: one_by_one(decay=0.5), faded),
+    ]:
+        try:
+            found = answer()
+        except ValueError as error:
+            assert "too few digits" in str(error)
+            continue
+        assert (found - want).norm() <= 1e-4 * want.norm()
+
+
+def test_keys_whose_products_have_lost_a_digit():
+    k = torch.tensor([[8e7, 8e7], [0.0, 1.0]], dtype=torch.float64)
+    v = torch.tensor([[8e7], [5.0]], dtype=torch.float64)
+    q = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
+    torch.testing.assert_close(ridge_attention(q, k, v, 1.0).item(), 2.0, rtol=1e-7, atol=0)
+    asked = ridge_attention(q.expand(2, 2), k, v, 1.0, is_causal=True)
+    torch.testing.assert_close(asked[1].item(), 2.0, rtol=1e-7, atol=0)
+    # with derivatives
+    k.requires_grad_()
+    v.requires_grad_()
+    by_value, by_key = torch.autograd.grad(ridge_attention(q, k, v, 1.0).sum(), (v, k))
+    other = ridge_attention(q, k, v + torch.tensor([[0.0], [1.0]]), 1.0)
+    torch.testing.assert_close(by_value[1].item(), other.item() - 2.0, rtol=1e-6, atol=0)
+    moved = k.detach() + torch.tensor([[0.0, 0.0], [0.0, 1e-5]])
+    slope = (
+        exactly(q, moved, v.detach(), 1.0) - exactly(q, k.detach(), v.detach(), 1.0)
+    ) / 1e-5
+    torch.testing.assert_close(by_key[1, 1].item(), slope.item(), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("lam", [10.0, 1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize(
+    "options", [{}, {"is_causal": True}, {"is_causal": True, "decay": 0.99}]
+)
+def test_single_precision_keeps_four_digits_of_hard_keys(kind, lam, options):
+    generator = rng(3)
+    k = hard_keys(kind, 150, 8, 2, generator)
+    for seen in (True, False):
+        q = (
+            k
+            if seen
+            else k.norm(dim=1).mean() * torch.randn(150, 8, generator=generator).double()
+        )
+        v = k @ torch.randn(8, 2, generator=generator).double()
+        v = v + torch.randn(150, 2, generator=generator)
+        given = [x.float() for x in (q, k, v)]
+        want = ridge_attention(*(x.double() for x in given), lam, **options)
+        found = ridge_attention(*given, lam, **options).double()
+        assert (found - want).norm() <= 1e-4 * want.norm()
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"is_causal": True}, {"is_causal": True, "decay": 0.99}]
+)
+def test_a_compiled_graph_on_a_processor_keeps_its_digits(options):
+    q, k, v = (x[0] for x in heads(1, 60, 8, 2, dtype=torch.float32))
+    k = k + 10
+    compiled = torch.compile(
+        lambda lam: ridge_attention(q, k, v, lam, **options),
+        backend="aot_eager",
+        fullgraph=True,
+    )
+    for lam in (1e-3, 1e-4, 1e-5):
+        want = ridge_attention(*(x.double() for x in (q, k, v)), lam, **options)
+        found = compiled(torch.tensor(lam)).double()
+        assert (found - want).norm() <= 1e-5 * want.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("exponent", range(-36, 37, 8))
+@pytest.mark.parametrize("lam", [1e-30, 1e-10, 1.0, 1e10])
+def test_keys_of_any_size_enter_a_state(lam, exponent, dtype):
+    size = 10.0**exponent
+    k = size * torch.tensor([[3.0, 4.0], [0.5, -1.0], [2.0, 1.0]], dtype=dtype)
+    v = torch.tensor([[7.0], [1.0], [-2.0]], dtype=dtype)
+    q = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=dtype)
+    lam = torch.tensor(lam, dtype=dtype)
+    for n in (1, 2, 3):
+        want = exactly(q, k[:n], v[:n], lam.item())
+        least = min(float(want.abs().max()), float(lam) ** 0.5 / size)  # of answers, of Z
+        if least < 1e-30 and dtype == torch.float32:
+            continue  # less than single precision holds with all its digits
+        one_by_one = RidgeAttentionState(lam, 2, 1, dtype=dtype)
+        for t in range(n):
+            one_by_one.update(k[t], v[t])
+        at_once = RidgeAttentionState(lam, 2, 1, dtype=dtype).update(k[:n], v[:n])
+        gated = RidgeAttentionState(lam, 2, 1, dtype=dtype).update(k[:n], v[:n], 1.0)
+        for state in (one_by_one, at_once, gated):
+            torch.testing.assert_close(
+                state.coefficients.double(),
+                want,
+                rtol=1e-4,
+                atol=1e-5 * float(want.abs().max()),
+            )
+
+
 def test_keys_that_overflow_are_refused_and_nothing_is_lost():
     q, k, v = with_outlier(5e37, T=10, d=4)
     assert k.isfinite().all()
     state = RidgeAttentionState(1.0, 4, 2).update(k[:3], v[:3])
     before = state.attend(q)
     with pytest.raises(ValueError, match="overflow"):
-        state.update(k[5], v[5])
+        state.update(torch.full((2, 4), 3e38), v[5:7])
     torch.testing.assert_close(state.attend(q), before, rtol=0, atol=0)
     window = RidgeAttentionState(1.0, 4, 2, window=7).update(k[:3], v[:3])
     small = RidgeAttentionState(1e-4, 4, 2)
     for t in range(3):
         small.update(1e-2 * k[t], v[t])
-    for other in (window, small):
+    for other, known in ((state, k[:3]), (window, k[:3]), (small, 1e-2 * k[:3])):
         with pytest.raises(ValueError, match="overflow"):
-            other.update(k[5], v[5])
+            other.update(torch.full((2, 4), 3e38), v[5:7])
+        # one whose square overflows is no matter
+        other.update(k[5], v[5])
+        known, lam = torch.cat([known, k[5:6]]), 1e-4 if other is small else 1.0
+        want = exactly(q[:3], known, v[[0, 1, 2, 5]], lam)
+        torch.testing.assert_close(other.attend(q[:3]).double(), want, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"decay": 1.0}, {"decay": 0.9}, {}])
@@ -821,7 +1039,7 @@ BAD = {
         "a query for every key",
     ),
     "heads": (
-        lambda: ridge_attention(q, k[:, :1], v[:, :1], 1.0),
+        lambda: ridge_attention(q, k[:, :2], v[:, :2], 1.0),
         ValueError,
         "enable_gqa",
     ),
@@ -996,19 +1214,19 @@ BAD = {
     "indefinite": (
         lambda: ridge_attention(
             *(x[..., :1].repeat(1, 1, 9, 4) for x in (q, k, v)),
-            1e-17,
+            1e-27,
         ),
         ValueError,
-        "not positive definite",
+        "too few digits",
     ),
     "indefinite, causal": (
         lambda: ridge_attention(
             *(x[..., :1].repeat(1, 1, 9, 4) for x in (q, k, v)),
-            1e-17,
+            1e-27,
             is_causal=True,
         ),
         ValueError,
-        "not positive definite",
+        "too few digits",
     ),
     "state of other heads": (
         lambda: ridge_attention(
@@ -1330,3 +1548,112 @@ def test_a_state_follows_its_beams():
     torch.testing.assert_close(
         chosen.attend(q[order, :, 0]), state.attend(q[:, :, 0])[order]
     )
+
+
+# ---- transforms of functions ---------------------------------------------------------------------------------
+
+EVERY_FORM = [{}, {"is_causal": True}, {"is_causal": True, "decay": 0.9}]
+
+
+@pytest.mark.parametrize("options", EVERY_FORM)
+def test_functions_of_attention_can_be_transformed(options):
+    q, k, v = heads(2, 9, 4, 3)
+    lam = torch.tensor(0.5, dtype=torch.float64)
+
+    def attend(q, k, v, lam):
+        return ridge_attention(q, k, v, lam, **options)
+
+    def loss(*given):
+        return attend(*given).sin().sum()
+
+    def by_key(key):
+        return attend(q, key, v, lam)
+
+    given = [x.clone().requires_grad_() for x in (q, k, v, lam)]
+    wanted = torch.autograd.grad(loss(*given), given)
+    found = torch.func.grad(loss, (0, 1, 2, 3))(q, k, v, lam)
+    for one, other in zip(found, wanted):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    each = torch.func.vmap(torch.func.grad(loss, 1), (0, 0, 0, None))(q, k, v, lam)
+    torch.testing.assert_close(each, wanted[1], rtol=1e-10, atol=1e-12)
+    reverse, ahead = torch.func.jacrev(by_key)(k), torch.func.jacfwd(by_key)(k)
+    torch.testing.assert_close(reverse, ahead, rtol=1e-10, atol=1e-12)
+    step = 1e-6 * torch.ones_like(k)
+    slope = (by_key(k + step) - by_key(k - step)) / 2e-6
+    tangent = torch.func.jvp(by_key, (k,), (torch.ones_like(k),))[1]
+    torch.testing.assert_close(tangent, slope, rtol=1e-5, atol=1e-7)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(k, torch.ones_like(k))
+        same = torch.autograd.forward_ad.unpack_dual(by_key(dual)).tangent
+    torch.testing.assert_close(same, tangent, rtol=1e-10, atol=1e-12)
+    curvature = torch.func.hessian(lambda key: loss(q[0], key, v[0], lam))(k[0])
+    curvature = curvature.reshape(36, 36)
+    torch.testing.assert_close(curvature, curvature.T, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("options", EVERY_FORM)
+@pytest.mark.parametrize("which", range(4))
+def test_vmap_over_any_argument_is_a_loop(options, which):
+    q, k, v = (x[0] for x in heads(2, 9, 4, 3))
+    given = [q, k, v, torch.tensor(0.5).double()]
+    many = torch.stack([given[which], 2 * given[which], 3 * given[which]])
+
+    def attend(x):
+        return ridge_attention(*given[:which], x, *given[which + 1 :], **options)
+
+    want = torch.stack([attend(x) for x in many])
+    torch.testing.assert_close(torch.func.vmap(attend)(many), want, rtol=1e-10, atol=1e-12)
+
+
+# ---- a state from moments, and moved -------------------------------------------------------------------------
+
+
+def test_a_state_from_moments_is_that_of_the_pairs():
+    q, k, v = heads(2, 3, 40, 5, 2)
+    lam = torch.tensor([0.1, 1.0, 3.0]).double()
+    want = RidgeAttentionState(lam, 5, 2, (2, 3), dtype=torch.float64).update(k, v)
+    made = RidgeAttentionState.from_moments(k.mT @ k, k.mT @ v, lam, count=40)
+    torch.testing.assert_close(made.R, want.R, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(made.attend(q), want.attend(q), rtol=1e-10, atol=1e-12)
+    for state in (made, want):
+        state.update(k[..., 0, :], v[..., 0, :])
+    torch.testing.assert_close(made.attend(q), want.attend(q), rtol=1e-10, atol=1e-12)
+    assert repr(made) == repr(want)
+
+
+@pytest.mark.parametrize(
+    ("gram", "moment", "error", "message"),
+    [
+        (torch.ones(3, 2), torch.ones(3, 1), ValueError, "must have shapes"),
+        (torch.eye(3), torch.ones(2, 1), ValueError, "must have shapes"),
+        (torch.eye(3).long(), torch.ones(3, 1), TypeError, "floating"),
+        (torch.eye(3) * math.nan, torch.ones(3, 1), ValueError, "gram must be finite"),
+        (torch.eye(3), torch.ones(3, 1) * math.inf, ValueError, "moment must be finite"),
+        (torch.ones(3, 3).triu(), torch.ones(3, 1), ValueError, "symmetric"),
+        (-2 * torch.eye(3), torch.ones(3, 1), ValueError, "not positive definite"),
+    ],
+)
+def test_moments_of_no_keys_are_refused(gram, moment, error, message):
+    with pytest.raises(error, match=message):
+        RidgeAttentionState.from_moments(gram, moment, 1.0)
+
+
+def test_a_state_moves_and_lets_go_of_its_graph():
+    _, k, v = heads(2, 20, 4, 3)
+    k.requires_grad_()
+    state = RidgeAttentionState(0.5, 4, 3, (2,), window=8, dtype=torch.float64).update(k, v)
+    assert state.dtype == torch.float64 and state.device == torch.device("cpu")
+    assert state.R.requires_grad and not state.detach().R.requires_grad
+    single = state.detach().to(torch.float32)
+    assert {
+        x.dtype for x in (single.R, single.Z, single.lam, single.fade, single.keys)
+    } == {torch.float32}
+    single.update(k.detach()[:, 0].float(), v[:, 0].float())
+    torch.testing.assert_close(single.to("cpu").R.double(), single.R.double())
+    for wrong in (torch.Tensor.half, torch.Tensor.bfloat16, torch.Tensor.int):
+        with pytest.raises(TypeError, match="float32 or torch.float64"):
+            state.map(wrong)
+    with pytest.raises(TypeError, match="tensor for a tensor"):
+        state.map(lambda x: x.tolist())
+    with pytest.raises(ValueError, match="leading dimensions"):
+        state.map(lambda x: x[..., :1])

@@ -276,9 +276,7 @@ def test_the_folders_of_the_book_and_of_the_package_are_the_same(root):
 # ---- a cell is one idea --------------------------------------------------------------------------------------
 
 # TEMPORARY: chapters whose long cells are being taken apart. Empty this list when they are; an entry that is no longer needed fails.
-STILL_LONG = """
-    06c_forgetting 06d_state 06e_functional 06f_relatives 07_ensemble 07b_multihead 07c_huggingface
-""".split()
+STILL_LONG = []
 
 
 def exported_cells(name):

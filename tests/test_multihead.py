@@ -14,6 +14,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch._dynamo.testing import CompileCounter
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from olsattention import (
     MultiheadRidgeAttention,
@@ -939,3 +941,51 @@ def test_errors_of_ensembles_say_what_is_wrong(name):
     call, message = BAD_ENSEMBLES[name]
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         call()
+
+
+# ---- where others go too -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lam", [1.0, "learned"])
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_the_layer_compiles_once(lam, is_causal):
+    torch._dynamo.reset()
+    layer = MultiheadRidgeAttention(8, 2, batch_first=True, lam=lam)
+    counter = CompileCounter()
+    compiled = torch.compile(layer, backend=counter, fullgraph=True)
+    for seed in range(3):
+        x = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(seed))
+        found = compiled(x, x, x, is_causal=is_causal)[0]
+        wanted = layer(x, x, x, is_causal=is_causal)[0]
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
+def test_a_nested_tensor_keeps_its_layout(layout):
+    layer = MultiheadRidgeAttention(8, 2, batch_first=True)
+    parts = [torch.randn(3, 8), torch.randn(5, 8), torch.randn(1, 8)]
+    x = torch.nested.nested_tensor(parts, layout=layout)
+    found, _ = layer(x, x, x, need_weights=False)
+    assert found.layout == layout
+    for got, one, added in zip(found.unbind(), parts, (x + found).unbind()):
+        want = layer(one, one, one)[0]
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(added, one + want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_layer_can_be_quantised_as_pytorchs():
+    layer = MultiheadRidgeAttention(8, 2, batch_first=True)
+    x = torch.randn(2, 5, 8)
+    quantised = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(layer))[0]
+    assert torch.equal(quantised(x, x, x)[0], layer(x, x, x)[0])
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_shapes_can_be_asked_without_numbers(is_causal):
+    with FakeTensorMode():
+        layer = MultiheadRidgeAttention(8, 2, batch_first=True, lam="learned")
+        x, gone = torch.randn(2, 5, 8), torch.zeros(2, 5, dtype=torch.bool)
+        found = layer(x, x, x, key_padding_mask=gone, is_causal=is_causal)
+    assert [y.shape for y in found] == [(2, 5, 8), (2, 5, 5)]

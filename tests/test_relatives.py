@@ -1,4 +1,4 @@
-"""Chapter 6f: what ridge attention is compared with."""
+"""Chapter 6h: what ridge attention is compared with."""
 
 import numpy as np
 import pytest

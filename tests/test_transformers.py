@@ -19,6 +19,10 @@ from transformers import (
     BloomForCausalLM,
     DebertaV2Config,
     DebertaV2Model,
+    DeepseekV2Config,
+    DeepseekV2ForCausalLM,
+    DeepseekV3Config,
+    DeepseekV3ForCausalLM,
     DynamicCache,
     EncoderDecoderCache,
     GPT2Config,
@@ -33,6 +37,8 @@ from transformers import (
     MptForCausalLM,
     OPTConfig,
     OPTForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
     StaticCache,
@@ -47,7 +53,7 @@ from transformers.masking_utils import causal_mask_function, create_causal_mask,
 from transformers.utils import logging
 
 from olsattention import RidgeCache, register_ridge_attention, ridge_attention
-from olsattention.attention.huggingface import RidgeLayer, _mask
+from olsattention.attention.huggingface import RidgeLayer, Rows, _forward, _mask
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -567,6 +573,78 @@ def test_compiled_steps_take_a_mask_made_in_advance():
     assert len(graphs) == 1
 
 
+# ---- a cache whose rows arrive as they left ------------------------------------------------------------------
+
+LATENT = {"q_lora_rank": 16, "kv_lora_rank": 8, "qk_rope_head_dim": 4}
+LATENT |= {"qk_nope_head_dim": 8, "v_head_dim": 8, "num_key_value_heads": 4}
+LATENT |= {"moe_intermediate_size": 16, "n_routed_experts": 4, "num_experts_per_tok": 2}
+LATENT |= {"n_group": 1, "topk_group": 1, "attn_implementation": "ridge"}
+LATENT |= {"experts_implementation": "eager"}
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [(DeepseekV2Config, DeepseekV2ForCausalLM), (DeepseekV3Config, DeepseekV3ForCausalLM)],
+)
+def test_latent_attention_works_without_a_ridge_cache_and_raises_with_it(config, kind):
+    torch.manual_seed(0)
+    model = kind(config(**LLAMA | LATENT)).double().eval()
+    tokens, cache = words(1, 9), DynamicCache()
+    steps = [model(tokens[:, t : t + 1], past_key_values=cache).logits for t in range(9)]
+    close(torch.cat(steps, 1), model(tokens).logits, 1e-5)
+    with pytest.raises(ValueError, match="between its cache and its attention.*default"):
+        model(tokens, past_key_values=RidgeCache(model.config))
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda k: k * 1.0,
+        lambda k: k @ torch.eye(4),
+        lambda k: k.transpose(2, 3),
+        lambda k: k[..., -2:, :],
+        lambda k: k.mT,
+        lambda k: k.clone(),
+        lambda k: k.half(),
+        lambda k: k.detach(),
+        lambda k: k.data,
+        lambda k: k.mul_(2),
+        lambda k: k.sum(),
+        lambda k: torch.cat([k, k], -2),
+        lambda k: torch.nn.functional.normalize(k, dim=-1),
+        lambda k: torch.nn.functional.pad(k, (0, 1)),
+        lambda k: k.repeat_interleave(2, 1),
+        lambda k: torch.where(torch.ones(1).bool(), k, k),
+    ],
+)
+@pytest.mark.parametrize("which", [0, 1])
+def test_nobody_computes_with_the_rows_of_a_ridge_cache(alter, which):
+    rows = RidgeLayer().update(torch.randn(1, 2, 3, 4), torch.randn(1, 2, 3, 4))
+    with pytest.raises(ValueError, match="changes keys or values"):
+        alter(rows[which])
+
+
+def test_rows_of_a_ridge_cache_must_arrive_together():
+    torch.manual_seed(0)
+    layer, other = RidgeLayer(), RidgeLayer()
+    k, v = layer.update(torch.randn(1, 2, 3, 4), torch.randn(1, 2, 3, 4))
+    assert type(k) is Rows and k.shape == (1, 2, 3, 4) and k.dtype == torch.float32
+    _, foreign = other.update(torch.randn(1, 2, 3, 4), torch.randn(1, 2, 3, 4))
+    module, q = torch.nn.Module(), torch.randn(1, 2, 1, 4)
+    for key, value in [(v, k), (k, foreign), (k, layer.values), (layer.keys, v), (k, k)]:
+        with pytest.raises(ValueError, match="not the keys and the values"):
+            _forward(module, q, key, value, None, 0.5)
+    found, _ = _forward(module, q, k, v, None, 0.5)
+    close(found, _forward(module, q, layer.keys, layer.values, None, 0.5)[0], 0)
+
+
+def test_rows_of_a_ridge_cache_must_arrive_at_all():
+    cache = RidgeCache(llama().config)
+    cache.update(torch.randn(1, 2, 3, 4), torch.randn(1, 2, 3, 4), 0)
+    with pytest.raises(ValueError, match="nothing came to ridge attention"):
+        cache.update(torch.randn(1, 2, 3, 4), torch.randn(1, 2, 3, 4), 1)
+
+
 # ---- what is refused -----------------------------------------------------------------------------------------
 
 
@@ -594,6 +672,12 @@ def mistral(window):
         (llama, {"output_attentions": True}, "weights are not formed"),
         (llama, {"softcap": 30.0}, "no scores to cap"),
         (llama, {"cu_seq_lens_q": torch.tensor([0, 9])}, "row of its own"),
+        (llama, {"seq_idx": torch.zeros(2, 20).int()}, "row of its own"),
+        (llama, {"sinks": torch.zeros(4)}, "cannot take sinks: it has no softmax"),
+        (llama, {"block_indices": torch.zeros(2, 20, 1)}, "cannot take block_indices"),
+        (llama, {"indices": torch.zeros(2, 20, 1)}, "cannot take indices"),
+        (llama, {"never_heard_of": 0}, "cannot take never_heard_of: what it means"),
+        (llama, {"never_heard_of": ()}, "cannot take never_heard_of: what it means"),
     ],
 )
 def test_what_has_no_meaning_is_an_error(make, facts, message):
@@ -643,6 +727,62 @@ def test_a_scale_of_its_own_is_refused():
 
 def test_a_window_that_is_off_is_no_obstacle():
     close(mistral(None)(TOKENS).logits, llama()(TOKENS).logits)
+
+
+def test_what_is_harmless_or_absent_is_ignored():
+    model = llama()
+    facts = {"never_heard_of": None, "neither_of": False, "num_items_in_batch": 3}
+    places = torch.arange(20).expand(2, -1)
+    found = model(TOKENS, position_ids=places, output_hidden_states=True, **facts)
+    assert torch.equal(found.logits, model(TOKENS).logits)
+
+
+def moe(implementation="ridge", **more):
+    torch.manual_seed(0)
+    given = {"moe_intermediate_size": 16, "shared_expert_intermediate_size": 16}
+    given |= {"num_experts": 4, "num_experts_per_tok": 2, "experts_implementation": "eager"}
+    config = Qwen2MoeConfig(**LLAMA | given | more, attn_implementation=implementation)
+    return exact_norms(Qwen2MoeForCausalLM(config))
+
+
+def test_a_mask_that_no_layer_uses_is_no_obstacle():
+    # its library makes a mask for windows in advance, whatever the layers are
+    close(moe()(TOKENS).logits, moe("definition")(TOKENS).logits)
+    windows = {"use_sliding_window": True, "sliding_window": 8}
+    windows |= {"layer_types": ["full_attention", "sliding_attention"]}
+    with pytest.raises(ValueError, match="no sliding window or chunks"):
+        moe(**windows)(TOKENS)
+
+
+# ---- where the library cannot look ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_training_without_a_mask_compiles(checkpointing):
+    model = llama(use_cache=False).train()
+    if checkpointing:
+        model.gradient_checkpointing_enable()
+    facts = {"labels": TOKENS, "use_cache": False}
+    weight = model.model.layers[0].self_attn.k_proj.weight
+    (wanted,) = torch.autograd.grad(model(TOKENS, **facts).loss, weight)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    (found,) = torch.autograd.grad(compiled(TOKENS, **facts).loss, weight)
+    close(found, wanted, 1e-9)
+
+
+def test_packed_sequences_are_noticed_when_the_graph_runs():
+    model = llama(use_cache=False)
+    compiled = torch.compile(model, backend="aot_eager")
+    whole = torch.arange(20)[None]
+    close(compiled(TOKENS, position_ids=whole).logits, model(TOKENS).logits, 1e-9)
+    with pytest.raises(RuntimeError, match="not packed sequences"):
+        compiled(TOKENS, position_ids=PACKED)
+
+
+def test_a_model_without_a_mask_can_be_exported():
+    model = llama(use_cache=False)
+    exported = torch.export.export(model, (TOKENS,), strict=False).module()
+    close(exported(TOKENS).logits, model(TOKENS).logits, 1e-9)
 
 
 # ---- registration --------------------------------------------------------------------------------------------

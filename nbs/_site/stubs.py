@@ -91,10 +91,10 @@ def without_body(node):
 
 
 def as_method(node):
-    """Make of a function behind `@patch` the method that it becomes."""
+    """Make of a function behind `@patch` the method that it becomes; other decorators leave its signature."""
     node = deepcopy(node)
-    (patch,) = node.decorator_list
-    options = {k.arg for k in patch.keywords} if isinstance(patch, ast.Call) else set()
+    calls = [d for d in node.decorator_list if isinstance(d, ast.Call)]
+    options = {k.arg for call in calls for k in call.keywords}
     kinds = {"as_prop": "property", "cls_method": "classmethod"}
     node.decorator_list = [ast.Name(kinds[option]) for option in sorted(options)]
     node.args.args[0].annotation = None

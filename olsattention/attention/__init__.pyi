@@ -3,6 +3,8 @@ from . import heads as heads
 from . import launch as launch
 from . import causal as causal
 from . import forgetting as forgetting
+from . import triangle as triangle
+from . import waiting as waiting
 from . import state as state
 from . import functional as functional
 from . import relatives as relatives
@@ -26,6 +28,7 @@ from .forgetting import (
     forgetful_ridge as forgetful_ridge,
 )
 from .state import (
+    SAVED as SAVED,
     RidgeAttentionState as RidgeAttentionState,
 )
 from .functional import (

@@ -9,7 +9,15 @@ from functools import cache, partial
 import torch
 from torch.nn.functional import pad
 
-from .heads import keeps_digits, outside_autocast, solving_dtype
+from olsattention.attention.heads import (
+    LostDigits,
+    inflation,
+    keeps_digits,
+    may_look,
+    outside_autocast,
+    solving_dtype,
+    transformed,
+)
 
 # %% ../../nbs/attention/06b_causal.ipynb #8af43c11
 CHUNK = 64  # tokens: the cost of both factors is least at the width of usual heads
@@ -38,9 +46,12 @@ def inverse_by_halves(A):
     W1 = inverse_by_halves(A[:, :h, :h])
     L = A[:, h:, :h] @ W1.mT
     W2 = inverse_by_halves(torch.baddbmm(A[:, h:, h:], L, L.mT, alpha=-1))
+    W21 = (W2 @ L).neg_() @ W1
+    if transformed():
+        top = torch.cat([W1, torch.zeros_like(W21.mT)], 2)
+        return torch.cat([top, torch.cat([W21, W2], 2)], 1)
     W = torch.zeros_like(A)
-    W[:, :h, :h], W[:, h:, h:] = W1, W2
-    W[:, h:, :h] = (W2 @ L).neg_() @ W1
+    W[:, :h, :h], W[:, h:, h:], W[:, h:, :h] = W1, W2, W21
     return W
 
 
@@ -67,7 +78,9 @@ class InverseCholesky(torch.autograd.Function):
         return outside_autocast(factor_gradient)(*ctx.saved_tensors, d_W)
 
 
-inverse_cholesky = InverseCholesky.apply
+def inverse_cholesky(A):
+    """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n)."""
+    return inverse_by_halves(A) if transformed() else InverseCholesky.apply(A)
 
 # %% ../../nbs/attention/06b_causal.ipynb #76f8da04
 def prefix_sums(S, dS):
@@ -77,43 +90,70 @@ def prefix_sums(S, dS):
     n = dS.shape[1]
     earlier = torch.ones(n, n, dtype=S.dtype, device=S.device).tril_(-1)
     before = (earlier @ dS.flatten(2)).unflatten(-1, S.shape[1:])
-    before += S[:, None]
+    before = before + S[:, None] if transformed() else before.add_(S[:, None])
     return before.flatten(0, 1), before[:, -1] + dS[:, -1]
 
 
-def resolved(A, W, eps):
-    """Whether systems A (M, n, n) with inverse factors W can be solved at a precision."""
-    return keeps_digits(1 / W.diagonal(dim1=1, dim2=2), A.diagonal(dim1=1, dim2=2), eps)
-
-
 def chunk_factors(k, lam, G):
-    """What the keys (N n, C, d) of a block determine: ``L_0^-1``, ``Y_k``, ``L^-1``, the Gram matrix after it, and whether the dtype of lam would do."""
+    """What the keys (N n, C, d) of a block determine: ``L_0^-1``, ``Y_k``, ``L^-1``, the Gram matrix after it, and the diagonals of both systems."""
     before, after = prefix_sums(G, k.mT @ k)
     penalty = lam.repeat_interleave(k.shape[0] // G.shape[0])
-    before.diagonal(dim1=1, dim2=2).add_(penalty[:, None])
+    before = with_penalty(before, penalty)
     W0 = inverse_cholesky(before)
     Yk = k @ W0.mT
     S = Yk @ Yk.mT
     S.diagonal(dim1=1, dim2=2).add_(1)
-    W, eps = inverse_cholesky(S), torch.finfo(lam.dtype).eps
-    return W0, Yk, W, after, resolved(before, W0, eps) and resolved(S, W, eps)
+    diagonals = (A.diagonal(dim1=1, dim2=2) for A in (before, S))
+    return W0, Yk, inverse_cholesky(S), after, diagonals
+
+
+SHARE = (
+    1 / 8
+)  # of what inflation says: sums over a chunk are short, and the innovations have subtracted before they are squared
+
+
+def with_penalty(A, lam):
+    """``A + lam I`` of matrices (M, n, n), in place where that is allowed."""
+    if transformed():
+        return A + lam[:, None, None] * torch.eye(
+            A.shape[-1], dtype=A.dtype, device=A.device
+        )
+    A.diagonal(dim1=1, dim2=2).add_(lam[:, None])
+    return A
+
+
+def worst(W0, W, diagonals):
+    """What the inflations of both systems of a block amount to; None if one may not look."""
+    if not W.numel() or not may_look(W):
+        return None
+    first, second = diagonals
+    bound = (
+        second.detach().max()
+    )  # S is at least I, so that no inflation exceeds its diagonal
+    if not keeps_digits(SHARE * bound, W.dtype):
+        bound = inflation(W, second)
+    return SHARE * bound.maximum(inflation(W0, first))
 
 
 def lower(P):
     """Lower triangles, in place, of the C x C squares that stand below one another in P (M, g C, C)."""
-    P.unflatten(1, (-1, P.shape[2])).tril_()
+    squares = P.unflatten(1, (-1, P.shape[2]))
+    if transformed():
+        return squares.tril().flatten(1, 2)
+    squares.tril_()
     return P
 
 
 def attend_block(q, k, v, lam, G, B):
-    """Outputs (N n, g C, d_v) of a block, the moments after it, ``L^-1``, E, and whether the dtype of lam would do."""
-    W0, Yk, W, G, fine = chunk_factors(k, lam, G)
+    """Outputs (N n, g C, d_v) of a block, the moments after it, ``L^-1``, E, and the inflation of its systems."""
+    W0, Yk, W, G, diagonals = chunk_factors(k, lam, G)
     before, B = prefix_sums(B, k.mT @ v)
     Yb = W0 @ before
     E = W @ torch.baddbmm(v, Yk, Yb, alpha=-1)
     Yq = q @ W0.mT
     P = lower(Yq @ Yk.mT @ W.mT)
-    return torch.baddbmm(P @ E, Yq, Yb), G, B, W, E, fine
+    inflated = worst(W0, W, diagonals)
+    return torch.baddbmm(P @ E, Yq, Yb), G, B, W, E, inflated
 
 # %% ../../nbs/attention/06b_causal.ipynb #8d6187db
 def plan(key, chunk):
@@ -155,13 +195,21 @@ def join(x, span, C, N, g):
 def careful(attend_block, tokens, lam, G, B):
     """`attend_block` of tokens that are cut to a dtype by ``tokens(dtype)``: in that of lam, or float64 where it loses digits.
 
-    Returns what the block does, with the moments in the dtype in which to go on, and the moments it began with.
+    Returns what the block does, with the moments in the dtype in which to go on, and the moments it began with. A graph on
+    a processor, which cannot look, has float64 throughout.
     """
-    *found, fine = attend_block(*tokens(G.dtype), lam, G, B)
-    if not fine and G.dtype != torch.float64:
-        G, B = G.double(), B.double()
-        *found, fine = attend_block(*tokens(G.dtype), lam, G, B)
-    if fine:
+    wide, looks = torch.float64, may_look(G)
+    if G.device.type == "cpu" and not looks:
+        G, B = G.to(wide), B.to(wide)
+    *found, inflated = attend_block(*tokens(G.dtype), lam, G, B)
+    if G.dtype != wide and not keeps_digits(inflated, G.dtype):
+        G, B = G.to(wide), B.to(wide)
+        *found, inflated = attend_block(*tokens(wide), lam, G, B)
+    if looks and G.dtype == wide and not keeps_digits(inflated, wide):
+        raise LostDigits(
+            "K'K + lam I is too nearly singular for the chunks of causal attention in float64, or not finite"
+        )
+    if keeps_digits(inflated, lam.dtype):
         found[1:3] = (x.to(lam.dtype) for x in found[1:3])
     return found, (G, B)
 
@@ -335,4 +383,6 @@ def causal_ridge(
     moment = torch.zeros(N, d, value.shape[-1], **place) if moment is None else moment
     if diagnostics:
         return attend_traced(query, key, value, lam, gram, moment, chunk)
+    if transformed():
+        return attend_traced(query, key, value, lam, gram, moment, chunk)[:3]
     return CausalRidge.apply(query, key, value, lam, gram, moment, chunk)

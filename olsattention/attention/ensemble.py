@@ -7,6 +7,7 @@ __all__ = ['EnsembleDecomposition', 'ensemble_decomposition', 'combination_weigh
 from typing import NamedTuple
 
 import array_api_compat
+from fastcore.basics import patch
 
 from ..arrays import as_floats, promote, to_numpy
 
@@ -32,7 +33,6 @@ class EnsembleDecomposition(NamedTuple):
         Spread of the heads about their average.
     error_matrix : array, shape (M, M)
         Mean products of the errors of two heads, for `combination_weights`.
-
     """
 
     error: object
@@ -43,41 +43,47 @@ class EnsembleDecomposition(NamedTuple):
     ambiguity: object
     error_matrix: object
 
-    @property
-    def heads(self):
-        """Number of heads, M."""
-        return self.error_matrix.shape[0]
+# %% ../../nbs/attention/07_ensemble.ipynb #441fd4a5
+@patch
+def _numbers(self: EnsembleDecomposition):
+    return [float(to_numpy(x)) for x in self[:6]]
 
-    def _numbers(self):
-        return [float(to_numpy(x)) for x in self[:6]]
 
-    def __repr__(self):
-        M = self.heads
-        error, member, bias, variance, covariance, ambiguity = self._numbers()
-        return (
-            f"EnsembleDecomposition({M} heads: error {error:.4g}\n"
-            f"  = bias {bias:.4g} + variance {variance:.4g} / {M} + covariance {covariance:.4g} * {M - 1}/{M}\n"
-            f"  = error of a head {member:.4g} - ambiguity {ambiguity:.4g})"
-        )
+@patch
+def __repr__(self: EnsembleDecomposition):
+    M = self.heads
+    error, member, bias, variance, covariance, ambiguity = self._numbers()
+    return (
+        f"EnsembleDecomposition({M} heads: error {error:.4g}\n"
+        f"  = bias {bias:.4g} + variance {variance:.4g} / {M} + covariance {covariance:.4g} * {M - 1}/{M}\n"
+        f"  = error of a head {member:.4g} - ambiguity {ambiguity:.4g})"
+    )
 
-    def to_frame(self):
-        """The terms as a DataFrame: their values, and what each adds to the error of the average."""
-        import pandas as pd
+# %% ../../nbs/attention/07_ensemble.ipynb #cba5f4bb
+@patch(as_prop=True)
+def heads(self: EnsembleDecomposition):
+    """Number of heads, M."""
+    return self.error_matrix.shape[0]
 
-        M, terms = self.heads, dict(zip(self._fields, self._numbers()))
-        factor = {
-            "bias": 1,
-            "variance": 1 / M,
-            "covariance": 1 - 1 / M,
-            "error": 1,
-            "ambiguity": -1,
-            "member_error": 1,
-        }
-        rows = {
-            name: {"value": terms[name], "adds": f * terms[name]}
-            for name, f in factor.items()
-        }
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("term")
+
+@patch
+def to_frame(self: EnsembleDecomposition):
+    """The terms as a DataFrame: their values, and what each adds to the error of the average."""
+    import pandas as pd
+
+    M, terms = self.heads, dict(zip(self._fields, self._numbers()))
+    factor = {
+        "bias": 1,
+        "variance": 1 / M,
+        "covariance": 1 - 1 / M,
+        "error": 1,
+        "ambiguity": -1,
+        "member_error": 1,
+    }
+    rows = {
+        name: {"value": terms[name], "adds": f * terms[name]} for name, f in factor.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("term")
 
 # %% ../../nbs/attention/07_ensemble.ipynb #050daff4
 def ensemble_decomposition(head_outputs, target):

@@ -10,8 +10,8 @@ from numbers import Real
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from .causal import careful, inverse_cholesky, resolved
-from .heads import may_look
+from .causal import careful, inverse_cholesky
+from .heads import inflation, may_look, transformed
 
 # %% ../../nbs/attention/06c_forgetting.ipynb #c2bc524d
 def discounts(gate):
@@ -28,7 +28,7 @@ def cut_gated(query, key, value, gate, a, b, dtype):
 
 
 def attend_block(q, k, v, gate, lam, G, B):
-    """Outputs (N, g, T, d_v) of a few tokens by (6c.4), moments, leverage (N, T), one-step-ahead errors (N, T, d_v), and whether the dtype of lam would do."""
+    """Outputs (N, g, T, d_v) of a few tokens by (6c.4), moments, leverage (N, T), one-step-ahead errors (N, T, d_v), and the inflation of its systems."""
     N, T, d = k.shape
     Gamma, share = discounts(gate)
     others = Gamma.tril(-1)
@@ -38,7 +38,7 @@ def attend_block(q, k, v, gate, lam, G, B):
     A = A + (lam[:, None, None, None] * torch.eye(d, dtype=A.dtype, device=A.device))
     A = A.flatten(0, 1)
     W = inverse_cholesky(A)
-    fine, W = resolved(A, W, torch.finfo(lam.dtype).eps), W.unflatten(0, (N, T))
+    inflated, W = inflation(W, A.diagonal(dim1=1, dim2=2)), W.unflatten(0, (N, T))
     asked = torch.cat([q, k[:, None]], 1).permute(0, 2, 3, 1)  # (N, T, d, g + 1)
     x = (W.mT @ (W @ asked)).permute(0, 3, 1, 2)
     known = (
@@ -49,7 +49,7 @@ def attend_block(q, k, v, gate, lam, G, B):
     error, by_key = v - known[:, -1], (x * k[:, None]).sum(-1, keepdim=True)
     news = by_key[:, -1:]
     out = known[:, :-1] + by_key[:, :-1] / (1 + news) * error[:, None]
-    return out, after, B, (news / (1 + news))[:, 0, :, 0], error, fine
+    return out, after, B, (news / (1 + news))[:, 0, :, 0], error, inflated
 
 # %% ../../nbs/attention/06c_forgetting.ipynb #a7d9fa59
 def gates_of(decay, shape, dtype, device):
@@ -85,29 +85,17 @@ def forgetful_ridge(
 
     Parameters
     ----------
-    query : Tensor, shape (N, g, T, d)
-        g query heads share the keys of each of N heads.
-    key : Tensor, shape (N, T, d)
-    value : Tensor, shape (N, T, d_v)
+    query, key, value, lam, diagnostics
+        As in `causal_ridge`.
     decay : Tensor, shape (N, T)
         Gates in [0, 1], in the solving dtype; the first applies to `gram` and `moment`.
-    lam : Tensor, shape (N,)
-        Penalties > 0, in the solving dtype; they do not fade.
     gram, moment : Tensor, shapes (N, d, d) and (N, d, d_v), optional
         Discounted ``K'K`` and ``K'V`` of tokens before the first.
-    diagnostics : bool
-        Whether to return the leverage and the one-step-ahead errors too.
 
     Returns
     -------
-    output : Tensor, shape (N, g, T, d_v)
-    gram, moment : Tensor
-        Discounted to the last token.
-    leverage : Tensor, shape (N, T)
-        If `diagnostics`: ``k_t' A_t^-1 k_t``.
-    error : Tensor, shape (N, T, d_v)
-        If `diagnostics`: the value minus its prediction from the tokens before, discounted to time t; times
-        ``1 - leverage``, the residual.
+    output, gram, moment, leverage, error
+        As those of `causal_ridge`; the moments are discounted to the last token, and predictions to the token that they are of.
 
     Notes
     -----
@@ -129,6 +117,7 @@ def forgetful_ridge(
     ]
     given = query, key, value, decay, lam, gram, moment
     traced = torch.is_grad_enabled() and any(x.requires_grad for x in given)
+    traced = traced and not transformed()  # which keep what they need themselves
     block = (
         partial(checkpoint, attend_block, use_reentrant=False) if traced else attend_block
     )

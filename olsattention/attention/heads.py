@@ -8,6 +8,9 @@ from functools import wraps
 from numbers import Real
 
 import torch
+from torch._C._functorch import peek_interpreter_stack
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd import forward_ad
 
 # %% ../../nbs/attention/06_heads.ipynb #9f45a2b3
 def require_heads(**tensors):
@@ -60,7 +63,16 @@ def require_same_width(query, key):
 # %% ../../nbs/attention/06_heads.ipynb #e01a6462
 def may_look(x):
     """Whether a decision may depend on the numbers in x: on a GPU it would stall the queue, in a graph there are none yet."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    return not (transformed() or isinstance(x, FakeTensor))
+
+
+def transformed():
+    """Whether a transform of `torch.func` or forward-mode differentiation is at work; they want plain operations."""
+    if torch.compiler.is_compiling():
+        return False
+    return peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 def solving_dtype(dtype):
@@ -140,14 +152,18 @@ def head_coefficients(key, value, lam):
     Notes
     -----
     Two products and a Cholesky factorisation of a d x d matrix in at least float32; no other memory than d x d. On the CPU,
-    where one may look, in float64 if float32 would lose digits.
+    in float64 if float32 would lose digits, and from the rows if float64 would.
     Source: (6.1); Garnelo and Czarnecki (2023) call the head Intention, von Oswald et al. (2023) its causal form the mesa-layer.
     """
     require_heads(key=key, value=value)
     require_pairs(key, value)
     lam = head_penalty(lam, key)
-    _, L = head_factor(key, lam)
-    return torch.cholesky_solve(moment(key, value, L.dtype), L).to(lam.dtype)
+    try:
+        _, W = head_factor(key, lam)
+    except LostDigits:
+        R, Z = head_triangle(key, value, lam)
+        return torch.linalg.solve_triangular(R, Z, upper=True).to(lam.dtype)
+    return (W.mT @ (W @ moment(key, value, W.dtype))).to(lam.dtype)
 
 # %% ../../nbs/attention/06_heads.ipynb #3a0b9187
 UPCAST = 4096  # rows converted at a time, where the input is of half precision
@@ -169,44 +185,98 @@ def factor(G, lam):
     L, info = torch.linalg.cholesky_ex(A)
     return torch.where((info == 0)[..., None, None], L, float("nan"))
 
-
-MARGIN = 1000  # roundoffs that the least pivot must stand above
-
-
-def keeps_digits(pivots, diagonal, eps):
-    """Whether systems with these pivots (..., n) of the Cholesky factor and this diagonal (..., n) can be solved at a precision.
-
-    The condition number is at least the largest element of the diagonal over the least squared pivot, and seldom much more,
-    until rounding errors take the place of small pivots. True where numbers may not be looked at.
-    """
-    if not pivots.numel() or not may_look(pivots):
-        return True
-    least, largest = pivots.detach().amin(-1) ** 2, diagonal.detach().amax(-1)
-    return bool((least > MARGIN * eps * largest).all())
+# %% ../../nbs/attention/06_heads.ipynb #032370e1
+LOST = (
+    2.0**-18
+)  # the largest product of inflation and roundoff; answers keep four digits, seldom fewer than five
 
 
+class LostDigits(ValueError):
+    """A system that cannot be solved in double precision, from its products."""
+
+
+def inflation(W, diagonal):
+    """The largest of all systems with inverse Cholesky factors W (..., n, n) and this diagonal (..., n); None where numbers may not be looked at."""
+    if not W.numel() or not may_look(W):
+        return None
+    return (W.detach().square().sum(-2) * diagonal.detach()).max()
+
+
+def keeps_digits(inflated, dtype):
+    """Whether an inflation is harmless in a dtype; true if it is not known, false if it is NaN."""
+    return inflated is None or bool(inflated * torch.finfo(dtype).eps <= LOST)
+
+# %% ../../nbs/attention/06_heads.ipynb #2506cfe0
 def require_definite(L, G):
     """Raise if a factor is NaN although the Gram matrix is finite, where numbers may be looked at."""
     if not may_look(L):
         return
     if bool(L.isnan().any()) and bool(G.isfinite().all()):
-        raise ValueError(
+        raise LostDigits(
             f"K'K + lam I is not positive definite in {L.dtype}: lam is below its rounding errors; "
             "take a larger lam, or float64"
         )
 
 
 def head_factor(key, lam, G=None, dtype=None):
-    """``K'K``, added to G, and the Cholesky factor of that plus ``lam I``: in the dtype of lam, or float64 if that loses digits."""
-    for tried in (dtype or lam.dtype, torch.float64):
+    """``K'K``, added to G, and the inverse Cholesky factor of that plus ``lam I``: in the dtype of lam, or float64 if that loses digits."""
+    wide = torch.float64
+    on_cpu, narrow = key.device.type == "cpu", dtype or lam.dtype
+    # a graph cannot look: on a processor it does without having to
+    for tried in (narrow, wide) if may_look(key) or not on_cpu else (wide,):
         total = moment(key, key, tried)
         total = total if G is None else G.to(tried) + total
         L = factor(total, lam.to(tried))
-        pivots, diagonal = (x.diagonal(dim1=-2, dim2=-1) for x in (L, total))
-        if tried == torch.float64 or keeps_digits(pivots, diagonal, torch.finfo(tried).eps):
-            break
+        eye = torch.eye(L.shape[-1], dtype=tried, device=L.device)
+        W = torch.linalg.solve_triangular(L, eye, upper=False)
+        diagonal = total.diagonal(dim1=-2, dim2=-1) + lam[..., None]
+        if keeps_digits(inflation(W, diagonal), tried):
+            return total, W
     require_definite(L, total)
-    return total, L
+    if bool(total.isfinite().all()):
+        raise LostDigits(
+            "K'K + lam I is too nearly singular for float64: take a larger lam, or scale the keys"
+        )
+    return total, W
+
+# %% ../../nbs/attention/06_heads.ipynb #8bc88c08
+def by_rows(rows, outcomes):
+    """R (..., d, d) with positive diagonal and Z (..., d, d_v): the R factor of rows (..., n, d), n >= d, and the rotated outcomes."""
+    order = rows.detach().abs().amax(-1).argsort(-1, descending=True)[..., None]
+    rows = rows.gather(-2, order.expand(rows.shape))
+    outcomes = outcomes.gather(-2, order.expand(outcomes.shape))
+    d = rows.shape[-1]
+    if rows.requires_grad or outcomes.requires_grad:
+        U, R = torch.linalg.qr(
+            rows
+        )  # whose derivative wants no more than d independent columns
+        Z = U.mT @ outcomes
+    else:
+        stacked = torch.linalg.qr(torch.cat([rows, outcomes], -1), mode="r").R
+        R, Z = stacked[..., :d, :d], stacked[..., :d, d:]
+    signs = torch.where(R.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0)[..., None]
+    return signs * R, signs * Z
+
+
+def head_triangle(key, value, lam, R=None, Z=None):
+    """R and Z in float64 of a head with these pairs, and perhaps with those of another triangle before them."""
+    key, value, lam = (x.to(torch.float64) for x in (key, value, lam))
+    d, d_v = key.shape[-1], value.shape[-1]
+    if R is None:
+        eye = torch.eye(d, dtype=lam.dtype, device=lam.device)
+        R, Z = lam.sqrt()[..., None, None] * eye, lam.new_zeros(*lam.shape, d, d_v)
+    first = (x.to(torch.float64) for x in (R, Z))
+    rows, outcomes = (torch.cat(pair, -2) for pair in zip(first, (key, value)))
+    R, Z = by_rows(rows, outcomes)
+    eye = torch.eye(d, dtype=lam.dtype, device=lam.device)
+    F = torch.linalg.solve_triangular(R.detach(), eye, upper=True)
+    inflated = (F.square().sum(-1) * R.detach().square().sum(-2)).max() if R.numel() else 0
+    # the factor of the rows has the root of the inflation of their products
+    if may_look(R) and not float(inflated) ** 0.5 * torch.finfo(R.dtype).eps <= LOST:
+        raise LostDigits(
+            "these keys determine their regression to too few digits for float64: take a larger lam, or scale the keys"
+        )
+    return R, Z
 
 # %% ../../nbs/attention/06_heads.ipynb #4c5d4054
 @outside_autocast
@@ -237,8 +307,14 @@ def cross_hat_matrix(query, key, lam):
     require_heads(query=query, key=key)
     require_same_width(query, key)
     lam = head_penalty(lam, key)
-    _, L = head_factor(key, lam)
-    return (query.to(L.dtype) @ torch.cholesky_solve(key.mT.to(L.dtype), L)).to(lam.dtype)
+    try:
+        _, W = head_factor(key, lam)
+    except LostDigits:
+        eye = torch.eye(key.shape[-2], dtype=lam.dtype, device=lam.device)
+        R, Z = head_triangle(key, eye.expand(*lam.shape, *eye.shape), lam)
+        asked = torch.linalg.solve_triangular(R.mT, query.mT.to(R.dtype), upper=False)
+        return (asked.mT @ Z).to(lam.dtype)
+    return (query.to(W.dtype) @ W.mT @ (W @ key.mT.to(W.dtype))).to(lam.dtype)
 
 # %% ../../nbs/attention/06_heads.ipynb #afdfc164
 @outside_autocast
@@ -247,10 +323,8 @@ def resonance_spectrum(query, key, lam):
 
     Parameters
     ----------
-    query : Tensor, shape (..., T_q, d)
-    key : Tensor, shape (..., T_k, d)
-    lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to the leading dimensions.
+    query, key, lam
+        As in `cross_hat_matrix`.
 
     Returns
     -------
@@ -287,10 +361,8 @@ def resonance(query, key, lam):
 
     Parameters
     ----------
-    query : Tensor, shape (..., T_q, d)
-    key : Tensor, shape (..., T_k, d)
-    lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to the leading dimensions.
+    query, key, lam
+        As in `cross_hat_matrix`.
 
     Returns
     -------

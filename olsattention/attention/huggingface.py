@@ -21,8 +21,8 @@ except ImportError:  # the names below exist all the same, and say what is missi
 class Seen:
     """A mask made by `_mask`. No tensor: other attention than `_forward` cannot compute with it by mistake."""
 
-    def __init__(self, positions):
-        self.positions = positions
+    def __init__(self, positions, refused=None):
+        self.positions, self.refused = positions, refused  # why no layer may use it
 
     @property
     def shape(self):
@@ -33,7 +33,7 @@ class Seen:
         return self.positions.ndim
 
     def __getitem__(self, index):
-        return Seen(self.positions[index])
+        return Seen(self.positions[index], self.refused)
 
     def contiguous(self):
         return self
@@ -71,18 +71,35 @@ def _mask(
     if isinstance(attention_mask, Seen):
         return attention_mask  # generation makes it in advance
     from transformers.masking_utils import bidirectional_mask_function, causal_mask_function
+    from transformers.utils import is_tracing
 
-    causal = mask_function is causal_mask_function
-    if not causal and mask_function is not bidirectional_mask_function:
-        raise ValueError(_pattern(local_size))
     places = torch.arange(kv_length, device=device) + kv_offset
     keep = _kept(attention_mask, batch_size, kv_offset, kv_length)
-    if causal:
+    refused = None
+    if mask_function is bidirectional_mask_function:
+        mask = places[None] >= 0 if keep is None else keep
+    else:
         mask = (places - q_offset)[None].to(torch.int32)
         mask = mask if keep is None else torch.where(keep, mask, NEVER)
-    else:
-        mask = places[None] >= 0 if keep is None else keep
-    return Seen(mask[:, None, None])
+        if mask_function is not causal_mask_function:
+            shape = batch_size, q_length, kv_length, q_offset + kv_offset
+            traced = local_size is None and is_tracing(mask)
+            if not (traced and _proves_causal(mask_function, shape, device)):
+                refused = _pattern(local_size)
+    return Seen(mask[:, None, None], refused)
+
+# %% ../../nbs/attention/07c_huggingface.ipynb #a83417d8
+def _proves_causal(mask_function, shape, device):
+    """Whether a pattern that cannot be looked at yet may be taken for causal; the graph then checks that it is, when it runs."""
+    B, T, T_k, offset = shape
+    if mask_function is None or T != T_k or offset:
+        return False
+    t, row = (torch.arange(n, device=device) for n in (T, B))
+    seen = lambda s: mask_function(row[:, None], torch.zeros_like(row)[:, None], t, s)
+    earlier = seen(t) & seen(0 * t) & seen((t - 1).clamp(min=0))
+    later = seen((t + 1).clamp(max=T - 1)) & (t + 1 < T)
+    torch._assert_async((earlier & ~later).all(), _pattern(None))
+    return True
 
 
 def _pattern(local_size):
@@ -130,7 +147,8 @@ def _forward(
     **kwargs,
 ):
     """Ridge attention in the signature of transformers: outputs (B, T_q, H_q, d_v), and None for the weights."""
-    _refuse(dropout, kwargs)
+    _refuse(attention_mask, dropout, kwargs)
+    key, value = _delivered(key, value)
     dtype = torch.promote_types(key.dtype, value.dtype)  # they can differ under autocast
     q, k, v = (x.to(dtype) for x in (query, key, value))
     q, scaling = _unscaled(module, q, scaling)
@@ -198,7 +216,7 @@ def _unscaled(module, query, scaling):
         )
     return query / own, own
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #b7466be6
 def _read(mask, key):
     """A mask made by `_mask`, or truths by hand, in the shape (B, T_k)."""
     if mask is None:
@@ -225,25 +243,44 @@ def _first(mask):
     places = torch.arange(mask.shape[1], device=mask.device)
     return int(torch.where(mask == NEVER, 0, places - mask).max())
 
-
-def _refuse(dropout, kwargs):
-    """Raise for what has no meaning without a table of weights."""
+# %% ../../nbs/attention/07c_huggingface.ipynb #6d9c422c
+def _refuse(mask, dropout, kwargs):
+    """Raise for what has no meaning without a table of weights, and for what is not known."""
+    if isinstance(mask, Seen) and mask.refused:
+        raise ValueError(mask.refused)
     if dropout:
         raise ValueError(
             f"ridge attention has no weights to drop, but dropout is {dropout}: set the configuration's "
             "attention_dropout (in BERT attention_probs_dropout_prob) to 0"
         )
-    for name, why in REFUSED.items():
-        if kwargs.get(name) is not None and kwargs[name] is not False:
-            raise ValueError(f"ridge attention cannot take {name}: {why}")
+    for name, given in kwargs.items():
+        if given is None or given is False or name in HARMLESS:
+            continue
+        why = REFUSED.get(
+            name, "what it means for a regression is not known, and it may matter"
+        )
+        raise ValueError(
+            f"ridge attention cannot take {name}: {why}; or take another attn_implementation"
+        )
 
 
+# what says nothing about who sees whom, or how: positions are in the queries and keys already
+HARMLESS = {
+    *("position_ids", "position_embeddings", "cache_position", "past_key_values"),
+    *("use_cache", "return_dict", "output_hidden_states", "output_router_logits"),
+    *("num_items_in_batch", "max_length_q", "max_length_k", "deterministic"),
+}
 REFUSED = {
     "sliding_window": "a regression on a window has no chunked form; set config.sliding_window = None",
     "softcap": "it has no scores to cap",
     "position_bias": "it has no scores to add to",
     "s_aux": "it has no softmax for a sink to be in",
+    "sinks": "it has no softmax for a sink to be in",
+    "indices": "a regression on keys that differ from query to query has no chunked form",
+    "block_indices": "a regression on keys that differ from query to query has no chunked form",
     "cu_seq_lens_q": "give each sequence a row of its own, and an attention_mask",
+    "cu_seq_lens_k": "give each sequence a row of its own, and an attention_mask",
+    "seq_idx": "give each sequence a row of its own, and an attention_mask",
     "output_attentions": "its weights are not formed; olsattention.cross_hat_matrix(query, key, lam / scaling) forms them",
     "cache": "a paged cache holds sequences in pieces; use generate",
 }
@@ -279,7 +316,7 @@ def register_ridge_attention(lam=1.0, name="ridge"):
     So do models such as BLOOM that ask for a mask but compute attention themselves. Those that ask for neither, such as
     DeBERTa, cannot be seen from here and keep softmax: build a model without a name and call ``model.set_attn_implementation(name)``,
     which warns if the model has no use for it. The library does not save the name with a model: give it to ``from_pretrained`` too.
-    Source: chapter 7c; (6e.1).
+    Source: chapter 7c; (6g.1).
     """
     _require_transformers()
     from transformers import AttentionInterface, AttentionMaskInterface
@@ -307,6 +344,50 @@ def _require_transformers():
             "this needs the transformers library: pip install 'olsattention[transformers]'"
         )
 
+# %% ../../nbs/attention/07c_huggingface.ipynb #8360aeaa
+class Rows(torch.Tensor):
+    """Keys or values of a `RidgeLayer` on their way to `_forward`. They are no tokens' any more, so nobody else may compute with them."""
+
+    @staticmethod
+    def of(layer, name):
+        rows = getattr(layer, name).as_subclass(Rows)
+        rows.layer, rows.name_in_layer = layer, name
+        return rows
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        # a property is known by what it belongs to
+        name = func.__name__ if func.__name__ != "__get__" else func.__self__.__name__
+        if name not in LOOKS:
+            raise ValueError(ALTERED.format(f"{name} of"))
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **kwargs or {})
+
+
+# what may be asked of rows: nothing that gives numbers, or other numbers
+LOOKS = {
+    *("shape", "dtype", "device", "ndim", "layout", "is_cuda", "is_nested", "is_sparse"),
+    *("requires_grad", "grad_fn", "is_leaf", "is_meta", "is_cpu", "size", "dim", "stride"),
+    *("numel", "is_floating_point", "is_contiguous", "is_complex", "get_device"),
+    *("is_inference", "data_ptr", "__len__", "__hash__", "element_size", "nelement"),
+}
+ALTERED = (
+    "{} what RidgeCache returned: this model changes keys or values between its cache and its attention, or does not use them, "
+    "but RidgeCache has merged its tokens into other rows; use the default cache"
+)
+
+
+def _delivered(key, value):
+    """Keys and values; those of a `RidgeLayer` as they left it, both, or an error."""
+    found = [x for x in (key, value) if isinstance(x, Rows)]
+    if not found:
+        return key, value
+    names = [(x.layer, x.name_in_layer) for x in found]
+    if names != [(found[0].layer, "keys"), (found[0].layer, "values")]:
+        raise ValueError(ALTERED.format("not the keys and the values of"))
+    found[0].layer.awaited = False
+    return tuple(x.as_subclass(torch.Tensor) for x in found)
+
 # %% ../../nbs/attention/07c_huggingface.ipynb #f9daa9f4
 class RidgeLayer(DynamicLayer):
     """Keys and values of one layer, replaced by the d rows of their triangle whenever there are more than 2 d."""
@@ -316,6 +397,7 @@ class RidgeLayer(DynamicLayer):
     def __init__(self, **kwargs):
         super().__init__()
         self.cumulative_length = 0
+        self.awaited = False  # whether rows are on their way to `_forward`
 
     def lazy_initialization(self, key_states, value_states):
         dtype = solving_dtype(key_states.dtype)
@@ -335,7 +417,8 @@ class RidgeLayer(DynamicLayer):
         self.keys = torch.cat([self.keys, key_states.to(self.dtype)], -2)
         self.values = torch.cat([self.values, value_states.to(self.dtype)], -2)
         self.cumulative_length += key_states.shape[-2]
-        return self.keys, self.values
+        self.awaited = True
+        return Rows.of(self, "keys"), Rows.of(self, "values")
 
     def _rows(self):
         """Rows that are left when the next tokens come."""
@@ -371,8 +454,8 @@ class RidgeCache(Cache):
     ImportError
         Without transformers.
     ValueError
-        If the model has another attention, which needs every token. Later: if tokens that were merged are padding, or are to
-        be removed again (assisted generation).
+        If the model has another attention, which needs every token. Later: if it changes keys or values between cache and
+        attention; if tokens that were merged are padding, or are to be removed again (assisted generation).
 
     Notes
     -----
@@ -392,3 +475,8 @@ class RidgeCache(Cache):
                 f"RidgeCache is for ridge attention, but the model has attn_implementation={name!r}, which needs every token"
             )
         super().__init__(layers=[RidgeLayer() for _ in range(config.num_hidden_layers)])
+
+    def update(self, key_states, value_states, layer_idx, *args, **kwargs):
+        if any(layer.awaited for layer in self.layers):
+            raise ValueError(ALTERED.format("nothing came to ridge attention of"))
+        return super().update(key_states, value_states, layer_idx, *args, **kwargs)

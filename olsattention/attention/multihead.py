@@ -8,17 +8,237 @@ import math
 from numbers import Integral
 
 import torch
+from fastcore.basics import patch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from .functional import ridge_attention
-from .heads import solving_dtype
+from .heads import may_look, solving_dtype
+
+# %% ../../nbs/attention/07b_multihead.ipynb #7bb78fcc
+class MultiheadRidgeAttention(nn.Module):
+    """A layer of ridge-attention heads with the signature and the parameters of `torch.nn.MultiheadAttention`.
+
+    Parameters
+    ----------
+    embed_dim : int
+        Width of queries and outputs.
+    num_heads : int
+        Number of heads, a divisor of `embed_dim`.
+    dropout : float
+        Must be zero.
+    bias : bool
+        Whether the projections have biases.
+    add_bias_kv : bool
+        Whether all queries know a learned key and value too.
+    add_zero_attn : bool
+        Whether the weights get a column of zeros; nothing else changes.
+    kdim, vdim : int, optional
+        Widths of keys and values; default `embed_dim`.
+    batch_first : bool
+        Whether inputs have the shape (N, L, E) instead of (L, N, E).
+    device, dtype : optional
+        Of the parameters.
+    lam : float, sequence of float, or "learned"
+        Penalty > 0, in units of squared projected keys; one for all heads, or one each. A learned one starts at 1.
+    decay : float, optional
+        Gate in [0, 1] by which a causal layer forgets, each token.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On options that do not fit together, or have no meaning for a regression.
+
+    Notes
+    -----
+    Parameters start as those of `nn.MultiheadAttention` from the same seed; its state dict loads strictly, and leaves
+    ``log_lam``, the logarithms of learned penalties, as they are. Source: (7b.1).
+    """
+
+    # nn.TransformerEncoderLayer asks before it passes the module by and computes softmax attention from its parameters
+    _qkv_same_embed_dim = False
+
+# %% ../../nbs/attention/07b_multihead.ipynb #58d0f2e7
+@patch
+def __init__(
+    self: MultiheadRidgeAttention,
+    embed_dim,
+    num_heads,
+    dropout=0.0,
+    bias=True,
+    add_bias_kv=False,
+    add_zero_attn=False,
+    kdim=None,
+    vdim=None,
+    batch_first=False,
+    device=None,
+    dtype=None,
+    *,
+    lam=1.0,
+    decay=None,
+):
+    super(MultiheadRidgeAttention, self).__init__()
+    if not (isinstance(embed_dim, Integral) and isinstance(num_heads, Integral)):
+        raise TypeError(
+            f"embed_dim and num_heads must be integers, got {embed_dim!r} and {num_heads!r}"
+        )
+    if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
+        raise ValueError(
+            f"embed_dim must be a positive multiple of num_heads, got {embed_dim} and {num_heads}"
+        )
+    if dropout:
+        raise ValueError(
+            f"dropout must be 0, got {dropout}: without some of its weights an answer is no regression; "
+            "put nn.Dropout behind the layer"
+        )
+    self.embed_dim, self.num_heads, self.head_dim = (
+        embed_dim,
+        num_heads,
+        embed_dim // num_heads,
+    )
+    self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
+    self.batch_first, self.dropout, self.add_zero_attn = batch_first, 0.0, add_zero_attn
+    self.decay, self._lam = _gate(decay), _penalties(lam, num_heads)
+    self._make_parameters(bias, add_bias_kv, {"device": device, "dtype": dtype})
+    self.reset_parameters()
+
+# %% ../../nbs/attention/07b_multihead.ipynb #86ab7bad
+@patch
+def _make_parameters(self: MultiheadRidgeAttention, bias, add_bias_kv, place):
+    E, pair = self.embed_dim, (1, 1, self.embed_dim) if add_bias_kv else None
+    packed = self.kdim == self.vdim == E
+    shapes = {
+        "in_proj_weight": (3 * E, E) if packed else None,
+        "q_proj_weight": None if packed else (E, E),
+        "k_proj_weight": None if packed else (E, self.kdim),
+        "v_proj_weight": None if packed else (E, self.vdim),
+        "in_proj_bias": (3 * E,) if bias else None,
+        "bias_k": pair,
+        "bias_v": pair,
+        "log_lam": (self.num_heads,) if self._lam is None else None,
+    }
+    for name, shape in shapes.items():
+        made = None if shape is None else nn.Parameter(torch.empty(shape, **place))
+        self.register_parameter(name, made)
+    # of the kind that quantisation leaves alone, as in PyTorch's layer, whose products are not its own either
+    self.out_proj = NonDynamicallyQuantizableLinear(E, E, bias=bias, **place)
+
+
+@patch
+def _projections(self: MultiheadRidgeAttention):
+    return (
+        self.in_proj_weight,
+        self.q_proj_weight,
+        self.k_proj_weight,
+        self.v_proj_weight,
+    )
+
+# %% ../../nbs/attention/07b_multihead.ipynb #ef0e9531
+@patch
+def reset_parameters(self: MultiheadRidgeAttention):
+    """Draw the projections as `nn.MultiheadAttention` does; learned penalties become 1."""
+    for weight in self._projections():
+        if weight is not None:
+            nn.init.xavier_uniform_(weight)
+    for bias in (self.in_proj_bias, self.out_proj.bias, self.log_lam):
+        if bias is not None:
+            nn.init.zeros_(bias)
+    for pair in (self.bias_k, self.bias_v):
+        if pair is not None:
+            nn.init.xavier_normal_(pair)
+
+
+@patch(as_prop=True)
+def lam(self: MultiheadRidgeAttention):
+    """Penalties of the heads, a tensor (num_heads,) in at least float32."""
+    like = self.out_proj.weight
+    if self.log_lam is not None:
+        return self.log_lam.to(solving_dtype(like.dtype)).exp()
+    return torch.tensor(self._lam, dtype=solving_dtype(like.dtype), device=like.device)
+
+# %% ../../nbs/attention/07b_multihead.ipynb #bb5b7a38
+@patch
+def extra_repr(self: MultiheadRidgeAttention):
+    """What `print` says of the module."""
+    lam = "learned" if self._lam is None else list(self._lam)
+    lam = lam[0] if self._lam and len(set(lam)) == 1 else lam
+    said = f"embed_dim={self.embed_dim}, num_heads={self.num_heads}, lam={lam!r}"
+    for name, usual in (
+        ("kdim", self.embed_dim),
+        ("vdim", self.embed_dim),
+        ("decay", None),
+    ):
+        if getattr(self, name) != usual:
+            said += f", {name}={getattr(self, name)}"
+    return said + f", batch_first={self.batch_first}"
+
+
+@patch
+def _load_from_state_dict(
+    self: MultiheadRidgeAttention, state_dict, prefix, metadata, strict, missing, *rest
+):
+    load = super(MultiheadRidgeAttention, self)._load_from_state_dict
+    load(state_dict, prefix, metadata, strict, missing, *rest)
+    if prefix + "log_lam" in missing:  # the parameters of a softmax layer
+        missing.remove(prefix + "log_lam")
+
+# %% ../../nbs/attention/07b_multihead.ipynb #481a5f9c
+@patch
+def _heads(self: MultiheadRidgeAttention, query, key, value, keep, causal):
+    """Projections of (N, T, width), as heads (N, num_heads, T, head_dim)."""
+    weights, biases = self._projections()[1:], (None,) * 3
+    if self.in_proj_bias is not None:
+        biases = self.in_proj_bias.chunk(3)
+    if keep is not None:  # what is ignored may be NaN, and NaN times no gradient is NaN
+        gone = ~keep[..., None]
+        if causal and query.shape[1] == key.shape[1]:
+            query = query.masked_fill(gone, 0)
+        elif query is key:
+            query = query.masked_fill(gone & ~query.isfinite().all(-1, keepdim=True), 0)
+        key, value = key.masked_fill(gone, 0), value.masked_fill(gone, 0)
+    if self.in_proj_weight is not None:
+        if query is key is value:
+            found = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
+            return [self._split(x) for x in found]
+        weights = self.in_proj_weight.chunk(3)
+    given = zip((query, key, value), weights, biases)
+    return [self._split(F.linear(x, weight, bias)) for x, weight, bias in given]
+
+
+@patch
+def _split(self: MultiheadRidgeAttention, x):
+    return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+
+# %% ../../nbs/attention/07b_multihead.ipynb #372096dd
+@patch
+def _with_prior(self: MultiheadRidgeAttention, q, k, v, keep, causal):
+    """The heads with the learned pair before all others; causal ones with a query beside it, to be dropped."""
+    if self.bias_k is None:
+        return q, k, v, keep
+    pair = (
+        self._split(x).to(k.dtype).expand(len(k), -1, -1, -1)
+        for x in (self.bias_k, self.bias_v)
+    )
+    k, v = (torch.cat([first, x], -2) for first, x in zip(pair, (k, v)))
+    q = F.pad(q, (0, 0, 1, 0)) if causal else q
+    return q, k, v, keep if keep is None else F.pad(keep, (1, 0), value=True)
+
+
+@patch
+def _merged(self: MultiheadRidgeAttention, heads, query):
+    """Answers (N, num_heads, L, head_dim), through the output projection, in the shape of the query."""
+    out = self.out_proj(heads.transpose(1, 2).flatten(-2))
+    if query.ndim == 2:
+        return out[0]
+    return out if self.batch_first else out.transpose(0, 1)
 
 # %% ../../nbs/attention/07b_multihead.ipynb #bde2257e
 def _visible(x):
     """Whether numbers can be looked at for nothing: not on a GPU, which would stall, nor while compiling."""
-    on_gpu = isinstance(x, torch.Tensor) and x.device.type != "cpu"
-    return not on_gpu and not torch.compiler.is_compiling()
+    if isinstance(x, torch.Tensor):
+        return may_look(x)
+    return not torch.compiler.is_compiling()
 
 
 def _hidden(mask, name, look=False):
@@ -67,386 +287,131 @@ def is_causal_mask(attn_mask, is_causal, shape, heads):
         "queries only would need a regression for every query. For padding pass key_padding_mask"
     )
 
-# %% ../../nbs/attention/07b_multihead.ipynb #7bb78fcc
-class MultiheadRidgeAttention(nn.Module):
-    """A layer of ridge-attention heads with the signature and the parameters of `torch.nn.MultiheadAttention`.
+# %% ../../nbs/attention/07b_multihead.ipynb #7ced0aa5
+@patch
+def _batched(self: MultiheadRidgeAttention, query, key, value, key_padding_mask):
+    """The three as (N, T, width), what is one tensor as one, and which keys count, (N, S)."""
+    given = {"query": query, "key": key, "value": value}
+    widths = {"query": self.embed_dim, "key": self.kdim, "value": self.vdim}
+    for name, x in given.items():
+        self._require(name, x, query, widths[name])
+    q = self._batch_first(query)
+    k = q if key is query else self._batch_first(key)
+    v = q if value is query else k if value is key else self._batch_first(value)
+    if k.shape[:2] != v.shape[:2] or q.shape[0] != k.shape[0]:
+        raise ValueError(
+            "query, key and value must be of the same batch, key and value of the same length, "
+            f"got shapes {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}"
+        )
+    if key_padding_mask is None:
+        return (q, k, v), None
+    ignored, neither = _hidden(key_padding_mask, "key_padding_mask")
+    if tuple(ignored.shape) != (tuple(k.shape[:2]) if query.ndim == 3 else (k.shape[1],)):
+        raise ValueError(
+            f"key_padding_mask must have a value for every key, {tuple(k.shape[:2])}, got {tuple(ignored.shape)}"
+        )
+    if neither is not None and not _visible(neither):  # it shows in the answers
+        v = torch.where(neither.reshape(k.shape[:2])[..., None], float("nan"), v)
+    return (q, k, v), ~ignored.reshape(k.shape[:2])
+
+# %% ../../nbs/attention/07b_multihead.ipynb #495bfbff
+@patch
+def _require(self: MultiheadRidgeAttention, name, x, query, width):
+    """Raise unless x is a tensor of this width, with as many dimensions as the query, in the dtype of the layer."""
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
+    if x.ndim not in (2, 3) or x.ndim != query.ndim or x.shape[-1] != width:
+        order = "(N, T, {0})" if self.batch_first else "(T, N, {0})"
+        raise ValueError(
+            f"{name} must have shape {order.format(width)} or, if all three have, (T, {width}), got {tuple(x.shape)}"
+        )
+    like = self.out_proj.weight
+    if x.dtype != like.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise TypeError(
+            f"{name} is {x.dtype} but the layer {like.dtype}; convert one of them with .to"
+        )
+
+
+@patch
+def _batch_first(self: MultiheadRidgeAttention, x):
+    return x[None] if x.ndim == 2 else x if self.batch_first else x.transpose(0, 1)
+
+# %% ../../nbs/attention/07b_multihead.ipynb #3d3e535c
+@patch
+def _answer(self: MultiheadRidgeAttention, sequences, keep, causal, need_weights):
+    """Answers of the heads (7b.1), (N, num_heads, L, head_dim), and their weights (7b.2), (N, num_heads, L, S), or None."""
+    L = sequences[0].shape[1]
+    heads = self._heads(*sequences, keep, causal)
+    q, k, v, keep = self._with_prior(*heads, keep, causal)
+    options = {"is_causal": causal, "key_mask": keep, "decay": self.decay}
+    out = ridge_attention(q, k, v, self.lam, **options)[..., -L:, :]
+    if not need_weights:
+        return out, None
+    identity = torch.eye(k.shape[-2], dtype=k.dtype, device=k.device)
+    identity = identity.expand(*k.shape[:-1], -1)
+    weights = ridge_attention(q, k, identity, self.lam, **options)
+    if self.bias_k is not None:  # before all keys here, behind them in PyTorch
+        weights = weights.roll(-1, -1)[..., -L:, :]
+    return out, F.pad(weights, (0, 1)) if self.add_zero_attn else weights
+
+# %% ../../nbs/attention/07b_multihead.ipynb #8a42640e
+@patch
+def forward(
+    self: MultiheadRidgeAttention,
+    query,
+    key,
+    value,
+    key_padding_mask=None,
+    need_weights=True,
+    attn_mask=None,
+    average_attn_weights=True,
+    is_causal=False,
+):
+    """Answer queries by ridge regression of values on keys.
 
     Parameters
     ----------
-    embed_dim : int
-        Width of queries and outputs.
-    num_heads : int
-        Number of heads, a divisor of `embed_dim`.
-    dropout : float
-        Must be zero.
-    bias : bool
-        Whether the projections have biases.
-    add_bias_kv : bool
-        Whether all queries know a learned key and value too.
-    add_zero_attn : bool
-        Whether the weights get a column of zeros; nothing else changes.
-    kdim, vdim : int, optional
-        Widths of keys and values; default `embed_dim`.
-    batch_first : bool
-        Whether inputs have the shape (N, L, E) instead of (L, N, E).
-    device, dtype : optional
-        Of the parameters.
-    lam : float, sequence of float, or "learned"
-        Penalty > 0, in units of squared projected keys; one for all heads, or one each. A learned one starts at 1.
-    decay : float, optional
-        Gate in [0, 1] by which a causal layer forgets, each token.
+    query : Tensor, shape (N, L, E), (L, N, E) or (L, E)
+        In the order of `batch_first`, or one sequence alone.
+    key : Tensor, shape (N, S, kdim), (S, N, kdim) or (S, kdim)
+    value : Tensor, shape (N, S, vdim), (S, N, vdim) or (S, vdim)
+    key_padding_mask : Tensor of bool, shape (N, S) or (S,), optional
+        True where a key is to be ignored, whatever it holds. Causal heads answer zero there; in other
+        self-attention a row that holds NaN asks as if it were zero.
+    need_weights : bool
+        Whether to return the weights too.
+    attn_mask : Tensor, shape (L, S) or (N * num_heads, L, S), optional
+        The causal mask, or one that hides nothing. Where looking at it would stall a GPU, or while compiling, a hint
+        ``is_causal=True`` is believed, as in PyTorch.
+    average_attn_weights : bool
+        Whether to average the weights over the heads.
+    is_causal : bool
+        Whether query t knows the keys up to t only; no mask is needed.
+
+    Returns
+    -------
+    output : Tensor
+        In the shape of the query.
+    weights : Tensor, shape (N, L, S) or (N, num_heads, L, S), without N for one sequence; or None
+        Signed; times the projected values they are the answers of the heads.
 
     Raises
     ------
     TypeError, ValueError
-        On options that do not fit together, or have no meaning for a regression.
-
-    Notes
-    -----
-    Parameters start as those of `nn.MultiheadAttention` from the same seed; its state dict loads strictly, and leaves
-    ``log_lam``, the logarithms of learned penalties, as they are. Source: (7b.1).
+        On tensors that do not fit together, and masks that are no mask of a regression.
     """
-
-    # nn.TransformerEncoderLayer asks before it passes the module by and computes softmax attention from its parameters
-    _qkv_same_embed_dim = False
-
-    def __init__(
-        self,
-        embed_dim,
-        num_heads,
-        dropout=0.0,
-        bias=True,
-        add_bias_kv=False,
-        add_zero_attn=False,
-        kdim=None,
-        vdim=None,
-        batch_first=False,
-        device=None,
-        dtype=None,
-        *,
-        lam=1.0,
-        decay=None,
-    ):
-        super().__init__()
-        if not (isinstance(embed_dim, Integral) and isinstance(num_heads, Integral)):
-            raise TypeError(
-                f"embed_dim and num_heads must be integers, got {embed_dim!r} and {num_heads!r}"
-            )
-        if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
-            raise ValueError(
-                f"embed_dim must be a positive multiple of num_heads, got {embed_dim} and {num_heads}"
-            )
-        if dropout:
-            raise ValueError(
-                f"dropout must be 0, got {dropout}: without some of its weights an answer is no regression; "
-                "put nn.Dropout behind the layer"
-            )
-        self.embed_dim, self.num_heads, self.head_dim = (
-            embed_dim,
-            num_heads,
-            embed_dim // num_heads,
+    if getattr(query, "is_nested", False):
+        return self._forward_nested(
+            query, key, value, key_padding_mask, need_weights, attn_mask, is_causal
         )
-        self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
-        self.batch_first, self.dropout, self.add_zero_attn = batch_first, 0.0, add_zero_attn
-        self.decay, self._lam = _gate(decay), _penalties(lam, num_heads)
-        self._make_parameters(bias, add_bias_kv, {"device": device, "dtype": dtype})
-        self.reset_parameters()
-
-    def _make_parameters(self, bias, add_bias_kv, place):
-        E, pair = self.embed_dim, (1, 1, self.embed_dim) if add_bias_kv else None
-        packed = self.kdim == self.vdim == E
-        shapes = {
-            "in_proj_weight": (3 * E, E) if packed else None,
-            "q_proj_weight": None if packed else (E, E),
-            "k_proj_weight": None if packed else (E, self.kdim),
-            "v_proj_weight": None if packed else (E, self.vdim),
-            "in_proj_bias": (3 * E,) if bias else None,
-            "bias_k": pair,
-            "bias_v": pair,
-            "log_lam": (self.num_heads,) if self._lam is None else None,
-        }
-        for name, shape in shapes.items():
-            made = None if shape is None else nn.Parameter(torch.empty(shape, **place))
-            self.register_parameter(name, made)
-        self.out_proj = nn.Linear(E, E, bias=bias, **place)
-
-    def reset_parameters(self):
-        """Draw the projections as `nn.MultiheadAttention` does; learned penalties become 1."""
-        for weight in self._projections():
-            if weight is not None:
-                nn.init.xavier_uniform_(weight)
-        for bias in (self.in_proj_bias, self.out_proj.bias, self.log_lam):
-            if bias is not None:
-                nn.init.zeros_(bias)
-        for pair in (self.bias_k, self.bias_v):
-            if pair is not None:
-                nn.init.xavier_normal_(pair)
-
-    def _projections(self):
-        return (
-            self.in_proj_weight,
-            self.q_proj_weight,
-            self.k_proj_weight,
-            self.v_proj_weight,
-        )
-
-    @property
-    def lam(self):
-        """Penalties of the heads, a tensor (num_heads,) in at least float32."""
-        like = self.out_proj.weight
-        if self.log_lam is not None:
-            return self.log_lam.to(solving_dtype(like.dtype)).exp()
-        return torch.tensor(self._lam, dtype=solving_dtype(like.dtype), device=like.device)
-
-    def extra_repr(self):
-        """What `print` says of the module."""
-        lam = "learned" if self._lam is None else list(self._lam)
-        lam = lam[0] if self._lam and len(set(lam)) == 1 else lam
-        said = f"embed_dim={self.embed_dim}, num_heads={self.num_heads}, lam={lam!r}"
-        for name, usual in (
-            ("kdim", self.embed_dim),
-            ("vdim", self.embed_dim),
-            ("decay", None),
-        ):
-            if getattr(self, name) != usual:
-                said += f", {name}={getattr(self, name)}"
-        return said + f", batch_first={self.batch_first}"
-
-    def _load_from_state_dict(self, state_dict, prefix, metadata, strict, missing, *rest):
-        super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, *rest)
-        if prefix + "log_lam" in missing:  # the parameters of a softmax layer
-            missing.remove(prefix + "log_lam")
-
-    def forward(
-        self,
-        query,
-        key,
-        value,
-        key_padding_mask=None,
-        need_weights=True,
-        attn_mask=None,
-        average_attn_weights=True,
-        is_causal=False,
-    ):
-        """Answer queries by ridge regression of values on keys.
-
-        Parameters
-        ----------
-        query : Tensor, shape (N, L, E), (L, N, E) or (L, E)
-            In the order of `batch_first`, or one sequence alone.
-        key : Tensor, shape (N, S, kdim), (S, N, kdim) or (S, kdim)
-        value : Tensor, shape (N, S, vdim), (S, N, vdim) or (S, vdim)
-        key_padding_mask : Tensor of bool, shape (N, S) or (S,), optional
-            True where a key is to be ignored, whatever it holds. Causal heads answer zero there; in other
-            self-attention a row that holds NaN asks as if it were zero.
-        need_weights : bool
-            Whether to return the weights too.
-        attn_mask : Tensor, shape (L, S) or (N * num_heads, L, S), optional
-            The causal mask, or one that hides nothing. Where looking at it would stall a GPU, or while compiling, a hint
-            ``is_causal=True`` is believed, as in PyTorch.
-        average_attn_weights : bool
-            Whether to average the weights over the heads.
-        is_causal : bool
-            Whether query t knows the keys up to t only; no mask is needed.
-
-        Returns
-        -------
-        output : Tensor
-            In the shape of the query.
-        weights : Tensor, shape (N, L, S) or (N, num_heads, L, S), without N for one sequence; or None
-            Signed; times the projected values they are the answers of the heads.
-
-        Raises
-        ------
-        TypeError, ValueError
-            On tensors that do not fit together, and masks that are no mask of a regression.
-        """
-        if getattr(query, "is_nested", False):
-            return self._forward_nested(
-                query, key, value, key_padding_mask, need_weights, attn_mask, is_causal
-            )
-        sequences, keep = self._batched(query, key, value, key_padding_mask)
-        shape = *sequences[0].shape[:2], sequences[1].shape[1]
-        causal = is_causal_mask(attn_mask, is_causal, shape, self.num_heads)
-        q, k, v, keep = self._with_prior(
-            *self._heads(*sequences, keep, causal), keep, causal
-        )
-        options = {"is_causal": causal, "key_mask": keep, "decay": self.decay}
-        out = ridge_attention(q, k, v, self.lam, **options)
-        output = self._merged(out[..., -shape[1] :, :] if causal else out, query)
-        if not need_weights:
-            return output, None
-        identity = torch.eye(k.shape[-2], dtype=k.dtype, device=k.device)
-        weights = ridge_attention(
-            q, k, identity.expand(*k.shape[:-1], -1), self.lam, **options
-        )
-        if self.bias_k is not None:  # before all keys here, behind them in PyTorch
-            weights = weights.roll(-1, -1)[..., -shape[1] :, :]
-        weights = F.pad(weights, (0, 1)) if self.add_zero_attn else weights
+    sequences, keep = self._batched(query, key, value, key_padding_mask)
+    shape = *sequences[0].shape[:2], sequences[1].shape[1]
+    causal = is_causal_mask(attn_mask, is_causal, shape, self.num_heads)
+    out, weights = self._answer(sequences, keep, causal, need_weights)
+    if weights is not None:
         weights = weights.mean(1) if average_attn_weights else weights
-        return output, weights[0] if query.ndim == 2 else weights
-
-    def step(self, query, key, value, state=None, key_padding_mask=None):
-        """Learn the next tokens and answer their queries: a causal layer, a few tokens at a time.
-
-        Parameters
-        ----------
-        query, key, value : Tensor
-            As in `forward`, with as many queries as keys: one token, or a prompt.
-        state : RidgeAttentionState, optional
-            What the call before returned; it is not changed.
-        key_padding_mask : Tensor of bool, optional
-            As in `forward`.
-
-        Returns
-        -------
-        output : Tensor
-            In the shape of the query: what `forward` with ``is_causal=True`` would answer after all tokens so far.
-        state : RidgeAttentionState
-            Of heads (N, num_heads), of a size that does not depend on the number of tokens.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As `forward`.
-        """
-        sequences, keep = self._batched(query, key, value, key_padding_mask)
-        tokens = sequences[0].shape[1]
-        if sequences[1].shape[1] != tokens:
-            raise ValueError(
-                f"a step needs a query for every key, got {tokens} and {sequences[1].shape[1]}"
-            )
-        q, k, v = self._heads(*sequences, keep, True)
-        if state is not None and state.heads != tuple(q.shape[:2]):
-            raise ValueError(
-                f"state must be of {len(q)} sequences and {self.num_heads} heads, got {state}"
-            )
-        if state is None or tokens != 1:
-            if state is None:
-                q, k, v, keep = self._with_prior(q, k, v, keep, True)
-            lam = self.lam if state is None else None
-            options = {
-                "is_causal": True,
-                "key_mask": keep,
-                "decay": self.decay,
-                "state": state,
-            }
-            out, state, *_ = ridge_attention(q, k, v, lam, full_output=True, **options)
-            return self._merged(out[..., -tokens:, :], query), state
-        decay = self.decay
-        if keep is not None:
-            there = keep[:, None, :, None]
-            q, k, v = (x.masked_fill(~there, 0) for x in (q, k, v))
-            if decay is not None:  # nothing fades where nothing happens
-                decay = torch.where(there[..., 0], state.lam.new_tensor(decay), 1.0)
-        with torch.autocast(q.device.type, enabled=False):
-            state = state.clone().update(k, v, decay)
-            out = state.attend(q)
-        return self._merged(out, query), state
-
-    def _batched(self, query, key, value, key_padding_mask):
-        """The three as (N, T, width), and which keys count, (N, S)."""
-        given = {"query": query, "key": key, "value": value}
-        widths = {"query": self.embed_dim, "key": self.kdim, "value": self.vdim}
-        like = self.out_proj.weight
-        for name, x in given.items():
-            if not isinstance(x, torch.Tensor):
-                raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
-            if x.ndim not in (2, 3) or x.ndim != query.ndim or x.shape[-1] != widths[name]:
-                order = "(N, T, {0})" if self.batch_first else "(T, N, {0})"
-                raise ValueError(
-                    f"{name} must have shape {order.format(widths[name])} or, if all three have, (T, {widths[name]}), "
-                    f"got {tuple(x.shape)}"
-                )
-            if x.dtype != like.dtype and not torch.is_autocast_enabled(x.device.type):
-                raise TypeError(
-                    f"{name} is {x.dtype} but the layer {like.dtype}; convert one of them with .to"
-                )
-        found = {
-            id(x): x[None] if x.ndim == 2 else x if self.batch_first else x.transpose(0, 1)
-            for x in given.values()
-        }
-        q, k, v = (found[id(x)] for x in given.values())  # what is one tensor stays one
-        if k.shape[:2] != v.shape[:2] or q.shape[0] != k.shape[0]:
-            raise ValueError(
-                "query, key and value must be of the same batch, key and value of the same length, "
-                f"got shapes {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}"
-            )
-        if key_padding_mask is None:
-            return (q, k, v), None
-        ignored, neither = _hidden(key_padding_mask, "key_padding_mask")
-        if tuple(ignored.shape) != (
-            tuple(k.shape[:2]) if query.ndim == 3 else (k.shape[1],)
-        ):
-            raise ValueError(
-                f"key_padding_mask must have a value for every key, {tuple(k.shape[:2])}, got {tuple(ignored.shape)}"
-            )
-        if neither is not None and not _visible(neither):  # it shows in the answers
-            v = torch.where(neither.reshape(k.shape[:2])[..., None], float("nan"), v)
-        return (q, k, v), ~ignored.reshape(k.shape[:2])
-
-    def _heads(self, query, key, value, keep, causal):
-        """Projections of (N, T, width), as heads (N, num_heads, T, head_dim)."""
-        weights, biases = self._projections()[1:], (None,) * 3
-        if self.in_proj_bias is not None:
-            biases = self.in_proj_bias.chunk(3)
-        if keep is not None:  # what is ignored may be NaN, and NaN times no gradient is NaN
-            gone = ~keep[..., None]
-            if causal and query.shape[1] == key.shape[1]:
-                query = query.masked_fill(gone, 0)
-            elif query is key:
-                query = query.masked_fill(gone & ~query.isfinite().all(-1, keepdim=True), 0)
-            key, value = key.masked_fill(gone, 0), value.masked_fill(gone, 0)
-        if self.in_proj_weight is not None:
-            if query is key is value:
-                found = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
-                return [self._split(x) for x in found]
-            weights = self.in_proj_weight.chunk(3)
-        given = zip((query, key, value), weights, biases)
-        return [self._split(F.linear(x, weight, bias)) for x, weight, bias in given]
-
-    def _split(self, x):
-        return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
-
-    def _with_prior(self, q, k, v, keep, causal):
-        """The heads with the learned pair before all others; causal ones with a query beside it, to be dropped."""
-        if self.bias_k is None:
-            return q, k, v, keep
-        pair = (
-            self._split(x).to(k.dtype).expand(len(k), -1, -1, -1)
-            for x in (self.bias_k, self.bias_v)
-        )
-        k, v = (torch.cat([first, x], -2) for first, x in zip(pair, (k, v)))
-        q = F.pad(q, (0, 0, 1, 0)) if causal else q
-        return q, k, v, keep if keep is None else F.pad(keep, (1, 0), value=True)
-
-    def _merged(self, heads, query):
-        """Answers (N, num_heads, L, head_dim), through the output projection, in the shape of the query."""
-        out = self.out_proj(heads.transpose(1, 2).flatten(-2))
-        if query.ndim == 2:
-            return out[0]
-        return out if self.batch_first else out.transpose(0, 1)
-
-    def _forward_nested(
-        self, query, key, value, padding, need_weights, attn_mask, is_causal
-    ):
-        """Self-attention of a nested tensor, which `nn.TransformerEncoder` makes of padded sequences."""
-        if (
-            not (query is key is value)
-            or padding is not None
-            or need_weights
-            or not self.batch_first
-        ):
-            raise ValueError(
-                "nested tensors are for self-attention, with batch_first=True, need_weights=False and without "
-                "key_padding_mask; else pass padded tensors, with a mask"
-            )
-        x = query.to_padded_tensor(0.0)
-        lengths = torch.tensor([len(one) for one in query.unbind()], device=x.device)
-        padding = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
-        out, _ = self.forward(x, x, x, padding, False, attn_mask, is_causal=is_causal)
-        ones = [one[:n] for one, n in zip(out, lengths.tolist())]
-        return torch.nested.as_nested_tensor(ones), None
+        weights = weights[0] if query.ndim == 2 else weights
+    return self._merged(out, query), weights
 
 # %% ../../nbs/attention/07b_multihead.ipynb #a7e01c2b
 def _penalties(lam, heads):
@@ -484,3 +449,102 @@ def _gate(decay):
     if not 0 <= decay <= 1:
         raise ValueError(f"decay must be in [0, 1], got {decay}")
     return float(decay)
+
+# %% ../../nbs/attention/07b_multihead.ipynb #0bde9c67
+@patch
+def step(
+    self: MultiheadRidgeAttention, query, key, value, state=None, key_padding_mask=None
+):
+    """Learn the next tokens and answer their queries: a causal layer, a few tokens at a time.
+
+    Parameters
+    ----------
+    query, key, value : Tensor
+        As in `forward`, with as many queries as keys: one token, or a prompt.
+    state : RidgeAttentionState, optional
+        What the call before returned; it is not changed.
+    key_padding_mask : Tensor of bool, optional
+        As in `forward`.
+
+    Returns
+    -------
+    output : Tensor
+        In the shape of the query: what `forward` with ``is_causal=True`` would answer after all tokens so far.
+    state : RidgeAttentionState
+        Of heads (N, num_heads), of a size that does not depend on the number of tokens.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `forward`.
+    """
+    sequences, keep = self._batched(query, key, value, key_padding_mask)
+    tokens = sequences[0].shape[1]
+    if sequences[1].shape[1] != tokens:
+        raise ValueError(
+            f"a step needs a query for every key, got {tokens} and {sequences[1].shape[1]}"
+        )
+    q, k, v = self._heads(*sequences, keep, True)
+    if state is not None and state.heads != tuple(q.shape[:2]):
+        raise ValueError(
+            f"state must be of {len(q)} sequences and {self.num_heads} heads, got {state}"
+        )
+    if state is not None and tokens == 1:
+        return self._one_token(q, k, v, state, keep, query)
+    if state is None:
+        q, k, v, keep = self._with_prior(q, k, v, keep, True)
+    options = {"is_causal": True, "key_mask": keep, "decay": self.decay, "state": state}
+    lam = self.lam if state is None else None
+    out, state, *_ = ridge_attention(q, k, v, lam, full_output=True, **options)
+    return self._merged(out[..., out.shape[-2] - tokens :, :], query), state
+
+# %% ../../nbs/attention/07b_multihead.ipynb #5f842b8d
+@patch
+def _one_token(self: MultiheadRidgeAttention, q, k, v, state, keep, query):
+    """The usual step of decoding, by the state alone."""
+    decay = self.decay
+    if keep is not None:
+        there = keep[:, None, :, None]
+        q, k, v = (x.masked_fill(~there, 0) for x in (q, k, v))
+        if decay is not None:  # nothing fades where nothing happens
+            decay = torch.where(there[..., 0], state.lam.new_tensor(decay), 1.0)
+    with torch.autocast(q.device.type, enabled=False):
+        state = state.clone().update(k, v, decay)
+        out = state.attend(q)
+    return self._merged(out, query), state
+
+# %% ../../nbs/attention/07b_multihead.ipynb #43c49d35
+@patch
+def _forward_nested(
+    self: MultiheadRidgeAttention,
+    query,
+    key,
+    value,
+    padding,
+    need_weights,
+    attn_mask,
+    is_causal,
+):
+    """Self-attention of a nested tensor, which `nn.TransformerEncoder` makes of padded sequences."""
+    if (
+        not (query is key is value)
+        or padding is not None
+        or need_weights
+        or not self.batch_first
+    ):
+        raise ValueError(
+            "nested tensors are for self-attention, with batch_first=True, need_weights=False and without "
+            "key_padding_mask; else pass padded tensors, with a mask"
+        )
+    x = query.to_padded_tensor(0.0)
+    lengths = torch.tensor([len(one) for one in query.unbind()], device=x.device)
+    padding = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
+    out, _ = self.forward(x, x, x, padding, False, attn_mask, is_causal=is_causal)
+    if (
+        query.layout == torch.jagged
+    ):  # with the very offsets, so that the sum of both is one too
+        offsets = {"offsets": query.offsets(), "lengths": query.lengths()}
+        if query.lengths() is None:
+            return torch.nested.nested_tensor_from_jagged(out[~padding], **offsets), None
+    ones = [one[:n] for one, n in zip(out, lengths.tolist())]
+    return torch.nested.as_nested_tensor(ones, layout=query.layout), None

@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import math
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple

@@ -1,0 +1,196 @@
+# Written by `make export` from the chapters: edit those, not this.
+from typing import Any
+__all__ = ['SAVED', 'RidgeAttentionState']
+import math
+import pickle
+from typing import NamedTuple
+import torch
+from fastcore.basics import patch
+from .forgetting import gates_of
+from olsattention.attention.heads import factor, head_penalty, may_look, outside_autocast, require_definite, require_heads, require_pairs, solving_dtype
+from .triangle import carefully, change, rank_one
+from .waiting import WAITING, answer, inverse, reduced
+
+class Memory(NamedTuple):
+    """What a state holds. One assignment replaces it, so that whoever reads meanwhile has the old one or the new."""
+    R: torch.Tensor
+    Z: torch.Tensor
+    pairs: torch.Tensor = None
+    rows: torch.Tensor = None
+    inverse: torch.Tensor = None
+
+class RidgeAttentionState:
+    """What causal ridge-attention heads remember, in square-root form; its size does not depend on how much they saw.
+
+    Parameters
+    ----------
+    lam : float or Tensor
+        Penalty > 0; a tensor broadcasts to `heads`.
+    d, d_v : int
+        Widths of keys and values.
+    heads : tuple of int
+        Leading dimensions of keys and values, such as (batch, heads).
+    window : int, optional
+        Keep only the last `window` pairs, exactly; the memory then holds them too.
+    dtype : torch.dtype
+        Of the state: float32 or float64.
+    device : torch.device, optional
+
+    Attributes
+    ----------
+    lam : Tensor, shape heads
+    fade : Tensor, shape heads
+        Product of all gates: what is left of anything that was known before the first token.
+    count : int
+        Tokens seen.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On a penalty that is not positive, or shapes, dtypes and devices that do not fit; a failed update leaves the state as
+        it was.
+
+    Notes
+    -----
+    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs; with a gate O(d^3).
+    Source: (6d.1) to (6d.5), (6e.1); Gill et al. (1974).
+    """
+
+    def __init__(self, lam, d, d_v, heads=(), window=None, dtype=torch.float32, device=None):
+        ...
+
+    def __repr__(self):
+        ...
+
+    def _become(self, R, Z, tokens):
+        ...
+
+    @property
+    def heads(self):
+        """Leading dimensions, a tuple."""
+
+    def _settled(self):
+        """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
+
+    def _with(self, R, Z, key, value):
+        """The triangle and its outcomes after T pairs more."""
+
+    def _grown(self, key, value):
+        ...
+
+    @property
+    def R(self):
+        """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d)."""
+
+    @property
+    def Z(self):
+        """The rotated outcomes, ``R' Z = K'V``, shape (..., d, d_v)."""
+
+    @property
+    def gram(self):
+        """``K'K``, discounted, shape (..., d, d)."""
+
+    @property
+    def moment(self):
+        """``K'V``, discounted, shape (..., d, d_v)."""
+
+    @property
+    def coefficients(self):
+        """The ridge coefficients, shape (..., d, d_v)."""
+
+    def _require(self, name, x, width):
+        """Raise unless x (..., width) begins with the heads and can be computed with in the dtype of the state."""
+
+    def _checked(self, key, value):
+        """Validated pairs (..., T, d) and (..., T, d_v), in the dtype of the state."""
+
+    def _tokens(self, x):
+        """How many vectors x holds for each head, and their width."""
+
+    def update(self, key, value, decay=None):
+        """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and ``(..., T, d_v)`` for T tokens.
+
+    `decay` is the gate by which the past fades before each token: a number, or a tensor that broadcasts to the shape of
+    the keys without their width. Returns the state. Raises TypeError or ValueError, and stays as it was, if they do not fit or hold NaN.
+    """
+
+    def _one(self, key, value):
+        """One pair more: it waits, or enters the triangle if it is news. On a GPU, which must not be asked, it enters."""
+
+    def _inverted(self):
+        ...
+
+    def _fading(self, key, value, gates):
+        ...
+
+    def _sliding(self, key, value):
+        ...
+
+    def attend(self, query, enable_gqa=False):
+        """Answer queries ``(..., d)`` or ``(..., T, d)``; with the same shape but d_v, in the dtype of the query.
+
+    With `enable_gqa` the last of the leading dimensions of the query may be a multiple of that of the state. Raises
+    TypeError or ValueError if the queries do not fit.
+    """
+
+    def leverage(self, key):
+        """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the variance of their prediction, per unit of noise.
+
+    Raises TypeError or ValueError if the keys do not fit.
+    """
+
+    def downdate(self, key, value):
+        """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; returns the state.
+
+    Raises ValueError, and stays as it was, if (on the CPU) the pair cannot have been learned. The rounding errors of the
+    state are divided by one minus the pair's leverage.
+    """
+
+    def merge(self, other):
+        """The state after these tokens and then those of `other`; both stay as they are.
+
+    Raises ValueError if they differ in shape, dtype or lam, or one has a window.
+    """
+
+    def clone(self):
+        """A copy that shares nothing which is written to."""
+
+    def map(self, function):
+        """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()`` or ``lambda x: x[beams]``."""
+
+    def to(self, *args, **kwargs):
+        """The state on another device or in another dtype, float32 or float64; arguments as those of `torch.Tensor.to`."""
+
+    def detach(self):
+        """The state without what it depends on: derivatives stop here."""
+
+    @property
+    def dtype(self):
+        """Of the state, a torch.dtype."""
+
+    @property
+    def device(self):
+        """Where the state is, a torch.device."""
+
+    @classmethod
+    def from_moments(cls, gram, moment, lam, count=0):
+        """The state of heads whose moments are known: ``gram = K'K`` (..., d, d) and ``moment = K'V`` (..., d, d_v).
+
+    `count` says of how many tokens. The penalty `lam` may be a number or a tensor that broadcasts to the heads. Raises TypeError or
+    ValueError if they do not fit together, or the moments are those of no keys: not finite, not symmetric, not positive semidefinite.
+    """
+
+    def save(self, path):
+        """Write the state to a file, for `load`."""
+
+    @classmethod
+    def load(cls, path, device=None):
+        """Read a state that `save` wrote; only tensors and numbers are read. Raises ValueError if the file holds none."""
+HUGE = 10000000000.0
+
+def _require_moments(G, B):
+    """Raise unless G is finite and symmetric and B finite, where numbers may be looked at."""
+
+def _require_state(state):
+    """Raise unless the tensors of a state belong together."""
+SAVED = ('R', 'Z', 'lam', 'fade', 'count', 'window', 'keys', 'values')
