@@ -676,7 +676,7 @@ def snapshot(x):
     for dim, stride in enumerate(x.stride()):
         if stride == 0 and x.shape[dim] > 1 and dim < x.ndim - 1:
             x = x.narrow(dim, 0, 1)
-    return x.detach().clone(memory_format=torch.contiguous_format)
+    return x.detach().clone()
 
 # %% ../../nbs/models/09_capture.ipynb #9a1f3421
 class Store:
