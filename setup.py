@@ -14,6 +14,7 @@ extras = {
     if key.endswith("_requirements")
 }
 extras["dev"] += extras["sklearn"] + extras["transformers"] + extras["gpu"] + extras["docs"]
+extras["dev"] += extras["signatures"]
 
 setup(
     name=cfg["lib_name"],

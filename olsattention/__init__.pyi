@@ -94,6 +94,21 @@ from .attention.huggingface import (
 from .attention.multihead import MultiheadRidgeAttention as MultiheadRidgeAttention
 from .attention.state import RidgeAttentionState as RidgeAttentionState
 
+# VI. Models
+from . import models as models
+from .models import commitments as commitments
+from .models.commitments import (
+    Commitment as Commitment,
+    CommitmentError as CommitmentError,
+    Opening as Opening,
+    Secret as Secret,
+    commit as commit,
+    open_ as open_,
+    sign as sign,
+    verify as verify,
+    verify_signature as verify_signature,
+)
+
 # VII. Practice
 from . import practice as practice
 from .practice import estimators as estimators
