@@ -96,7 +96,13 @@ from .attention.state import RidgeAttentionState as RidgeAttentionState
 
 # VI. Models
 from . import models as models
-from .models import commitments as commitments
+from .models import certificates as certificates, commitments as commitments
+from .models.certificates import (
+    certify_eigenpairs as certify_eigenpairs,
+    certify_hat_matrix as certify_hat_matrix,
+    certify_ridge as certify_ridge,
+    certify_traces as certify_traces,
+)
 from .models.commitments import (
     Commitment as Commitment,
     CommitmentError as CommitmentError,

@@ -1,5 +1,6 @@
 # Written by `make export` from the chapters: edit those, not this.
 from . import commitments as commitments
+from . import certificates as certificates
 from .commitments import (
     CommitmentError as CommitmentError,
     encode_array as encode_array,
@@ -19,4 +20,12 @@ from .commitments import (
     verify as verify,
     sign as sign,
     verify_signature as verify_signature,
+)
+from .certificates import (
+    EigenCertificate as EigenCertificate,
+    certify_eigenpairs as certify_eigenpairs,
+    certify_traces as certify_traces,
+    RidgeCertificate as RidgeCertificate,
+    certify_ridge as certify_ridge,
+    certify_hat_matrix as certify_hat_matrix,
 )
