@@ -96,7 +96,13 @@ from .attention.state import RidgeAttentionState as RidgeAttentionState
 
 # VI. Models
 from . import models as models
-from .models import certificates as certificates, commitments as commitments
+from .models import (
+    certificates as certificates,
+    commands as commands,
+    commitments as commitments,
+    fingerprint as fingerprint,
+    monitoring as monitoring,
+)
 from .models.certificates import (
     certify_eigenpairs as certify_eigenpairs,
     certify_hat_matrix as certify_hat_matrix,
@@ -113,6 +119,11 @@ from .models.commitments import (
     sign as sign,
     verify as verify,
     verify_signature as verify_signature,
+)
+from .models.fingerprint import compare_spectra as compare_spectra
+from .models.monitoring import (
+    SpectrumMonitor as SpectrumMonitor,
+    condition_number as condition_number,
 )
 
 # VII. Practice

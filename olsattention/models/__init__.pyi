@@ -1,6 +1,21 @@
 # Written by `make export` from the chapters: edit those, not this.
+from . import monitoring as monitoring
 from . import commitments as commitments
 from . import certificates as certificates
+from . import fingerprint as fingerprint
+from . import commands as commands
+from .monitoring import (
+    DELTAS as DELTAS,
+    condition_number as condition_number,
+    as_spectra as as_spectra,
+    conformal_p as conformal_p,
+    log_shares as log_shares,
+    step_capital as step_capital,
+    log_mixture as log_mixture,
+    log_martingale as log_martingale,
+    Reading as Reading,
+    SpectrumMonitor as SpectrumMonitor,
+)
 from .commitments import (
     CommitmentError as CommitmentError,
     encode_array as encode_array,
@@ -28,4 +43,16 @@ from .certificates import (
     RidgeCertificate as RidgeCertificate,
     certify_ridge as certify_ridge,
     certify_hat_matrix as certify_hat_matrix,
+)
+from .fingerprint import (
+    Agreement as Agreement,
+    compare_spectra as compare_spectra,
+)
+from .commands import (
+    COMMANDS as COMMANDS,
+    read_arrays as read_arrays,
+    add_commands as add_commands,
+    answer as answer,
+    listed as listed,
+    main as main,
 )
