@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "macroforecast", "olsattention")
+PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "macroforecast", "online-cp", "olsattention")
 
 
 @dataclass

@@ -6,7 +6,14 @@ import sys
 
 import harness
 
-TOPICS = ("attention_weights", "r_factor", "ridge_path", "kernel_gcv", "ridge_attention")
+TOPICS = (
+    "attention_weights",
+    "r_factor",
+    "ridge_path",
+    "kernel_gcv",
+    "ridge_attention",
+    "watch_and_prove",
+)
 
 
 def main():
