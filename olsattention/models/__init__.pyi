@@ -51,6 +51,7 @@ from .fingerprint import (
 from .commands import (
     COMMANDS as COMMANDS,
     read_arrays as read_arrays,
+    arrays_in as arrays_in,
     add_commands as add_commands,
     answer as answer,
     listed as listed,

@@ -427,12 +427,12 @@ def plot(self: SpectrumMonitor, ax=None):
         times, capital, level=level, log="y", xlabel="batch", ylabel="capital", ax=ax
     )
 
-# %% ../../nbs/models/10_monitoring.ipynb #3e0693cf
+# %% ../../nbs/models/10_monitoring.ipynb #7e77bbdf
 BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 ARRAYS = ("_mean", "_spread", "_center", "_scale", "_reference", "_log_S", "_bag", "_z")
 PLAIN = ("lam", "alpha", "combine", "names", "t", "alarm_at", "_spent", "_size")
 
-# %% ../../nbs/models/10_monitoring.ipynb #c014cf86
+# %% ../../nbs/models/10_monitoring.ipynb #f800cb84
 @patch
 def save(self: SpectrumMonitor, path):
     """Write the monitor to a file, completely or not at all; an existing file is replaced.
