@@ -13,7 +13,7 @@ extras = {
     for key in cfg
     if key.endswith("_requirements")
 }
-for name in ("sklearn", "transformers", "distributed", "gpu", "docs"):
+for name in ("sklearn", "transformers", "distributed", "signatures", "gpu", "docs"):
     extras["dev"] += extras[name]
 
 setup(

@@ -20,6 +20,7 @@ PACKAGES = (
     "macroforecast",
     "dask",
     "gpytorch",
+    "online-cp",
     "olsattention",
 )
 

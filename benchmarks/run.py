@@ -15,6 +15,7 @@ TOPICS = (
     "stream",
     "cluster",
     "large_kernel",
+    "watch_and_prove",
 )
 
 

@@ -131,8 +131,13 @@ from .theory.risk import (
 from . import models as models
 from .models import (
     capture as capture,
+    certificates as certificates,
     command as command,
+    commands as commands,
+    commitments as commitments,
+    fingerprint as fingerprint,
     gates as gates,
+    monitoring as monitoring,
     report as report,
     spectrum as spectrum,
     structure as structure,
@@ -154,12 +159,33 @@ from .models.report import head_report as head_report, pattern_scores as pattern
 from .models.spectrum import (
     HeadSpectrum as HeadSpectrum,
     circuit_importance as circuit_importance,
-    condition_number as condition_number,
     head_spectrum as head_spectrum,
 )
 from .models.structure import (
     StructureTest as StructureTest,
     structure_test as structure_test,
+)
+from .models.certificates import (
+    certify_eigenpairs as certify_eigenpairs,
+    certify_hat_matrix as certify_hat_matrix,
+    certify_ridge as certify_ridge,
+    certify_traces as certify_traces,
+)
+from .models.commitments import (
+    Commitment as Commitment,
+    CommitmentError as CommitmentError,
+    Opening as Opening,
+    Secret as Secret,
+    commit as commit,
+    open_ as open_,
+    sign as sign,
+    verify as verify,
+    verify_signature as verify_signature,
+)
+from .models.fingerprint import compare_spectra as compare_spectra
+from .models.monitoring import (
+    SpectrumMonitor as SpectrumMonitor,
+    condition_number as condition_number,
 )
 
 # VII. Practice

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_two_readings', 'plot_ridge_path',
            'plot_digits_lost', 'plot_kernels', 'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits',
            'plot_lines', 'plot_errors', 'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble',
-           'plot_risk', 'plot_rates', 'plot_head_map', 'plot_null_band']
+           'plot_risk', 'plot_rates', 'plot_head_map', 'plot_null_band', 'plot_fan']
 
 # %% ../nbs/14_plots.ipynb #49868975
 COLOURS = [
@@ -951,5 +951,35 @@ def plot_null_band(spectrum, null, ax=None):
     ax.fill_between(modes, null.min(0), null.max(0), color="0.8", label="by chance")
     ax.semilogy(modes, spectrum, "o-", markersize=3, linewidth=1, label="as they are")
     ax.set(xlabel="mode", ylabel="eigenvalue")
+    ax.legend()
+    return ax
+
+# %% ../nbs/14_plots.ipynb #5fa10c02
+@_styled
+def plot_fan(reference, spectrum=None, ax=None):
+    """Draw spectra of one head as a fan of quantiles, and one spectrum over it.
+
+    Parameters
+    ----------
+    reference : array, shape (n, d)
+        Spectra, one a row; eigenvalues in any order, positive.
+    spectrum : array, shape (d,), optional
+        Another one.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    spectra = np.sort(to_numpy(as_matrix(reference, "reference").values), axis=1)[:, ::-1]
+    rank = np.arange(1, spectra.shape[1] + 1)
+    for outer, label in ((0.0, "all"), (0.05, "90%"), (0.25, "half")):
+        low, high = np.quantile(spectra, [outer, 1 - outer], axis=0)
+        ax.fill_between(rank, low, high, color=COLOURS[0], alpha=0.2, lw=0, label=label)
+    if spectrum is not None:
+        line = np.sort(to_numpy(spectrum))[::-1]
+        ax.plot(rank, line, color=COLOURS[1], marker="o", ms=3, label="this one")
+    ax.set(yscale="log", xlabel="eigenvalue, largest first", ylabel="size")
     ax.legend()
     return ax

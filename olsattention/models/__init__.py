@@ -1,4 +1,4 @@
-"""Part VI, models: what the heads of trained models do, read, measured and ranked."""
+"""Part VI, models: what the heads of trained models do, read, measured, watched and proved."""
 
 import lazy_loader as _lazy
 

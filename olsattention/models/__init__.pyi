@@ -5,6 +5,11 @@ from . import structure as structure
 from . import report as report
 from . import gates as gates
 from . import command as command
+from . import monitoring as monitoring
+from . import commitments as commitments
+from . import certificates as certificates
+from . import fingerprint as fingerprint
+from . import commands as commands
 from .capture import (
     AttentionCall as AttentionCall,
     HeadMoments as HeadMoments,
@@ -52,4 +57,57 @@ from .command import (
     main as main,
     report_arguments as report_arguments,
     run_report as run_report,
+)
+from .monitoring import (
+    DELTAS as DELTAS,
+    condition_number as condition_number,
+    as_spectra as as_spectra,
+    conformal_p as conformal_p,
+    log_shares as log_shares,
+    step_capital as step_capital,
+    log_mixture as log_mixture,
+    log_martingale as log_martingale,
+    Reading as Reading,
+    SpectrumMonitor as SpectrumMonitor,
+)
+from .commitments import (
+    CommitmentError as CommitmentError,
+    encode_array as encode_array,
+    decode_array as decode_array,
+    leaf_hash as leaf_hash,
+    node_hash as node_hash,
+    tree_levels as tree_levels,
+    audit_path as audit_path,
+    root_from_path as root_from_path,
+    Stored as Stored,
+    Commitment as Commitment,
+    Opening as Opening,
+    Secret as Secret,
+    Signature as Signature,
+    commit as commit,
+    open_ as open_,
+    verify as verify,
+    sign as sign,
+    verify_signature as verify_signature,
+)
+from .certificates import (
+    EigenCertificate as EigenCertificate,
+    certify_eigenpairs as certify_eigenpairs,
+    certify_traces as certify_traces,
+    RidgeCertificate as RidgeCertificate,
+    certify_ridge as certify_ridge,
+    certify_hat_matrix as certify_hat_matrix,
+)
+from .fingerprint import (
+    Agreement as Agreement,
+    compare_spectra as compare_spectra,
+)
+from .commands import (
+    COMMANDS as COMMANDS,
+    read_arrays as read_arrays,
+    arrays_in as arrays_in,
+    add_commands as add_commands,
+    answer as answer,
+    listed as listed,
+    main as main,
 )
