@@ -54,7 +54,7 @@ def inverse_by_halves(A):
     W[:, :h, :h], W[:, h:, h:], W[:, h:, :h] = W1, W2, W21
     return W
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #bee9063e
 def factor_gradient(W, d_W):
     """The derivative (6b.6) by A, given that by W."""
     X = (d_W @ W.mT).tril()
@@ -134,7 +134,7 @@ def worst(W0, W, diagonals):
         bound = inflation(W, second)
     return SHARE * bound.maximum(inflation(W0, first))
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #e19a244a
 def lower(P):
     """Lower triangles, in place, of the C x C squares that stand below one another in P (M, g C, C)."""
     squares = P.unflatten(1, (-1, P.shape[2]))
@@ -226,7 +226,7 @@ def attend(query, key, value, lam, G, B, chunk=None):
         begins.append(begin)
     return out, G, B, begins
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #173a19b3
 def attend_traced(query, key, value, lam, G, B, chunk=None):
     """As `attend`, in operations that PyTorch can differentiate any number of times; also the diagnostics (6b.4).
 
