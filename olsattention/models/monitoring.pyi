@@ -108,7 +108,7 @@ class SpectrumMonitor:
         The probability with which an alarm may ever be false.
     combine : {"score", "average"}
         How several heads make one test: by the largest distance, which the theorems cover, or by the average of the
-        heads' martingales, which finds a change in a single head sooner; see "Many heads" for what is proved of it.
+        heads' martingales, each of which bets on its head alone; see "Many heads" for what is proved of it.
     names : sequence of str, optional
         Names of the heads; spectra may then come as a dict.
 
