@@ -51,7 +51,8 @@ def test_the_bound_scales_with_the_matrix(scale):
 def test_copies_of_one_pair_prove_nothing():
     A, mu, vectors = known(np.random.default_rng(1), 8, 1)
     assert (
-        certify_eigenpairs(A, np.full(8, mu[3]), np.repeat(vectors[:, 3:4], 8, 1)).bound == np.inf
+        certify_eigenpairs(A, np.full(8, mu[3]), np.repeat(vectors[:, 3:4], 8, 1)).bound
+        == np.inf
     )
 
 

@@ -28,7 +28,9 @@ def judge(X, W, K, dtype="bfloat16", **options):
 @pytest.mark.parametrize("dtype", UNITS)
 def test_the_cells_are_those_of_the_arithmetic(dtype):
     x = torch.tensor(np.random.default_rng(0).normal(size=100_000) * 3)
-    x = x if dtype == torch.float32 else x.float().double()  # torch rounds by way of float32
+    x = (
+        x if dtype == torch.float32 else x.float().double()
+    )  # torch rounds by way of float32
     cut = (x - x.to(dtype).double()).numpy()
     variance = cell_variance(x.numpy(), UNITS[dtype])
     assert np.all(abs(cut) <= np.sqrt(12 * variance) / 2 * (1 + 1e-12))
