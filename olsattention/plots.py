@@ -872,11 +872,13 @@ def plot_rates(sizes, curves, lines=None, bars=None, ylabel="risk", ax=None):
     ValueError
         If a value is not positive: a logarithmic axis cannot show it.
     """
-    ax, sizes = _axes(ax, 3.2), np.asarray(sizes)
-    for i, (name, values) in enumerate(curves.items()):
-        values, colour = np.asarray(values), COLOURS[i % len(COLOURS)]
+    curves = {name: np.asarray(values) for name, values in curves.items()}
+    for name, values in curves.items():
         if not np.all(values > 0):
             raise ValueError(f"values of {name!r} must be > 0, the least is {values.min()}")
+    ax, sizes = _axes(ax, 3.2), np.asarray(sizes)
+    for i, (name, values) in enumerate(curves.items()):
+        colour = COLOURS[i % len(COLOURS)]
         spread = None if bars is None else bars.get(name)
         ax.errorbar(sizes, values, spread, fmt="o", color=colour, markersize=4, label=name)
         if name in (lines or {}):

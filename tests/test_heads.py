@@ -68,7 +68,7 @@ def test_moments_know_the_regression_of_every_head(T, d, groups):
         A = call.weights()[0, h].double()
         assert np.isclose(distance[h], (A - H).square().sum(), rtol=1e-5)
         assert np.isclose(size[h], A.square().sum(), rtol=1e-6)
-        Ks = condition_number(spectrum.mu[h // groups], 0.7, tokens=T)
+        Ks = condition_number(spectrum.mu[h // groups], 0.7, n=T)
         assert np.isclose(Ks, np.linalg.cond(K.numpy() @ K.numpy().T + 0.7 * np.eye(T)))
 
 

@@ -284,7 +284,7 @@ def test_condition_numbers():
     assert condition_number(np.ones((2, 3)), 0.0).tolist() == [1.0, 1.0]
     for mu, lam, n, message in [
         ([-1.0], 1.0, None, "got -1.0 at"),
-        ([1.0, 2.0], 1.0, 1, "n must be at least 2"),
+        ([1.0, 2.0], 1.0, 0, "n must be at least 1"),
         ([1.0], -1.0, None, "lam must be >= 0"),
         ([], 1.0, None, "r >= 1"),
     ]:

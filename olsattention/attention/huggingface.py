@@ -285,6 +285,50 @@ REFUSED = {
     "cache": "a paged cache holds sequences in pieces; use generate",
 }
 
+# %% ../../nbs/attention/07c_huggingface.ipynb #8360aeaa
+class Rows(torch.Tensor):
+    """Keys or values of a `RidgeLayer` on their way to `_forward`. They are no tokens' any more, so nobody else may compute with them."""
+
+    @staticmethod
+    def of(layer, name):
+        rows = getattr(layer, name).as_subclass(Rows)
+        rows.layer, rows.name_in_layer = layer, name
+        return rows
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        # a property is known by what it belongs to
+        name = func.__name__ if func.__name__ != "__get__" else func.__self__.__name__
+        if name not in LOOKS:
+            raise ValueError(ALTERED.format(f"{name} of"))
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **kwargs or {})
+
+
+# what may be asked of rows: nothing that gives numbers, or other numbers
+LOOKS = {
+    *("shape", "dtype", "device", "ndim", "layout", "is_cuda", "is_nested", "is_sparse"),
+    *("requires_grad", "grad_fn", "is_leaf", "is_meta", "is_cpu", "size", "dim", "stride"),
+    *("numel", "is_floating_point", "is_contiguous", "is_complex", "get_device"),
+    *("is_inference", "data_ptr", "__len__", "__hash__", "element_size", "nelement"),
+}
+ALTERED = (
+    "{} what RidgeCache returned: this model changes keys or values between its cache and its attention, or does not use them, "
+    "but RidgeCache has merged its tokens into other rows; use the default cache"
+)
+
+
+def _delivered(key, value):
+    """Keys and values; those of a `RidgeLayer` as they left it, both, or an error."""
+    found = [x for x in (key, value) if isinstance(x, Rows)]
+    if not found:
+        return key, value
+    names = [(x.layer, x.name_in_layer) for x in found]
+    if names != [(found[0].layer, "keys"), (found[0].layer, "values")]:
+        raise ValueError(ALTERED.format("not the keys and the values of"))
+    found[0].layer.awaited = False
+    return tuple(x.as_subclass(torch.Tensor) for x in found)
+
 # %% ../../nbs/attention/07c_huggingface.ipynb #88671acf
 def register_ridge_attention(lam=1.0, name="ridge"):
     """Make ridge attention known to the transformers library, as ``attn_implementation=name``.
@@ -343,50 +387,6 @@ def _require_transformers():
         raise ImportError(
             "this needs the transformers library: pip install 'olsattention[transformers]'"
         )
-
-# %% ../../nbs/attention/07c_huggingface.ipynb #8360aeaa
-class Rows(torch.Tensor):
-    """Keys or values of a `RidgeLayer` on their way to `_forward`. They are no tokens' any more, so nobody else may compute with them."""
-
-    @staticmethod
-    def of(layer, name):
-        rows = getattr(layer, name).as_subclass(Rows)
-        rows.layer, rows.name_in_layer = layer, name
-        return rows
-
-    @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None):
-        # a property is known by what it belongs to
-        name = func.__name__ if func.__name__ != "__get__" else func.__self__.__name__
-        if name not in LOOKS:
-            raise ValueError(ALTERED.format(f"{name} of"))
-        with torch._C.DisableTorchFunctionSubclass():
-            return func(*args, **kwargs or {})
-
-
-# what may be asked of rows: nothing that gives numbers, or other numbers
-LOOKS = {
-    *("shape", "dtype", "device", "ndim", "layout", "is_cuda", "is_nested", "is_sparse"),
-    *("requires_grad", "grad_fn", "is_leaf", "is_meta", "is_cpu", "size", "dim", "stride"),
-    *("numel", "is_floating_point", "is_contiguous", "is_complex", "get_device"),
-    *("is_inference", "data_ptr", "__len__", "__hash__", "element_size", "nelement"),
-}
-ALTERED = (
-    "{} what RidgeCache returned: this model changes keys or values between its cache and its attention, or does not use them, "
-    "but RidgeCache has merged its tokens into other rows; use the default cache"
-)
-
-
-def _delivered(key, value):
-    """Keys and values; those of a `RidgeLayer` as they left it, both, or an error."""
-    found = [x for x in (key, value) if isinstance(x, Rows)]
-    if not found:
-        return key, value
-    names = [(x.layer, x.name_in_layer) for x in found]
-    if names != [(found[0].layer, "keys"), (found[0].layer, "values")]:
-        raise ValueError(ALTERED.format("not the keys and the values of"))
-    found[0].layer.awaited = False
-    return tuple(x.as_subclass(torch.Tensor) for x in found)
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #f9daa9f4
 class RidgeLayer(DynamicLayer):

@@ -60,8 +60,6 @@ from .command import (
 )
 from .monitoring import (
     DELTAS as DELTAS,
-    condition_number as condition_number,
-    as_spectra as as_spectra,
     conformal_p as conformal_p,
     log_shares as log_shares,
     step_capital as step_capital,
@@ -103,11 +101,6 @@ from .fingerprint import (
     compare_spectra as compare_spectra,
 )
 from .commands import (
-    COMMANDS as COMMANDS,
     read_arrays as read_arrays,
     arrays_in as arrays_in,
-    add_commands as add_commands,
-    answer as answer,
-    listed as listed,
-    main as main,
 )

@@ -1,6 +1,6 @@
 # Written by `make export` from the chapters: edit those, not this.
 from typing import Any
-__all__ = ['DELTAS', 'condition_number', 'as_spectra', 'conformal_p', 'log_shares', 'step_capital', 'log_mixture', 'log_martingale', 'Reading', 'SpectrumMonitor']
+__all__ = ['DELTAS', 'conformal_p', 'log_shares', 'step_capital', 'log_mixture', 'log_martingale', 'Reading', 'SpectrumMonitor']
 import io
 import json
 import math
@@ -13,33 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from fastcore.basics import patch
 from scipy.special import ndtri
-from ..arrays import as_floats, as_lam, to_numpy
-
-def condition_number(mu, lam, n=None):
-    """The condition number (10.1) of a Gram matrix with a penalty.
-
-    Parameters
-    ----------
-    mu : array, shape (..., r)
-        Eigenvalues, not negative, in any order.
-    lam : float
-        Penalty beside the Gram matrix.
-    n : int, optional
-        Size of the matrix; those of its eigenvalues that `mu` does not list are zero. By default r.
-
-    Returns
-    -------
-    array, shape (...), or float
-        Infinite for a singular matrix.
-
-    Raises
-    ------
-    TypeError, ValueError
-        On eigenvalues that are negative or not finite, or a size below r.
-    """
-
-def as_spectra(mu, name):
-    """Finite eigenvalues (..., r), none negative, in float64."""
+from ..arrays import as_lam
+from .spectrum import as_spectra, condition_number
 
 def conformal_p(scores, earlier, u):
     """The rank (10.2) of each of several scores among its own earlier ones.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from ..arrays import as_floats, to_numpy
 from ..attention.functional import ridge_attention
 from olsattention.models.capture import (
     HIDDEN,
@@ -166,36 +167,59 @@ def gcv_scores(spectrum, lams):
     return np.where(freedom > 1e-9 * spectrum.tokens, scores, np.inf)
 
 # %% ../../nbs/models/09b_spectrum.ipynb #ee8e79e8
-def condition_number(mu: np.ndarray, lam, tokens: int | None = None) -> np.ndarray:
-    """Condition number of the regularised Gram matrix of keys.
+def as_spectra(mu, name):
+    """Finite eigenvalues (..., r), none negative, in float64."""
+    mu = np.asarray(to_numpy(as_floats(mu, name)), np.float64)
+    if mu.ndim < 1 or mu.shape[-1] < 1:
+        raise ValueError(f"{name} must have shape (..., r) with r >= 1, got {mu.shape}")
+    good = np.isfinite(mu) & (mu >= 0)
+    if not good.all():
+        where = tuple(map(int, np.argwhere(~good)[0]))
+        raise ValueError(
+            f"{name} must hold finite eigenvalues >= 0, got {mu[where]} at {where}"
+        )
+    return mu
+
+# %% ../../nbs/models/09b_spectrum.ipynb #9b14c0de
+def condition_number(mu, lam, n: int | None = None):
+    """Condition number of the regularised Gram matrix of keys, or of any other.
 
     Parameters
     ----------
     mu : array, shape (..., d)
-        Eigenvalues of K'K.
+        Eigenvalues of K'K, not negative, in any order.
     lam : float or array, shape (...,)
         Penalty >= 0.
-    tokens : int, optional
-        T: then of the T x T matrix ``KK' + lam I``; without it of the d x d matrix ``K'K + lam I``.
+    n : int, optional
+        Size of the matrix; by default d. For the T x T matrix ``KK' + lam I`` it is T: what `mu` does not list is zero,
+        and of more than T only the largest T count.
 
     Returns
     -------
-    array, shape (...,)
+    array, shape (...), or float
         Infinite where the matrix is singular. How many digits a solver may lose; no measure of overfitting.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On eigenvalues or penalties that are negative or not finite, or a size below 1.
 
     Notes
     -----
-    Source: (9b.3).
+    Source: (9b.3), (10.1).
     """
-    mu, lam = np.asarray(mu, float), np.asarray(lam, float)
-    least = mu.min(-1)
-    if tokens is not None:
-        at = np.sort(mu, -1)[..., ::-1]
-        least = at[..., tokens - 1] if tokens <= mu.shape[-1] else 0.0 * least
+    mu, lam = np.sort(as_spectra(mu, "mu"), -1), np.asarray(lam, float)
+    if not np.all((lam >= 0) & (lam < np.inf)):
+        raise ValueError(f"lam must be >= 0 and finite, got {lam.min()}")
+    n = mu.shape[-1] if n is None else n
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    least = mu[..., -n] if n <= mu.shape[-1] else 0 * mu[..., 0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (mu.max(-1) + lam) / (least + lam)
+        kappa = np.where(least + lam > 0, (mu[..., -1] + lam) / (least + lam), np.inf)
+    return float(kappa) if kappa.ndim == 0 else kappa
 
-
+# %% ../../nbs/models/09b_spectrum.ipynb #9b14c0df
 def circuit_importance(mu: np.ndarray, lam) -> np.ndarray:
     """Importance of the modes of a head as the sources define it.
 
