@@ -93,7 +93,7 @@ def prefix_sums(S, dS):
     before = before + S[:, None] if transformed() else before.add_(S[:, None])
     return before.flatten(0, 1), before[:, -1] + dS[:, -1]
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #3978e032
 def chunk_factors(k, lam, G):
     """What the keys (N n, C, d) of a block determine: ``L_0^-1``, ``Y_k``, ``L^-1``, the Gram matrix after it, and the diagonals of both systems."""
     before, after = prefix_sums(G, k.mT @ k)
@@ -111,7 +111,7 @@ SHARE = (
     1 / 8
 )  # of what inflation says: sums over a chunk are short, and the innovations have subtracted before they are squared
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #674714e5
 def with_penalty(A, lam):
     """``A + lam I`` of matrices (M, n, n), in place where that is allowed."""
     if transformed():
@@ -121,7 +121,7 @@ def with_penalty(A, lam):
     A.diagonal(dim1=1, dim2=2).add_(lam[:, None])
     return A
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #7e98ac9b
 def worst(W0, W, diagonals):
     """What the inflations of both systems of a block amount to; None if one may not look."""
     if not W.numel() or not may_look(W):
@@ -273,7 +273,7 @@ def block_gradients(q, k, v, lam, G, B, d_o):
     d_W0 = torch.baddbmm(torch.baddbmm(d_Yq.mT @ q, d_Yk.mT, k), d_Yb, before.mT)
     return d_Yq @ W0, d_Yk @ W0, d_D, factor_gradient(W0, d_W0), W0.mT @ d_Yb
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #498818d2
 def suffix_sums(S, dS):
     """`prefix_sums` from the end."""
     N = S.shape[0]
@@ -281,7 +281,7 @@ def suffix_sums(S, dS):
     after, S = prefix_sums(S, dS)
     return after.unflatten(0, (N, -1)).flip(1).flatten(0, 1), S
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #4d13bb8a
 def gradients(query, key, value, lam, begins, d_out, d_G, d_B, chunk=None):
     """Derivatives by everything that `attend` takes, given those by its outputs; block by block, from the end."""
     N, g, T, _ = query.shape

@@ -21,12 +21,12 @@ def discounts(gate):
     steps = torch.where(later, gate[:, :, None], gate.new_ones(()))
     return steps.cumprod(1).tril(), gate.cumprod(1)
 
-
+# %% ../../nbs/attention/06c_forgetting.ipynb #46e46ded
 def cut_gated(query, key, value, gate, a, b, dtype):
     """Tokens a to b, in a dtype."""
     return *(x[..., a:b, :].to(dtype) for x in (query, key, value)), gate[:, a:b].to(dtype)
 
-
+# %% ../../nbs/attention/06c_forgetting.ipynb #42eeaa27
 def attend_block(q, k, v, gate, lam, G, B):
     """Outputs (N, g, T, d_v) of a few tokens by (6c.4), moments, leverage (N, T), one-step-ahead errors (N, T, d_v), and the inflation of its systems."""
     N, T, d = k.shape

@@ -73,7 +73,7 @@ def head_lam(key, value, criterion="gcv", key_mask=None):
     ]
     return torch.tensor(chosen, dtype=dtype, device=key.device).reshape(heads)
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #371858aa
 def _penalty_of(K, V, criterion, dtype):
     if 0 in (*K.shape, *V.shape):
         return 1.0
@@ -137,7 +137,7 @@ def _aligned(query, key, value, is_causal, enable_gqa):
     both = (*both[:-1], g * both[-1]) if both else both
     return query.expand(*both, *query.shape[-2:]), key, value, g
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #23227434
 def _common(a, b):
     """The shape that both broadcast to, or None."""
     try:
@@ -145,7 +145,7 @@ def _common(a, b):
     except RuntimeError:
         return None
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #dd523b0e
 def _misfit(asked, heads, enable_gqa):
     """Say what is wrong with leading dimensions."""
     if enable_gqa:
@@ -384,7 +384,7 @@ def _by_rows(q, k, v, gates, lam, state, is_causal):
     out, h, error = (torch.cat(part, dim) for part, dim in zip(zip(*parts), (-2, -1, -2)))
     return (out, G, B, h.to(own), error.to(own)), (R, Z)
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #f57fa892
 def _asked(R, Z, q, k):
     """Answers to queries (N, g, T, d); ``k'A^-1 k`` and predictions of keys (N, T, d)."""
     asked, by_key = (

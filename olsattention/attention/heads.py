@@ -34,7 +34,7 @@ def require_heads(**tensors):
                 f"{first_name} is on {first.device} but {name} on {x.device}; move one of them"
             )
 
-
+# %% ../../nbs/attention/06_heads.ipynb #085b2929
 def require_pairs(key, value):
     """Raise unless there is a value for every key."""
     if key.shape[:-1] != value.shape[:-1]:
@@ -42,7 +42,7 @@ def require_pairs(key, value):
             f"key and value must agree in all but their widths, got {tuple(key.shape)} and {tuple(value.shape)}"
         )
 
-
+# %% ../../nbs/attention/06_heads.ipynb #ba733929
 def require_width(query, key):
     """Raise unless queries and keys have the same width, at least 1."""
     if query.shape[-1] != key.shape[-1] or key.shape[-1] < 1:
@@ -50,7 +50,7 @@ def require_width(query, key):
             f"query and key must have the same width, at least 1, got {query.shape[-1]} and {key.shape[-1]}"
         )
 
-
+# %% ../../nbs/attention/06_heads.ipynb #feca1a6f
 def require_same_width(query, key):
     """Raise unless queries and keys have the same width, at least 1, and the same leading dimensions."""
     require_width(query, key)
@@ -67,19 +67,19 @@ def may_look(x):
         return False
     return not (transformed() or isinstance(x, FakeTensor))
 
-
+# %% ../../nbs/attention/06_heads.ipynb #7b30d77c
 def transformed():
     """Whether a transform of `torch.func` or forward-mode differentiation is at work; they want plain operations."""
     if torch.compiler.is_compiling():
         return False
     return peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
-
+# %% ../../nbs/attention/06_heads.ipynb #b9eabbe5
 def solving_dtype(dtype):
     """The dtype in which a system is solved: at least single precision."""
     return dtype if dtype.itemsize >= 4 else torch.float32
 
-
+# %% ../../nbs/attention/06_heads.ipynb #f0e02399
 def head_penalty(lam, key, name="lam"):
     """A positive penalty (or other factor, called `name`) as a tensor of the shape of the heads, in the solving dtype.
 
@@ -257,7 +257,7 @@ def by_rows(rows, outcomes):
     signs = torch.where(R.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0)[..., None]
     return signs * R, signs * Z
 
-
+# %% ../../nbs/attention/06_heads.ipynb #448de718
 def head_triangle(key, value, lam, R=None, Z=None):
     """R and Z in float64 of a head with these pairs, and perhaps with those of another triangle before them."""
     key, value, lam = (x.to(torch.float64) for x in (key, value, lam))
@@ -349,7 +349,7 @@ def resonance_spectrum(query, key, lam):
     amplified = (_triangle(query.to(dtype)) @ Wt.mT) * gain[..., None, :]
     return torch.linalg.svdvals(amplified)[..., :count] ** 2
 
-
+# %% ../../nbs/attention/06_heads.ipynb #631c5f50
 def _triangle(X):
     # mode "r" has no derivative
     return torch.linalg.qr(X, mode="reduced" if X.requires_grad else "r").R

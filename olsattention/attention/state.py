@@ -131,7 +131,7 @@ def _settled(self: RidgeAttentionState):
         self._memory = Memory(*after)
     return after
 
-
+# %% ../../nbs/attention/06f_state.ipynb #542fbb09
 @patch
 def _with(self: RidgeAttentionState, R, Z, key, value):
     """The triangle and its outcomes after T pairs more."""
@@ -147,7 +147,7 @@ def _with(self: RidgeAttentionState, R, Z, key, value):
     given = R, Z, self.lam, whole, 1 - whole, key, value
     return tuple(change(*given) if key.shape[-2] != 1 else carefully(*given, None))
 
-
+# %% ../../nbs/attention/06f_state.ipynb #dd0e9817
 @patch
 def _grown(self: RidgeAttentionState, key, value):
     return self._with(*self._settled(), key, value)
@@ -159,14 +159,14 @@ def R(self: RidgeAttentionState):
     """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d)."""
     return self._settled()[0]
 
-
+# %% ../../nbs/attention/06f_state.ipynb #0ef29e6c
 @patch(as_prop=True)
 @outside_autocast
 def Z(self: RidgeAttentionState):
     """The rotated outcomes, ``R' Z = K'V``, shape (..., d, d_v)."""
     return self._settled()[1]
 
-
+# %% ../../nbs/attention/06f_state.ipynb #18f0fd13
 @patch(as_prop=True)
 @outside_autocast
 def gram(self: RidgeAttentionState):
@@ -175,7 +175,7 @@ def gram(self: RidgeAttentionState):
     eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device)
     return R.mT @ R - self.lam[..., None, None] * eye
 
-
+# %% ../../nbs/attention/06f_state.ipynb #339ed4b7
 @patch(as_prop=True)
 @outside_autocast
 def moment(self: RidgeAttentionState):
@@ -183,7 +183,7 @@ def moment(self: RidgeAttentionState):
     R, Z = self._settled()
     return R.mT @ Z
 
-
+# %% ../../nbs/attention/06f_state.ipynb #14045aa5
 @patch(as_prop=True)
 @outside_autocast
 def coefficients(self: RidgeAttentionState):

@@ -49,7 +49,7 @@ def change(R, Z, lam, fade, restored, key, value, weight=None):
     Z = torch.linalg.solve_triangular(L, kept * Z + weighted.mT @ value, upper=False)
     return L.mT @ R, Z
 
-
+# %% ../../nbs/attention/06d_triangle.ipynb #dd1ba77e
 def safe(L, A):
     """Whether no pivot of a factor says that digits were lost, where one may look."""
     if not L.numel() or not may_look(L):
@@ -57,14 +57,14 @@ def safe(L, A):
     pivots, diagonal = (x.detach().diagonal(dim1=-2, dim2=-1) for x in (L, A))
     return keeps_digits((diagonal / pivots**2).max(), L.dtype)
 
-
+# %% ../../nbs/attention/06d_triangle.ipynb #2b7a184a
 def cancels(key, F):
     """Whether ``Y = K R^-1`` is a small difference of large numbers, for a triangle in float64, which is asked for many digits."""
     if F.dtype != torch.float64 or not key.numel() or not may_look(F):
         return False
     return bool((key.detach().abs() @ F.detach().abs().mT).max() > 1e6)
 
-
+# %% ../../nbs/attention/06d_triangle.ipynb #160a83e9
 def carefully(R, Z, lam, fade, restored, key, value, weight):
     """As `change`, for pairs far larger than others: by reflections in float64, which square nothing."""
     wide = torch.float64

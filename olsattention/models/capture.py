@@ -446,6 +446,8 @@ class Listening(partial):
         out = self.listener.alone(
             super().__call__, module, query, key, value, mask, scaling=scaling, **options
         )
+        # a cache may wrap the rows it hands to attention, so that nobody else computes with them
+        key, value = (x.as_subclass(torch.Tensor) for x in (key, value))
         fields = dict(query=query, key=key, value=value, output=out[0].transpose(1, 2))
         if "lam" in self.keywords:
             options = {**self.keywords, **options}

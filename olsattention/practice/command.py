@@ -257,12 +257,12 @@ class Fit(NamedTuple):
             "seconds": self.seconds,
         }
 
-
+# %% ../../nbs/practice/13a_command.ipynb #524f2768
 def number(value):
     """A Python float, or None where there is none: JSON knows no NaN."""
     return float(value) if math.isfinite(value) else None
 
-
+# %% ../../nbs/practice/13a_command.ipynb #dd34940d
 def fit_command(options):
     """Go through a file as the command asks, and choose the penalty."""
     start = time.perf_counter()
@@ -277,7 +277,7 @@ def fit_command(options):
     fit.seconds["solving"] = round(time.perf_counter() - read, 4)
     return fit
 
-
+# %% ../../nbs/practice/13a_command.ipynb #d652a995
 def as_alpha(state, text):
     """The penalty that a command names: a number or a criterion."""
     try:

@@ -252,7 +252,7 @@ def solve_kernel(products, M, B, lam, tol=1e-6, share=5e-4, most=2000):
         )
     return KernelSolution(A, residual, used, judged)
 
-
+# %% ../../nbs/practice/13d_large.ipynb #59c6b9b0
 def _relative(R, size):
     xp = array_api_compat.array_namespace(R)
     return xp.sqrt(xp.sum(R * R, axis=0)) / size
@@ -367,7 +367,7 @@ def guess(M, y, intercept, n):
     spare = n - int(intercept) - np.sum(1 - q, axis=0)
     return float(lams[np.argmin(np.where(spare > 0.05 * n, rss / spare**2, np.inf))])
 
-
+# %% ../../nbs/practice/13d_large.ipynb #d11793ac
 def choose(products, M, Y, intercept, seed, probes):
     """The penalty of least randomised GCV, downhill from a guess, and all that were tried."""
     tried = {}
@@ -391,7 +391,7 @@ def choose(products, M, Y, intercept, seed, probes):
         step = best
     return start * 10 ** (step / 2), tried
 
-
+# %% ../../nbs/practice/13d_large.ipynb #dad8c7f2
 def mean_gcv(fit, Y, seed, probes):
     """`randomized_gcv` of the mean of outcomes (n, k), from one set of fits."""
     found = [randomized_gcv(fit, y, np.random.default_rng(seed), probes) for y in Y.T]
@@ -478,7 +478,7 @@ class RandomFeatures(NamedTuple):
             len(self.frequencies)
         )
 
-
+# %% ../../nbs/practice/13d_large.ipynb #cce859bb
 def random_features(p, D, rng, kernel="rbf", length_scale=1.0, nu=1.5):
     """`RandomFeatures` of D frequencies for rows of p columns.
 

@@ -37,7 +37,7 @@ def as_group(group):
         return group.get_group()
     return dist.group.WORLD if group is None else group
 
-
+# %% ../../nbs/practice/13c_sharded.ipynb #30069cea
 def exchanged(send, group):
     """Run an exchange; an error says which rank was left alone."""
     try:
@@ -48,7 +48,7 @@ def exchanged(send, group):
             f"{place} could not exchange moments: another rank has ended, failed or is late ({error})"
         ) from error
 
-
+# %% ../../nbs/practice/13c_sharded.ipynb #b33104d9
 class AllSum(torch.autograd.Function):
     """The sum of a tensor over all ranks (13c.1)."""
 
@@ -85,7 +85,7 @@ def shift(x, step, group):
 
     return exchanged(run, group)
 
-
+# %% ../../nbs/practice/13c_sharded.ipynb #fb659d0d
 def exclusive_scan(S, fade, group, step=1):
     """The prefix (13c.2) of sums S (N, a, b) over the ranks before this one, which fade by `fade` (N,) or not (None).
 
@@ -107,7 +107,7 @@ def exclusive_scan(S, fade, group, step=1):
         far *= 2
     return (flat[:, :-1] if fades else flat).reshape(S.shape)
 
-
+# %% ../../nbs/practice/13c_sharded.ipynb #94deab35
 class Prefix(torch.autograd.Function):
     """`exclusive_scan`, with its derivatives (13c.4)."""
 
@@ -266,7 +266,7 @@ def shared_heads(query, key, value, is_causal, decay, enable_gqa):
         )
     return asked[-1] // max(1, heads[-1])
 
-
+# %% ../../nbs/practice/13c_sharded.ipynb #4bc7027d
 def require_sound(P, S, **given):
     """Raise if there is a NaN or an infinity, in this shard or another: only after the exchange, or the others would wait."""
     if not may_look(P):

@@ -18,7 +18,7 @@ class Machine(NamedTuple):
     network: float = 1e9
     latency: float = 1e-3
 
-
+# %% ../../nbs/practice/13e_size.ipynb #7b5a6558
 class Cost(NamedTuple):
     """Seconds, bytes of memory of a worker, and bytes that a worker sends at most."""
 
@@ -26,7 +26,7 @@ class Cost(NamedTuple):
     memory: float
     sent: float
 
-
+# %% ../../nbs/practice/13e_size.ipynb #ce03733d
 def stream_cost(machine, n, p, workers=1, k=1, fan_in=8, block=65_536, cached=2048):
     """What a regression on n rows costs by the model (13e.1), (13e.2).
 

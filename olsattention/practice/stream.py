@@ -146,7 +146,7 @@ def checked(state, X, y, weights):
         ) from error
     return table, outcomes, w
 
-
+# %% ../../nbs/practice/13_stream.ipynb #1d367b12
 def names_of(y):
     """Labels of outcomes: of a DataFrame its columns, of a Series its name, else None."""
     columns = labels_of(y)
@@ -155,7 +155,7 @@ def names_of(y):
     name = getattr(y, "name", None)
     return None if name is None else [name]
 
-
+# %% ../../nbs/practice/13_stream.ipynb #a49441ff
 def require_same_outcomes(state, outcomes, names):
     k = 1 if outcomes.ndim == 1 else outcomes.shape[1]
     if (k, outcomes.ndim == 1) != (state.k, state.single):
@@ -164,7 +164,7 @@ def require_same_outcomes(state, outcomes, names):
     if names and state.outcomes and names != state.outcomes:
         raise ValueError(f"y is {names}, but the state has {state.outcomes}")
 
-
+# %% ../../nbs/practice/13_stream.ipynb #cdea2439
 def checked_weights(weights, n):
     w = np.asarray(to_numpy(weights), dtype=float)
     if w.shape != (n,):
@@ -213,7 +213,7 @@ def update(self: LeastSquaresState, X, y, weights=None):
     self.blocks += 1
     return self
 
-
+# %% ../../nbs/practice/13_stream.ipynb #5e8dd12b
 @patch
 def _name(self: LeastSquaresState, table, outcomes, names):
     self.p, self.single = table.shape[1], outcomes.ndim == 1
@@ -221,7 +221,7 @@ def _name(self: LeastSquaresState, table, outcomes, names):
     self.columns = None if table.columns is None else list(table.columns)
     self.outcomes = names
 
-
+# %% ../../nbs/practice/13_stream.ipynb #f729d31e
 def absorb_rows(R, X, y, w):
     """The triangle after rows X (b, p), outcomes and weights, a few rows at a time."""
     outcomes = y.reshape(len(y), -1)
@@ -272,7 +272,7 @@ def merge(self: LeastSquaresState, other):
     found.R, found.count = absorb(first.R, second.R), first.count + second.count
     return found
 
-
+# %% ../../nbs/practice/13_stream.ipynb #3f60b4c2
 @patch
 def copy(self: LeastSquaresState):
     """Another state that holds the same."""
@@ -280,7 +280,7 @@ def copy(self: LeastSquaresState):
     found.__dict__.update(vars(self) | {"_solved": {}})
     return found
 
-
+# %% ../../nbs/practice/13_stream.ipynb #db44b270
 @patch
 def forget(self: LeastSquaresState, factor):
     """Multiply the weights of all rows so far by a factor in [0, 1] (13.4), and `count` with them; returns the state."""
@@ -381,7 +381,7 @@ def coefficients(self: LeastSquaresState, lam=0.0, intercept=True):
     b = np.asarray(b)
     return self._columns(b), self._outcomes(s.outcome - s.mean @ b)
 
-
+# %% ../../nbs/practice/13_stream.ipynb #03252a17
 @patch
 def predict(self: LeastSquaresState, X, lam=0.0, intercept=True):
     """Predictions at new rows X (m, p), shape (m,) or (m, k)."""
@@ -390,7 +390,7 @@ def predict(self: LeastSquaresState, X, lam=0.0, intercept=True):
     predicted = to_numpy(table.values) @ np.asarray(b) + b0
     return labelled(predicted, table.index, None if self.single else self.outcomes)
 
-
+# %% ../../nbs/practice/13_stream.ipynb #d3192d75
 @patch
 def _rows_of(self: LeastSquaresState, X, name="X"):
     table = as_matrix(X, name, min_rows=0)
@@ -399,14 +399,14 @@ def _rows_of(self: LeastSquaresState, X, name="X"):
         require_same_columns(table, known)
     return table
 
-
+# %% ../../nbs/practice/13_stream.ipynb #caeaa42d
 @patch
 def df(self: LeastSquaresState, lam=0.0, intercept=True):
     """Effective degrees of freedom, a number; the intercept counts one."""
     s = self._apart(intercept)
     return s.smoother.df(lam) + s.constants
 
-
+# %% ../../nbs/practice/13_stream.ipynb #5642a48f
 @patch
 def rss(self: LeastSquaresState, lam=0.0, intercept=True):
     """Weighted residual sum of squares (13.5), a number or (k,)."""
@@ -497,7 +497,7 @@ def sigma2(self: LeastSquaresState, intercept=True, weight_type="precision"):
     spare = n - self.df(0.0, intercept)
     return self._outcomes(s.left / spare if spare > 1e-9 * n else s.left + math.nan)
 
-
+# %% ../../nbs/practice/13_stream.ipynb #d9e4815d
 @patch
 def standard_errors(
     self: LeastSquaresState, lam=0.0, intercept=True, weight_type="precision"
@@ -530,7 +530,7 @@ def leverage(self: LeastSquaresState, X, lam=0.0, intercept=True, weights=None):
     w = 1.0 if weights is None else checked_weights(weights, table.shape[0])
     return labelled(w * (constant + np.sum(W * whole, axis=1)), table.index)
 
-
+# %% ../../nbs/practice/13_stream.ipynb #a19b76b5
 @patch
 def attention_weights(
     self: LeastSquaresState, X_test, X_train, lam=0.0, intercept=True, weights=None
@@ -565,7 +565,7 @@ def attention_weights(
     both = test.index is not None and train.index is not None
     return labelled(omega, test.index, train.index) if both else omega
 
-
+# %% ../../nbs/practice/13_stream.ipynb #37a356e7
 @patch
 def _embedded(self: LeastSquaresState, table, lam, intercept):
     """The constant's share, and centred rows in the triangle's directions, with the penalty and without, (m, p) each."""
@@ -623,7 +623,7 @@ def save(self: LeastSquaresState, path, note=None):
 
 SAVED = ("count", "blocks", "columns", "outcomes", "p", "k", "single")
 
-
+# %% ../../nbs/practice/13_stream.ipynb #cc8b9feb
 def plain(label):
     """A NumPy number as Python's, for JSON."""
     if isinstance(label, np.generic):
