@@ -1,5 +1,6 @@
 """Ridge attention in models of the transformers library: every path agrees with one regression a query, written out."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -816,6 +817,17 @@ def test_bad_registrations(arguments, error, message):
     with pytest.raises(error, match=message):
         register_ridge_attention(**arguments)
     assert llama("sdpa")(words(1, 3)).logits.isfinite().all()
+
+
+def test_a_module_loaded_anew_registers_over_itself():
+    """As notebooks run one after another in one process do, and readers with autoreload."""
+    here = sys.modules["olsattention.attention.huggingface"]
+    again = importlib.util.module_from_spec(here.__spec__)
+    here.__spec__.loader.exec_module(again)
+    first = llama(register_ridge_attention(name="anew"))(tokens := words(1, 7)).logits
+    again.register_ridge_attention(name="anew")
+    close(llama("anew")(tokens).logits, first)
+    register_ridge_attention(name="anew")
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager", "definition"])

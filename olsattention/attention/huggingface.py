@@ -191,6 +191,9 @@ def _causal(query, key, value, lam, mask):
         query, key, value, lam, is_causal=True, key_mask=mask, enable_gqa=True, state=state
     )
 
+
+_forward.is_ridge_attention = True  # `_is_ridge` knows it by this
+
 # %% ../../nbs/attention/07c_huggingface.ipynb #0e3437f9
 def _penalties(module, key, lam):
     """The penalty of each head, in the unit of scores: that of the configuration, if it has one."""
@@ -379,7 +382,9 @@ def register_ridge_attention(lam=1.0, name="ridge"):
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #c26fca97
 def _is_ridge(function):
-    return isinstance(function, partial) and function.func is _forward
+    """Whether the function is ours, also of this module loaded anew or of this chapter run as a notebook."""
+    ours = getattr(function, "func", None)
+    return isinstance(function, partial) and getattr(ours, "is_ridge_attention", False)
 
 
 def _require_transformers():
