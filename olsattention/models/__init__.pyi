@@ -65,6 +65,7 @@ from .monitoring import (
     step_capital as step_capital,
     log_mixture as log_mixture,
     log_martingale as log_martingale,
+    average_threshold as average_threshold,
     Reading as Reading,
     SpectrumMonitor as SpectrumMonitor,
 )
