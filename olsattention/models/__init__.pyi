@@ -68,6 +68,7 @@ from .monitoring import (
     average_threshold as average_threshold,
     Reading as Reading,
     SpectrumMonitor as SpectrumMonitor,
+    captured_spectra as captured_spectra,
 )
 from .commitments import (
     CommitmentError as CommitmentError,

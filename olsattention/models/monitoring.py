@@ -19,14 +19,16 @@ from fastcore.basics import patch
 from scipy.special import ndtri
 
 from ..arrays import AnyArray, Frame, Numpy, as_lam
-from .spectrum import as_spectra, condition_number
+from .spectrum import as_spectra, condition_number, head_spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from olsattention.models.capture import CapturedAttention
+
 # %% auto #0
 __all__ = ['DELTAS', 'conformal_p', 'log_shares', 'step_capital', 'log_mixture', 'log_martingale', 'average_threshold', 'Reading',
-           'SpectrumMonitor']
+           'SpectrumMonitor', 'captured_spectra']
 
 # %% ../../nbs/models/10_monitoring.ipynb #c5ab5ec2
 def conformal_p(scores: Numpy, earlier: Numpy, u: Numpy) -> Numpy:
@@ -426,6 +428,36 @@ def report(self: SpectrumMonitor) -> str:
         f"changed by their own evidence: {', '.join(named) or 'no head alone'}",
     ]
     return "\n".join(lines)
+
+# %% ../../nbs/models/10_monitoring.ipynb #53279eda
+def captured_spectra(
+    captured: CapturedAttention, *, per_token: bool = True
+) -> dict[str, Numpy]:
+    """The spectra of all key heads that a capture has seen.
+
+    Parameters
+    ----------
+    captured : CapturedAttention
+        Of one batch, with ``keep="moments"`` or more.
+    per_token : bool
+        Whether the eigenvalues are those of ``K'K / T``, which batches of any length share, or of ``K'K``.
+
+    Returns
+    -------
+    dict of str to array (d,)
+        From "layer 0, head 0" on: eigenvalues, the largest first; those at rounding level are 0.
+
+    Raises
+    ------
+    ValueError
+        If a layer has seen no tokens, or keys that are not finite.
+    """
+    found = {}
+    for i, layer in enumerate(captured.layers):
+        moments = captured.moments_of(layer)
+        mu = head_spectrum(moments).mu / (moments.keys if per_token else 1)
+        found |= {f"layer {i}, head {j}": row for j, row in enumerate(mu)}
+    return found
 
 # %% ../../nbs/models/10_monitoring.ipynb #cb92f5a3
 @patch

@@ -15,10 +15,11 @@ import numpy as np
 from fastcore.basics import patch
 from scipy.special import ndtri
 from ..arrays import AnyArray, Frame, Numpy, as_lam
-from .spectrum import as_spectra, condition_number
+from .spectrum import as_spectra, condition_number, head_spectrum
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-__all__ = ['DELTAS', 'conformal_p', 'log_shares', 'step_capital', 'log_mixture', 'log_martingale', 'average_threshold', 'Reading', 'SpectrumMonitor']
+    from olsattention.models.capture import CapturedAttention
+__all__ = ['DELTAS', 'conformal_p', 'log_shares', 'step_capital', 'log_mixture', 'log_martingale', 'average_threshold', 'Reading', 'SpectrumMonitor', 'captured_spectra']
 
 def conformal_p(scores: Numpy, earlier: Numpy, u: Numpy) -> Numpy:
     """The rank (10.2) of each of several scores among its own earlier ones.
@@ -280,6 +281,27 @@ def as_options(lam, alpha, combine):
 
 def grown(buffer, size):
     """A buffer (rows, capacity) with room for one more column than `size`."""
+
+def captured_spectra(captured: CapturedAttention, *, per_token: bool=True) -> dict[str, Numpy]:
+    """The spectra of all key heads that a capture has seen.
+
+    Parameters
+    ----------
+    captured : CapturedAttention
+        Of one batch, with ``keep="moments"`` or more.
+    per_token : bool
+        Whether the eigenvalues are those of ``K'K / T``, which batches of any length share, or of ``K'K``.
+
+    Returns
+    -------
+    dict of str to array (d,)
+        From "layer 0, head 0" on: eigenvalues, the largest first; those at rounding level are 0.
+
+    Raises
+    ------
+    ValueError
+        If a layer has seen no tokens, or keys that are not finite.
+    """
 BIT_GENERATORS = ('PCG64', 'PCG64DXSM', 'MT19937', 'Philox', 'SFC64')
 ARRAYS = ('_mean', '_spread', '_center', '_scale', '_reference', '_log_S', '_bag', '_z')
 PLAIN = ('lam', 'alpha', 'combine', 'names', 't', 'alarm_at', '_spent', '_size')
