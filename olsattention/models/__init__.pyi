@@ -101,6 +101,8 @@ from .certificates import (
 from .fingerprint import (
     Agreement as Agreement,
     compare_spectra as compare_spectra,
+    KeyMaps as KeyMaps,
+    key_maps as key_maps,
 )
 from .commands import (
     read_arrays as read_arrays,

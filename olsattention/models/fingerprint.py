@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import gammainccinv
 
-from ..arrays import AnyArray, as_matrix, to_numpy
+from ..arrays import AnyArray, Numpy, as_matrix, to_numpy
+
+if TYPE_CHECKING:
+    import torch
 
 # %% auto #0
-__all__ = ['Agreement', 'compare_spectra']
+__all__ = ['Agreement', 'compare_spectra', 'KeyMaps', 'key_maps']
 
 # %% ../../nbs/models/11c_fingerprint.ipynb #3932299e
 UNITS = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "float64": 2.0**-53}
@@ -49,7 +53,7 @@ class Agreement(NamedTuple):
 def compare_spectra(
     opened: Mapping[str, AnyArray],
     recomputed: Mapping[str, AnyArray],
-    inputs: AnyArray,
+    inputs: AnyArray | Mapping[str, AnyArray],
     weights: Mapping[str, AnyArray],
     *,
     dtype: str = "bfloat16",
@@ -63,8 +67,8 @@ def compare_spectra(
         Eigenvalues of ``K' K`` of each head, as committed to.
     recomputed : dict of str to array (d,)
         The same, of the computation that is judged.
-    inputs : array, shape (T, p)
-        What the keys are computed from.
+    inputs : array, shape (T, p), or dict of str to such
+        What the keys are computed from, for all heads or for each.
     weights : dict of str to array (p, d)
         For each head ``W`` in ``K = X W``.
     dtype : {"bfloat16", "float16", "float32", "float64"}
@@ -85,16 +89,17 @@ def compare_spectra(
         raise ValueError(f"dtype must be one of {', '.join(UNITS)}, got {dtype!r}")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be in (0, 1), got {alpha}")
-    if not opened or not set(opened) == set(recomputed) == set(weights):
+    heads = [opened, recomputed, weights, *[inputs] * isinstance(inputs, Mapping)]
+    if not opened or any(set(opened) != set(other) for other in heads):
         raise ValueError(
-            "opened, recomputed and weights must have the same heads, at least one"
+            "opened, recomputed, inputs and weights must have the same heads, at least one"
         )
-    X = np.asarray(to_numpy(as_matrix(inputs, "inputs").values), np.float64)
-    parts, count = {}, 0
+    if not isinstance(inputs, Mapping):
+        inputs = dict.fromkeys(opened, as_matrix(inputs, "inputs").values)
+    unit, parts, count = UNITS[dtype], {}, 0
     for name in opened:
-        parts[name] = distance_of(
-            X, weights[name], opened[name], recomputed[name], UNITS[dtype], name
-        )
+        given = inputs[name], weights[name], opened[name], recomputed[name]
+        parts[name] = distance_of(*given, unit, name)
         count += len(opened[name])
     statistic, limit = sum(parts.values()), 2 * float(gammainccinv(count / 2, alpha))
     return Agreement(statistic <= limit, statistic, limit, max(parts, key=parts.get))
@@ -102,6 +107,7 @@ def compare_spectra(
 # %% ../../nbs/models/11c_fingerprint.ipynb #faa24997
 def distance_of(X, W, opened, recomputed, unit, name):
     """The part of the statistic (11c.3) that belongs to one head."""
+    X = np.asarray(to_numpy(as_matrix(X, f"inputs of {name!r}").values), np.float64)
     W = np.asarray(to_numpy(as_matrix(W, f"weights of {name!r}").values), np.float64)
     T, d = len(X), W.shape[1]
     if W.shape[0] != X.shape[1] or T < d:
@@ -127,3 +133,82 @@ def singular_values(mu, d, name):
             f"spectra of {name!r} must be {d} finite numbers, got shape {mu.shape}"
         )
     return np.sqrt(np.maximum(np.sort(mu)[::-1], 0))
+
+# %% ../../nbs/models/11c_fingerprint.ipynb #d70e984a
+class KeyMaps(NamedTuple):
+    """For each head what its keys are computed from: `inputs` (T, p) and `weights` (p, d), a bias in the last row."""
+
+    inputs: dict[str, Numpy]
+    weights: dict[str, Numpy]
+
+
+def key_maps(model: torch.nn.Module, text: torch.Tensor) -> KeyMaps:
+    """The inputs and weights of the keys of every head, while a model reads.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Whose keys come out of an ``nn.Linear``, one for the keys alone.
+    text : Tensor, shape (B, T)
+        Sequences of one length, without padding.
+
+    Returns
+    -------
+    KeyMaps
+        Named as `captured_spectra` names them.
+
+    Raises
+    ------
+    ValueError
+        If the keys of a layer are not the output of a linear map.
+    """
+    from olsattention.models.capture import capture_attention
+
+    with linear_maps(model) as seen, capture_attention(model) as captured:
+        model(text)
+    found = KeyMaps({}, {})
+    for i, layer in enumerate(captured.layers):
+        (call,) = captured[layer]
+        X, W = key_map_of(call.key, [m for m in seen if m[0].startswith(layer)], layer)
+        for j, columns in enumerate(np.split(W, call.key.shape[1], 1)):
+            found.inputs[f"layer {i}, head {j}"] = X
+            found.weights[f"layer {i}, head {j}"] = columns
+    return found
+
+# %% ../../nbs/models/11c_fingerprint.ipynb #676e390d
+@contextmanager
+def linear_maps(model):
+    """Linear maps that run while the block does: a list of (name, module, input, output)."""
+    import torch
+
+    seen, hooks = [], []
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            note = lambda module, given, out, name=name: seen.append(
+                (name, module, given[0], out)
+            )
+            hooks.append(module.register_forward_hook(note))
+    try:
+        with torch.no_grad():
+            yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def key_map_of(key, maps, layer):
+    """Inputs (B T, p) and weights (p, H d) of the map whose output is the keys (B, H, T, d)."""
+    import torch
+
+    key = key.transpose(1, 2).flatten(2)
+    for _, module, X, out in maps:
+        if out.shape == key.shape and torch.equal(out, key):
+            W, b = module.weight.detach().double().T, module.bias
+            X = X.detach().double().flatten(0, -2)
+            if b is not None:
+                X = torch.cat([X, torch.ones_like(X[:, :1])], 1)
+                W = torch.cat([W, b.detach().double()[None]])
+            return to_numpy(X), to_numpy(W)
+    raise ValueError(
+        f"the keys of {layer} are not the output of a linear map; their rounding is not known here"
+    )
