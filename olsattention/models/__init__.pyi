@@ -9,7 +9,7 @@ from . import monitoring as monitoring
 from . import commitments as commitments
 from . import certificates as certificates
 from . import fingerprint as fingerprint
-from . import commands as commands
+from . import proofs as proofs
 from .capture import (
     AttentionCall as AttentionCall,
     HeadMoments as HeadMoments,
@@ -104,7 +104,14 @@ from .fingerprint import (
     KeyMaps as KeyMaps,
     key_maps as key_maps,
 )
-from .commands import (
+from .proofs import (
     read_arrays as read_arrays,
     arrays_in as arrays_in,
+    model_arrays as model_arrays,
+    commit_arguments as commit_arguments,
+    run_commit as run_commit,
+    open_arguments as open_arguments,
+    run_open as run_open,
+    verify_arguments as verify_arguments,
+    run_verify as run_verify,
 )
