@@ -20,9 +20,12 @@ from olsattention.regression.smoother import (
     centred_gram,
     gram_rows,
     in_columns,
+    in_squares,
+    judged,
     largest_row_sum,
     of_copies,
     quotient,
+    units_of,
 )
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #6627eaa1
@@ -192,10 +195,24 @@ def criterion_sums(self: TridiagonalSmoother, y, lams):
 
 
 @patch
+def judge(self: TridiagonalSmoother, y):
+    """Every outcome as `Judged`, and whether there was a single one."""
+    level, rest, single, _ = self._split(y)
+    unit = units_of(rest)
+    level, rest = level / unit, rest / unit
+    w = self._turn(rest, "T")
+    columns = [slice(j, j + 1) for j in range(w.shape[1])]
+    sums = [partial(self._sums, w[:, at]) for at in columns]
+    each = zip(columns, unit, sums)
+    return [judged(level[:, at], rest[:, at], u, s) for at, u, s in each], single
+
+
+@patch
 def gcv(self: TridiagonalSmoother, y, lam):
     """Generalised cross-validation (3b.2), a number or (k,)."""
-    found, single = self.criterion_sums(y, [as_lam(lam)])
-    return found[0].gcv()[0] if single else np.array([s.gcv()[0] for s in found])
+    (found, single), lam = self.judge(y), as_lam(lam)
+    found = [in_squares(one.sums([lam]).gcv()[0], one.unit) for one in found]
+    return found[0] if single else np.array(found)
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0de6
 @patch
