@@ -204,18 +204,17 @@ def _translated(kernel, given):
 # %% ../../nbs/practice/12_tabular.ipynb #1217a003
 def warn_of_ignored(kernel, given, usual):
     """Warn of parameters `given` that differ from the `usual` ones and that a named kernel does not have."""
-    kernel = ALIASES.get(kernel, kernel)
-    if callable(kernel):
-        has, name = set(), "a function"
-    else:
-        has, name = set(signature(KERNELS.get(kernel, lambda: None)).parameters), repr(kernel)
-    has |= {"rbf": {"gamma"}, "laplacian": {"gamma"}, "exponential": {"gamma"}}.get(kernel, set())
-    has |= {"period"} if kernel == "sobolev" else set()
-    extra = [key for key, value in given.items() if key not in has and _differ(value, usual[key])]
+    kernel = kernel if callable(kernel) else ALIASES.get(kernel, kernel)
+    function = KERNELS.get(kernel) if isinstance(kernel, str) else None
+    has = set(signature(function).parameters) - {"X", "Z"} if function else set()
+    has |= {"sobolev": {"period"}}.get(kernel, set()) if isinstance(kernel, str) else set()
+    # gamma is another name for a number of these, or an error
+    known = has | ({"gamma"} if {"length_scale", "scale"} & has else set())
+    extra = [key for key in given if key not in known and _differ(given[key], usual[key])]
     if extra:
         warnings.warn(
-            f"kernel {name} has no {' and no '.join(extra)}, which is ignored; "
-            f"it has {', '.join(sorted(has - {'X', 'Z'})) or 'no parameters but kernel_params'}",
+            f"kernel {kernel!r} has no {' and no '.join(extra)}, which is ignored; "
+            f"it has {', '.join(sorted(has)) or 'no parameters of this kind'}",
             UserWarning,
             stacklevel=outside_level(),
         )

@@ -109,7 +109,12 @@ class DesignRows(NamedTuple):
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de1
 @patch(cls_method=True)
 def from_design(
-    cls: SpectralSmoother, X, intercept=False, weights=None, weight_type="precision"
+    cls: SpectralSmoother,
+    X,
+    intercept=False,
+    weights=None,
+    weight_type="precision",
+    least_lam=0.0,
 ):
     """Factor a design matrix.
 
@@ -123,6 +128,10 @@ def from_design(
         Not negative; a row of weight zero is as good as dropped.
     weight_type : {"precision", "frequency"}
         What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
+
+    least_lam : float
+        The least penalty that will be asked for. Columns in different units are factored faster if directions far below it
+        need not be told apart to their last digits.
 
     Returns
     -------
@@ -141,7 +150,8 @@ def from_design(
     train, intercept = as_matrix(X, "X_train"), as_flag(intercept)
     rows = RowWeights.of(weights, train, weight_type)
     data = train._replace(values=rows.of_kept(train.values))
-    U, d, axes, mean = principal(data, intercept, weights=rows.w)
+    least = as_number(as_lam(least_lam, "least_lam"))
+    U, d, axes, mean = principal(data, intercept, weights=rows.w, least=least)
     one = 0 * train.values[:, : int(intercept)] + 1
     null = data.like_data(rows.scaled(one) * rows.sum**-0.5)
     source = DesignRows(train, train.like_data(axes), mean)
@@ -1047,8 +1057,9 @@ def ridge_path(X, y, lams, intercept=False):
     if not lams:
         raise ValueError("lams must hold at least one penalty, got none")
     X, y = as_regression(X, y)
-    s = SpectralSmoother.from_design(X, intercept)
-    s._warn(min(map(as_number, lams)))
+    least = min(map(as_number, lams))
+    s = SpectralSmoother.from_design(X, intercept, least_lam=least)
+    s._warn(least)
     xp, outcome = X.xp, Outcome.of(s, y)
     grid = penalties(lams, s.mu)
     filters = spectral_filter(s.mu[:, None], grid)

@@ -58,7 +58,7 @@ class SpectralSmoother:
         ...
 
     @classmethod
-    def from_design(cls, X, intercept=False, weights=None, weight_type='precision'):
+    def from_design(cls, X, intercept=False, weights=None, weight_type='precision', least_lam=0.0):
         """Factor a design matrix.
 
     Parameters
@@ -71,6 +71,10 @@ class SpectralSmoother:
         Not negative; a row of weight zero is as good as dropped.
     weight_type : {"precision", "frequency"}
         What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
+
+    least_lam : float
+        The least penalty that will be asked for. Columns in different units are factored faster if directions far below it
+        need not be told apart to their last digits.
 
     Returns
     -------

@@ -172,6 +172,7 @@ def select_lam(
     sigma=None,
     robustness=0.3,
     bounds=None,
+    lams=None,
     per_outcome=False,
 ):
     """The penalty that minimises a criterion.
@@ -187,6 +188,8 @@ def select_lam(
         As in `criterion_curve`.
     bounds : tuple of float, optional
         Range to search, ``0 < lower < upper``; default from where no direction feels a penalty to where none resists, and 0.
+    lams : sequence of float, optional
+        Penalties >= 0 to choose among, instead of a range to search.
     per_outcome : bool
         Whether each outcome chooses for itself.
 
@@ -211,12 +214,17 @@ def select_lam(
     A grid of eight points a decade, then the zero of the slope (5.4) in every bracket that may hold the minimum.
     """
     judge, (outcomes, _) = _judge_of(criterion, robustness, sigma), _judged(smoother, y)
-    lams, zero = _grid(smoother, bounds), bounds is None and _has_limit(smoother)
+    search, given = _minimum, bounds is not None or lams is not None
+    zero = not given and _has_limit(smoother)
+    if lams is None:
+        lams = _grid(smoother, bounds)
+    else:
+        lams, search = np.unique(as_penalties(lams)), _least
     apart = per_outcome or len(outcomes) == 1
-    groups = [[one] for one in outcomes] if apart else [outcomes]
-    found = [_minimum(_Curve(judge, group), lams, zero) for group in groups]
+    together = [[one] for one in outcomes] if apart else [outcomes]
+    found = [search(_Curve(judge, these), lams, zero) for these in together]
     lam, score, boundary, scores = map(list, zip(*found))
-    _warn_of_boundaries(criterion, boundary)
+    _warn_of_boundaries(criterion, boundary, given)
     df, dfs, scores = [smoother.df(at) for at in lam], smoother.dfs(lams), np.stack(scores, 1)
     if len(found) > 1:
         found = map(np.array, (lam, score, df))
@@ -262,11 +270,11 @@ class _Curve(NamedTuple):
         return all(one.sums([lam]).gcv()[0] <= one.roundoff for one in self.outcomes)
 
 
-def _warn_of_boundaries(criterion, boundaries):
+def _warn_of_boundaries(criterion, boundaries, given=False):
     for boundary in {b for b in boundaries if b}:
-        asked = "no penalty."
-        if boundary == "upper":
-            asked = "the unpenalised part of the model alone."
+        asked = "no penalty." if boundary == "lower" else "the unpenalised part of the model alone."
+        if given:
+            asked = f"a {'smaller' if boundary == 'lower' else 'larger'} one, or none better."
         # without the number, so that Python shows the same warning once
         warnings.warn(
             f"{criterion} is smallest at the {boundary} end of the penalties searched: the data ask for {asked}",
@@ -275,13 +283,23 @@ def _warn_of_boundaries(criterion, boundaries):
         )
 
 # %% ../../nbs/selection/05_gcv.ipynb #050c0de1
+NOWHERE_FINITE = "the criterion is not finite anywhere: too few rows to leave one out"
+def _least(curve, lams, zero):
+    """The best of some penalties, as `_minimum`."""
+    scores = curve(lams)
+    if not np.isfinite(scores).any():
+        raise ValueError(NOWHERE_FINITE)
+    best = len(lams) - 1 - int(np.nanargmin(scores[::-1]))
+    boundary = {0: "lower", len(lams) - 1: "upper"}.get(best) if len(lams) > 1 else None
+    boundary = None if lams[best] == 0 else boundary
+    return float(lams[best]), curve.in_squares(scores[best]), boundary, curve.in_squares(scores)
+
+
 def _minimum(curve, lams, zero):
     """Penalty, score and boundary of the least minimum that a grid shows, and the scores there; `zero` says whether to try 0 as well."""
     scores = curve(lams)
     if not np.isfinite(scores).any():
-        raise ValueError(
-            "the criterion is not finite anywhere: too few rows to leave one out"
-        )
+        raise ValueError(NOWHERE_FINITE)
     shown, scores = scores, np.where(np.isfinite(scores), scores, np.inf)
     at_zero = float(curve([0.0])[0]) if zero else math.nan
     # ties go to the larger penalty

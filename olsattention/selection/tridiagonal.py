@@ -351,19 +351,20 @@ def _reported(self: TridiagonalSmoother, y, lam, over=None):
 MANY_ROWS = 500  # from here on, eigenvectors are computed only for criteria that need them
 
 
-def smoother_of_gram(K, alpha, null_space=None, weights=None, **settings):
-    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it."""
+def smoother_of_gram(K, alpha, null_space=None, weights=None, least=None, **settings):
+    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it, from `least` on."""
     c = 0 if null_space is None else null_space.shape[1]
-    fast = c < K.shape[0] and _without_eigenvectors(K, alpha, weights)
+    fast = c < K.shape[0] and _without_eigenvectors(K, alpha, weights, least)
     kind = TridiagonalSmoother if fast else SpectralSmoother.from_gram
     null_space = null_space if c else None
     return kind(K, null_space=null_space, weights=weights, **settings)
 
 
-def _without_eigenvectors(K, alpha, weights):
+def _without_eigenvectors(K, alpha, weights, least):
     if K.shape[0] < MANY_ROWS or not array_api_compat.is_numpy_array(K):
         return False
-    if isinstance(alpha, str):
+    if isinstance(alpha, str) and (least is None or alpha not in ("gcv", "gml")):
         return alpha in ("gcv", "gml")
     roots = None if weights is None else to_numpy(weights) ** 0.5
-    return alpha >= 2.0**-50 * K.shape[0] * largest_row_sum(K, roots)
+    least = least if isinstance(alpha, str) else alpha
+    return least >= 2.0**-50 * K.shape[0] * largest_row_sum(K, roots)

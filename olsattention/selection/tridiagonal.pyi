@@ -140,8 +140,8 @@ def _rows_of(K, *settings):
     ...
 MANY_ROWS = 500
 
-def smoother_of_gram(K, alpha, null_space=None, weights=None, **settings):
-    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it."""
+def smoother_of_gram(K, alpha, null_space=None, weights=None, least=None, **settings):
+    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it, from `least` on."""
 
-def _without_eigenvectors(K, alpha, weights):
+def _without_eigenvectors(K, alpha, weights, least):
     ...
