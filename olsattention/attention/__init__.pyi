@@ -6,6 +6,7 @@ from . import forgetting as forgetting
 from . import cuts as cuts
 from . import gated as gated
 from . import window as window
+from . import weights as weights
 from . import triangle as triangle
 from . import waiting as waiting
 from . import state as state

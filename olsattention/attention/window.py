@@ -156,20 +156,49 @@ def window_block(
         worst = worst.maximum(inflation(W, 1 + Y.square().sum(-1)))
     return out, 1 - precision**2, E[:, 1::2] / precision, worst
 
-# %% ../../nbs/attention/06c4_window.ipynb #ec20fe28
-def careful_block(*tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """`window_block` in the dtype of lam, or in float64 where that loses digits; a graph on a processor has float64 throughout."""
-    lam, wide = tokens[3], torch.float64
-    blind = lam.device.type == "cpu" and not may_look(lam)
-    tokens = [x.to(wide if blind else lam.dtype) for x in tokens]
-    *found, inflated = window_block(*tokens)
-    if lam.dtype != wide and not blind and not keeps_digits(inflated, lam.dtype):
-        *found, inflated = window_block(*(x.to(wide) for x in tokens))
-    if not keeps_digits(inflated, wide):
-        raise LostDigits(
-            "K'K + lam I is too nearly singular for the chunks of windows in float64, or not finite"
-        )
-    return tuple(x.to(lam.dtype) for x in found)
+# %% ../../nbs/attention/06c4_window.ipynb #ce2b4e83
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lam: torch.Tensor,
+    window: int,
+) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+    """Outputs (N, g, T, d_v), leverage (N, 1, T, 1) and errors (N, 1, T, d_v), all in the dtype of lam, and the inflation."""
+    N, g, T, d = query.shape
+    C = max(1, min(32, d, window, T))
+    q, k, v = (x.to(lam.dtype) for x in (query, key, value))
+    (k, k_old), (v, v_old) = (chunks_of(x, C, window) for x in (k, v))
+    n = k.shape[1]
+    q = pad(q, (0, 0, 0, n * C - T)).unflatten(2, (n, C)).transpose(1, 2).flatten(2, 3)
+    sums = window_sums(k, k, window), window_sums(k, v, window)
+    given = q, in_turn(k, k_old), in_turn(v, v_old), lam[:, None].expand(N, n), *sums
+    block = window_block
+    if torch.is_grad_enabled() and any(x.requires_grad for x in given):
+        block = block if transformed() else partial(checkpoint, block, use_reentrant=False)
+    size = max(1, (256 if key.device.type == "cpu" else 8192) // max(N, 1))
+    parts, worst = [], []
+    for a in range(0, n, size):
+        *found, inflated = block(*(x[:, a : a + size].flatten(0, 1) for x in given))
+        parts.append([x.unflatten(0, (N, -1)) for x in found])
+        worst.append(inflated)
+    rows = (torch.cat(p, 1).unflatten(2, (-1, C)).transpose(1, 2) for p in zip(*parts))
+    worst = None if worst[0] is None else torch.stack(worst).max()
+    return [x.flatten(2, 3)[:, :, :T] for x in rows], worst
+
+
+def careful(*given: torch.Tensor | int) -> list[torch.Tensor]:
+    """What `attend` finds, in float64 where lam's dtype loses digits: sums too, for what leaves must be what came."""
+    *tokens, lam, window = given
+    wide, on_cpu, seen = torch.float64, lam.device.type == "cpu", may_look(lam)
+    # a graph on a processor, which cannot look, has float64 throughout
+    for dtype in (lam.dtype, wide) if seen or not on_cpu else (wide,):
+        found, inflated = attend(*tokens, lam.to(dtype), window)
+        if keeps_digits(inflated, dtype):
+            return found
+    raise LostDigits(
+        "K'K + lam I is too nearly singular for the chunks of windows in float64, or not finite"
+    )
 
 # %% ../../nbs/attention/06c4_window.ipynb #91f571eb
 def windowed_ridge(
@@ -201,37 +230,13 @@ def windowed_ridge(
     Some three times the cost of `causal_ridge`, whatever the window. Memory linear in T; a backward pass recomputes each block.
     Differentiable any number of times. Source: Theorem 6c4.1.
     """
-    N, g, T, d = query.shape
-    C = max(1, min(32, d, window, T))
-    k, v = (x.to(lam.dtype) for x in (key, value))
-    (k, k_old), (v, v_old) = (chunks_of(x, C, window) for x in (k, v))
-    sums = window_sums(k, k, window), window_sums(k, v, window)
-    rows, values = in_turn(k, k_old), in_turn(v, v_old)
-    n = k.shape[1]
-    q = pad(query.to(lam.dtype), (0, 0, 0, n * C - T)).unflatten(2, (n, C))
-    q = q.transpose(1, 2).flatten(2, 3)
-    given = (q, rows, values, lam[:, None].expand(N, n), *sums)
-    traced = torch.is_grad_enabled() and any(x.requires_grad for x in given)
-    block = (
-        partial(checkpoint, careful_block, use_reentrant=False)
-        if traced and not transformed()
-        else careful_block
-    )
-    size = max(1, (256 if key.device.type == "cpu" else 8192) // max(N, 1))
-    parts = []
-    for a in range(0, n, size):
-        found = block(*(x[:, a : a + size].flatten(0, 1) for x in given))
-        parts.append([x.unflatten(0, (N, -1)) for x in found])
-    if not parts:
-        parts.append(
-            [
-                q.new_zeros(N, 0, a * C, b)
-                for a, b in ((g, v.shape[-1]), (1, 1), (1, v.shape[-1]))
-            ]
-        )
-    out, h, e = (
-        torch.cat(p, 1).unflatten(2, (-1, C)).transpose(1, 2).flatten(2, 3)[:, :, :T]
-        for p in zip(*parts)
-    )
+    (N, _, T, _), d_v = query.shape, value.shape[-1]
+    if T and N:
+        out, h, e = careful(query, key, value, lam, window)
+    else:
+        out, h, e = query.new_empty(*query.shape[:3], d_v), lam.new_empty(N, 1, T, 1), None
+        e = lam.new_empty(N, 1, T, d_v)
     out = out.to(query.dtype)
-    return (out, h[:, 0, :, 0], e[:, 0]) if diagnostics else (out,)
+    return (
+        (out, h[:, 0, :, 0].to(lam.dtype), e[:, 0].to(lam.dtype)) if diagnostics else (out,)
+    )
