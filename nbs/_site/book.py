@@ -87,7 +87,8 @@ def book_notebooks():
 def place_in_book(path):
     """Give the key that sorts pages: chapters by their numbers, whatever their folder, then all others."""
     name = Path(path).name
-    return (not name[0].isdigit(), name if name[0].isdigit() else Path(path).as_posix())
+    # "06c" stands before "06c2", though "06c_" does not
+    return (False, *name.split("_", 1)) if name[0].isdigit() else (True, Path(path).as_posix())
 
 
 def chapters_of(part):
