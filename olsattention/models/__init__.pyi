@@ -43,9 +43,7 @@ from .report import (
 from .gates import (
     HeadGates as HeadGates,
     head_gates as head_gates,
-    reader_of as reader_of,
     closing as closing,
-    gate_of as gate_of,
     set_means as set_means,
     ablation_effects as ablation_effects,
     integrated_gradients as integrated_gradients,
