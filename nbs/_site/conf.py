@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from sphinxcontrib.bibtex.style.template import join, reference
 
 sys.path.insert(0, str(Path(__file__).parent))  # book.py
 from book import NBS, ROOT, settings  # noqa: E402
+from order import write_scorer  # noqa: E402
 
 project = settings["title"]
 author = settings["author"]
@@ -63,12 +63,27 @@ def cache_folder():
     return folder
 
 
+def write_style(path):
+    """Write the style of chapter 14 as Matplotlib's settings, so that every figure of the book has it."""
+    sys.path.insert(0, str(ROOT))
+    from olsattention.plots import COLOURS, STYLE, WIDTH
+
+    settings = {key: value for key, value in STYLE.items() if key != "axes.prop_cycle"}
+    settings["figure.figsize"] = f"{WIDTH}, {0.6 * WIDTH}"
+    colours = ", ".join(f"'{colour[1:]}'" for colour in COLOURS)
+    settings["axes.prop_cycle"] = f"cycler('color', [{colours}])"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
+    return str(path)
+
+
 # Notebooks. The reader and all other meaning of the conventions are in book.py.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(cache_folder())
 nb_execution_timeout = 600
 # kernels inherit it: tqdm looks for widgets, which a site has no use for, and would print a path
 os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
+os.environ["MATPLOTLIBRC"] = write_style(ROOT / "_build" / "matplotlibrc")
 nb_merge_streams = True
 nb_render_markdown_format = "myst"
 nb_ipywidgets_js = {}
@@ -125,12 +140,24 @@ bibtex_reference_style = "as_authored"
 # The page.
 html_theme = "furo"
 html_title = project
-# MathJax from a wheel, so that the site reads without a network. (Loaded as an extension, that package
-# forbids Sphinx to read in parallel; its files are all we need.)
-MATHJAX = Path(import_module("sphinx-mathjax-offline").__file__).with_name("static")
-html_static_path = ["static", str(MATHJAX)]
-mathjax_path = "mathjax/tex-chtml.js"
-mathjax3_config = {"chtml": {"scale": 0.95}}
+html_static_path = ["static"]
+# MathJax 4, which breaks long formulas into lines, from its npm package: the site reads without a network.
+# No part of it that speaks or explores is loaded; screen readers get MathML.
+mathjax_path = "mathjax/startup.js"
+mathjax4_config = {
+    "loader": {
+        "load": ["input/tex", "output/chtml", "a11y/assistive-mml"],
+        "paths": {"fonts": "[mathjax]/fonts"},
+    },
+    "output": {
+        "fontPath": "[fonts]/%%FONT%%-font",
+        "scale": 0.95,
+        "displayOverflow": "linebreak",
+        "linebreaks": {"inline": True, "width": "100%", "lineleading": 0.25},
+    },
+}
+html_js_files = [("book.js", {"defer": "defer", "priority": 100})]
+html_search_scorer = write_scorer(ROOT / "_build" / "scorer.js")
 html_css_files = ["book.css"]
 html_favicon = "static/favicon.svg"
 html_copy_source = html_show_sourcelink = html_show_sphinx = False

@@ -65,6 +65,8 @@ class KernelSmoother:
         null_space: Callable[[Any], Any] | None = None,
         **parameters: Any,
     ) -> None:
+        if isinstance(X, str):
+            raise TypeError(f"training rows come first: write KernelSmoother(X, {X!r})")
         self._train = as_matrix(X, "X_train")
         self._kernel, self._parameters = get_kernel(kernel), parameters
         self._functions = null_space
