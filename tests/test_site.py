@@ -168,10 +168,10 @@ LOOK = """() => {
     const scrolls = [...article.querySelectorAll("*")].filter(node =>
         node.scrollWidth > node.clientWidth + 1 && ["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(node).overflowX)
         && node.checkVisibility() && node.clientWidth > 1);
-    const displays = [...article.querySelectorAll(".display > .math")];
+    const displays = [...article.querySelectorAll(".display .math")];
     return {
         displays: displays.length,
-        scrolling: displays.filter(node => scrolls.includes(node)).map(node => node.parentNode.querySelector(".eqno")?.textContent ?? "(no number)"),
+        scrolling: displays.filter(node => scrolls.includes(node)).map(node => node.closest(".display").querySelector(".eqno")?.textContent ?? "(no number)"),
         unsigned: scrolls.filter(node => !getComputedStyle(node).backgroundImage.includes("gradient") && !node.closest("mjx-container, .headerlink")).map(node => node.outerHTML.slice(0, 120)),
         numbers: [...article.querySelectorAll(".eqno")].filter(node => {
             const box = node.getBoundingClientRect();

@@ -972,6 +972,31 @@ def mend_back_links(app, pagename, templatename, context, doctree):
         )
 
 
+def mend_markup(app, pagename, templatename, context, doctree):
+    """Say in the markup of a page what its look says, where Sphinx, pandas and the theme do not."""
+    tree = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = tree.replace(
+        'role="heading"', 'role="heading" aria-level="2"'
+    )
+    if "body" in context:
+        context["body"] = mended(context["body"])
+
+
+def mended(body):
+    """Mend a page: signatures are lines and no list, an empty corner of a table is no heading."""
+
+    def lines(signature):
+        for tag, name in (("dl", "sig-lines"), ("dd", "sig-line")):
+            signature = signature.replace(f"<{tag}>", f'<span class="{name}">')
+            signature = signature.replace(f"</{tag}>", "</span>")
+        return signature
+
+    body = re.sub(
+        r'<dt class="sig .*?</dt>', lambda found: lines(found[0]), body, flags=re.S
+    )
+    return re.sub(r"<th[^>]*>\s*(<p>\s*</p>)?\s*</th>", "<td></td>", body)
+
+
 def setup(app):
     """Register all this with Sphinx."""
     app.connect("builder-inited", prepare_execution, priority=900)  # after MyST-NB's own
@@ -991,6 +1016,7 @@ def setup(app):
     app.connect("autodoc-skip-member", skip_tuple_fields)
     app.connect("viewcode-find-source", find_source)
     app.connect("html-page-context", mend_back_links)
+    app.connect("html-page-context", mend_markup, priority=900)  # after the theme's own
     # Sphinx reads every page anew when one of these files changes
     version = zlib.crc32(b"".join(p.read_bytes() for p in sorted(HERE.glob("*.py"))))
     return {

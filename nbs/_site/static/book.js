@@ -21,16 +21,33 @@ function fit() {
   }
 }
 
+/* What scrolls can be scrolled without a mouse, and the two columns beside the text have names. */
+function reach() {
+  for (const node of document.querySelectorAll("article :is(pre, .math, .table-wrapper, .text_html, .map), .sidebar-scroll, .toc-scroll"))
+    if (node.scrollWidth > node.clientWidth || node.scrollHeight > node.clientHeight) node.tabIndex = 0;
+    else node.removeAttribute("tabindex");
+}
+
+function settle() {
+  fit();
+  reach();
+}
+
+document.querySelector(".sidebar-drawer")?.setAttribute("aria-label", "The book");
+document.querySelector(".toc-drawer")?.setAttribute("aria-label", "This page");
+addEventListener("load", reach);
+addEventListener("resize", reach);
+addEventListener("toggle", reach, true); // folded code that opens
 choose();
 if (settings) {
   window.MathJax.startup = {
-    pageReady: () => window.MathJax.startup.defaultPageReady().then(fit),
+    pageReady: () => window.MathJax.startup.defaultPageReady().then(settle),
   };
   small.addEventListener("change", async () => {
     window.MathJax.typesetClear();
     choose();
     window.MathJax.startup.output.options.displayAlign = small.matches ? "left" : "center";
     await window.MathJax.typesetPromise();
-    fit();
+    settle();
   });
 }
