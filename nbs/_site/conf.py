@@ -81,8 +81,11 @@ def write_style(path):
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(cache_folder())
 nb_execution_timeout = 600
-# kernels inherit it: tqdm looks for widgets, which a site has no use for, and would print a path
-os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
+# Kernels inherit these, for warnings print paths. tqdm looks for widgets, which a site has no use for; and the
+# oldest transformers that chapter 7c works with knows only the old name of an argument.
+os.environ["PYTHONWARNINGS"] = ",".join(
+    ["ignore:IProgress not found", "ignore:`past_key_values` is deprecated:FutureWarning"]
+)
 os.environ["MATPLOTLIBRC"] = write_style(ROOT / "_build" / "matplotlibrc")
 nb_merge_streams = True
 nb_render_markdown_format = "myst"
