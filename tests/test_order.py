@@ -1,5 +1,7 @@
 """The order of reading, the uses of theorems, the rows of the errata and the homes of words: all computed from the notebooks."""
 
+import ast
+
 import book
 import bookmap
 import nbformat
@@ -68,3 +70,14 @@ def test_signatures_are_lines_and_empty_corners_no_headings():
     mended = book.mended(signature + "<th></th><th>a</th>")
     assert mended.count("<dl>") == 1 and mended.count("sig-line") == 2
     assert mended.endswith("<td></td><th>a</th>")
+
+
+def test_figures_of_all_chapters_have_the_style_of_chapter_14():
+    from olsattention.plots import COLOURS, STYLE, WIDTH
+
+    text = (book.HERE / "matplotlibrc").read_text(encoding="utf-8")
+    found = dict(line.split(": ", 1) for line in text.splitlines())
+    cycle = found.pop("axes.prop_cycle").removeprefix("cycler(").removesuffix(")")
+    assert ast.literal_eval(f"({cycle})") == ("color", [c[1:] for c in COLOURS])
+    assert found.pop("figure.figsize").startswith(f"{WIDTH}, ")
+    assert found == {k: str(v) for k, v in STYLE.items() if k != "axes.prop_cycle"}

@@ -198,7 +198,7 @@ class Principal(NamedTuple):
     mean: object
 
 # %% ../../nbs/regression/02_embeddings.ipynb #11ceedc1
-def principal(train, intercept=False, warn=False, weights=None):
+def principal(train, intercept=False, warn=False, weights=None, least=0.0):
     """The principal axes of the rows of a `Table` (n, p), centred if there is an intercept; p may exceed n.
 
     Rows that have `weights` are centred at their weighted mean, then scaled by the roots.
@@ -211,6 +211,8 @@ def principal(train, intercept=False, warn=False, weights=None):
         Whether to warn of rank deficiency.
     weights : array, shape (n,), optional
         In float64, above zero.
+    least : float
+        The least penalty that will be asked for: what is small beside it needs fewer digits.
 
     Returns
     -------
@@ -225,7 +227,7 @@ def principal(train, intercept=False, warn=False, weights=None):
         roots = weights**0.5
         data = data._replace(values=data.values * roots[:, None])
     factor = _tall_axes if data.shape[1] <= data.shape[0] else _wide_axes
-    U, d, axes, full_rank = factor(data, mean, owned, warn, roots)
+    U, d, axes, full_rank = factor(data, mean, owned, warn, roots, least)
     if not full_rank and getattr(train.values, "requires_grad", False):
         raise ValueError(
             f"{train.name} is rank deficient: its principal axes have no gradient. "
@@ -245,13 +247,19 @@ def squares(d, train):
     return mu
 
 
-def _left_axes(R):
-    """Left singular vectors and singular values of a square matrix, largest first."""
+def _left_axes(R, least=0.0):
+    """Left singular vectors and singular values of a square matrix, largest first, for penalties from `least` on."""
     xp = array_api_compat.array_namespace(R)
     mu, U = xp.linalg.eigh(R @ R.T)
-    # where the eigenvalues span four decades at most, squaring costs four of sixteen digits
-    if as_number(mu[-1]) <= 1e4 * as_number(mu[0]):
-        return xp.flip(U, axis=1), xp.flip(mu, axis=0) ** 0.5
+    # where mu + lam spans four decades at most, squaring costs four of sixteen digits
+    if as_number(mu[-1]) + least <= 1e4 * (max(as_number(mu[0]), 0.0) + least):
+        return xp.flip(U, axis=1), abs(xp.flip(mu, axis=0)) ** 0.5
+    if getattr(R, "requires_grad", False):
+        return accurate_svd(R)[:2]
+    U, d, _ = xp.linalg.svd(R)
+    # and so does a decomposition whose errors are of the size of its largest value
+    if as_number(d[0]) ** 2 + least <= 1e8 * (as_number(d[-1]) ** 2 + least):
+        return U, d
     return accurate_svd(R)[:2]
 
 # %% ../../nbs/regression/02_embeddings.ipynb #ec3ab44c
@@ -274,14 +282,14 @@ def _safe_inverse(R, vif, mean_norm, X):
     )
 
 # %% ../../nbs/regression/02_embeddings.ipynb #3f2f1fc6
-def _tall_axes(X, mean, owned, warn, roots):
+def _tall_axes(X, mean, owned, warn, roots, least):
     """U, d, axes of a `Table` with n >= p, whose memory may be `owned`, and whether it has full rank."""
     total = X.shape[0] if roots is None else X.xp.sum(roots**2)
     offset = 0 * X.values[0, :] if mean is None else mean.norm(total)
     R, vif = r_factor_of_rows(lambda a, b: X.values[a:b, :], X.shape)
     inverse = _safe_inverse(R, vif, offset, X)
     if inverse is not None:
-        U_R, d = _left_axes(R)
+        U_R, d = _left_axes(R, least)
         axes = inverse @ U_R
         return _times(X.values, axes, owned), d, axes, True
     factor = orthonormalise(X, warn, offset)
@@ -316,7 +324,7 @@ def _reflect_back(U, roots):
     return xp.concat([-total, U - total * (others / (1 + first))], axis=0)
 
 # %% ../../nbs/regression/02_embeddings.ipynb #25023a3e
-def _wide_axes(X, mean, owned, warn, roots):
+def _wide_axes(X, mean, owned, warn, roots, least):
     """U, d, axes of a `Table` with n < p, through the transpose; centred rows are reflected (2.8)."""
     Y = X.values if mean is None else _reflect(X.values, roots)
     if Y.shape[0] == 0:  # one centred row has no direction
@@ -330,7 +338,7 @@ def _wide_axes(X, mean, owned, warn, roots):
     R, vif = r_factor_of_rows(lambda a, b: Y[:, a:b].T, Y.T.shape)
     inverse = _safe_inverse(R, vif, offset, rows)
     if inverse is not None:
-        U, d = _left_axes(R.T)
+        U, d = _left_axes(R.T, least)
         axes = _times(Y.T, inverse @ (inverse.T @ U), owned)
     else:
         factor = orthonormalise(rows, False, offset)

@@ -6,6 +6,7 @@ __all__ = ['SpectralSmoother', 'RidgePath', 'ridge_path']
 # %% ../../nbs/regression/03b_smoother.ipynb #511605a6
 import math
 import warnings
+from functools import partial
 from typing import NamedTuple
 
 import array_api_compat
@@ -34,7 +35,12 @@ from olsattention.arrays import (
 from .embeddings import principal, squares
 from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
-from .svd import RankDeficiencyWarning, nothing_left, scaled_svd
+from olsattention.regression.svd import (
+    RankDeficiencyWarning,
+    nothing_left,
+    refined,
+    scaled_svd,
+)
 from .weighting import RowWeights
 
 # %% ../../nbs/regression/03b_smoother.ipynb #52b4a147
@@ -93,12 +99,14 @@ class DesignRows(NamedTuple):
     train: object
     axes: object
     mean: object
+    penalty: str = "lam"  # what a warning calls it
+    noise = 0.0  # share of the largest eigenvalue below which others are rounding errors
 
     def warn(self, rank):
         if rank < self.train.shape[1]:
             warnings.warn(
-                f"{self.train.name} has rank {rank} of {self.train.shape[1]} and lam is 0; "
-                "the minimum-norm answer is used. Drop a column or set lam > 0.",
+                f"{self.train.name} has rank {rank} of {self.train.shape[1]} and {self.penalty} is 0; "
+                f"the minimum-norm answer is used. Drop a column or set {self.penalty} > 0.",
                 RankDeficiencyWarning,
                 stacklevel=outside_level(),
             )
@@ -106,7 +114,12 @@ class DesignRows(NamedTuple):
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de1
 @patch(cls_method=True)
 def from_design(
-    cls: SpectralSmoother, X, intercept=False, weights=None, weight_type="precision"
+    cls: SpectralSmoother,
+    X,
+    intercept=False,
+    weights=None,
+    weight_type="precision",
+    least_lam=0.0,
 ):
     """Factor a design matrix.
 
@@ -120,6 +133,10 @@ def from_design(
         Not negative; a row of weight zero is as good as dropped.
     weight_type : {"precision", "frequency"}
         What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
+
+    least_lam : float
+        The least penalty that will be asked for. Columns in different units are factored faster if directions far below it
+        need not be told apart to their last digits.
 
     Returns
     -------
@@ -138,7 +155,8 @@ def from_design(
     train, intercept = as_matrix(X, "X_train"), as_flag(intercept)
     rows = RowWeights.of(weights, train, weight_type)
     data = train._replace(values=rows.of_kept(train.values))
-    U, d, axes, mean = principal(data, intercept, weights=rows.w)
+    least = as_number(as_lam(least_lam, "least_lam"))
+    U, d, axes, mean = principal(data, intercept, weights=rows.w, least=least)
     one = 0 * train.values[:, : int(intercept)] + 1
     null = data.like_data(rows.scaled(one) * rows.sum**-0.5)
     source = DesignRows(train, train.like_data(axes), mean)
@@ -179,6 +197,12 @@ class Outcome(NamedTuple):
         keep = slice(j, j + 1)
         return Outcome(self.level[:, keep], self.centred[:, keep], self.z[:, keep], True)
 
+    def in_units(self):
+        """The same, of which the null space leaves something of size one, and the units (k,) that it was divided by."""
+        unit = units_of(self.centred)
+        parts = {name: getattr(self, name) / unit for name in ("level", "centred", "z")}
+        return self._replace(**parts), unit
+
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de3
 def in_columns(train, y, dtype):
     """Validated outcomes (n, k) of the rows of a `Table`, whether there was a single one, and their labels or None."""
@@ -193,7 +217,10 @@ def beside_null(rows, null, y, mean=False):
     scaled, xp = rows.scaled(y), array_api_compat.array_namespace(y)
     if not mean:
         level = null.T @ scaled
-        return level, without_residue(scaled - null @ level, scaled)
+        rest = scaled - null @ level
+        again = null.T @ rest  # what the rounding errors of the first have left
+        rest = without_residue(rest - null @ again, scaled, null.shape[1])
+        return level + again, rest
     level = xp.mean(rows.of_kept(y), axis=0)
     if rows.w is not None:
         share = xp.astype(rows.w / rows.sum, y.dtype, copy=False)
@@ -202,11 +229,26 @@ def beside_null(rows, null, y, mean=False):
     return xp.astype(level * rows.sum**0.5, y.dtype, copy=False)[None, :], rest
 
 
-def without_residue(rest, y):
-    """What the null space leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
+def without_residue(rest, y, c=0):
+    """What a null space (n, c) leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
     xp = array_api_compat.array_namespace(y)
     size, whole = (xp.max(xp.abs(values), axis=0) for values in (rest, y))
-    return xp.where(size > 8 * float(xp.finfo(y.dtype).eps) * whole, rest, 0 * rest)
+    least = 8 * (1 + c) * float(xp.finfo(y.dtype).eps)
+    return xp.where(size > least * whole, rest, 0 * rest)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #0117b003
+def units_of(values):
+    """Powers of two near the largest entry of each column (n, k), shape (k,); 1 for a column of zeros."""
+    xp = array_api_compat.array_namespace(values)
+    size = xp.max(xp.abs(values), axis=0)
+    size = size.detach() if array_api_compat.is_torch_array(size) else size
+    return 2.0 ** xp.floor(xp.log2(xp.where(size > 0, size, xp.ones_like(size))))
+
+
+def in_squares(values, unit):
+    """Values in squares of a unit, in squares of one; infinite or zero where that leaves the range."""
+    with np.errstate(over="ignore", under="ignore"):
+        return values * unit * unit
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de5
 @patch
@@ -236,8 +278,16 @@ def largest_eigenvalue(self: SpectralSmoother):
 
 @patch(as_prop=True)
 def least_penalty(self: SpectralSmoother):
-    """Where a search for a penalty should start; below, a criterion is that of lam = 0."""
-    return 1e-14 * self.largest_eigenvalue
+    """Where a search for a penalty should start: below it no direction feels the penalty, or rounding errors of a Gram matrix do."""
+    known = to_numpy(self.mu[self.mu > 0])
+    least = 1e-10 * float(known[-1]) if known.size else 0.0
+    return max(least, self._source.noise * self.largest_eigenvalue)
+
+
+@patch(as_prop=True)
+def has_limit(self: SpectralSmoother):
+    """Whether ``lam == 0`` is a penalty like others: it is not where a Gram matrix is singular but for its rounding errors."""
+    return self._source.noise == 0 or not self.mu.shape[0] or as_number(self.mu[-1]) > 0
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de6
 @patch
@@ -375,6 +425,7 @@ class GramRows(NamedTuple):
     R: object  # (c, c)
     across: object  # N'K, scaled, (c, m)
     dropped: object = None  # kernel and unpenalised functions of rows of weight zero
+    noise = 1e-14
 
     def warn(self, rank):
         pass  # with a kernel, interpolation is a choice
@@ -509,6 +560,15 @@ def removed(smoother, lams):
     return q, quotient(lams, least + lams, xp, 1.0)
 
 
+def of_known(smoother, lams):
+    """The q of (3b.3) of the r directions whose eigenvalue is not zero, (r, L), the least of them for mu_0, the factor (L,), and r."""
+    xp, lams = smoother._xp, penalties(lams, smoother.mu)
+    r = int(xp.count_nonzero(smoother.mu > 0))
+    mu = smoother.mu[:r, None]
+    least = mu[-1, 0] if r else 0 * lams[0] + 1
+    return (least + lams) / (mu + lams), lams / (least + lams), r
+
+
 def quotient(top, bottom, xp, otherwise=math.nan):
     """``top / bottom``, and something else where there is nothing to divide by."""
     fine = bottom > 0
@@ -517,61 +577,117 @@ def quotient(top, bottom, xp, otherwise=math.nan):
     )
 
 # %% ../../nbs/regression/03b_smoother.ipynb #96ce3da1
-def loo_parts(smoother, y, q, rows):
-    """Numerators and denominators of (3b.4) for some rows: one outcome and L penalties, or k outcomes and one."""
-    U, N, xp = smoother.U[rows, :], smoother.null[rows, :], smoother._xp
-    if _full(smoother):
-        return U @ (q * y.z), (U * U) @ q
-    # one product each for what every penalty needs and for what all share: the part no direction explains
-    L, k = q.shape[1], y.z.shape[1]
-    top = U @ xp.concat([q * y.z, y.z], axis=1)
-    bottom = (U * U) @ xp.concat([q, xp.ones_like(q[:, :1])], axis=1)
-    free = 1 - xp.sum(N * N, axis=1)[:, None] - bottom[:, -1:]
-    least = nothing_left(smoother.U.shape) * max(
-        1.0, float(xp.finfo(U.dtype).eps) * 2.0**52
-    )
-    free = xp.where(free > least, free, 0 * free)
-    unexplained = xp.where(free > 0, y.centred[rows, :] - top[:, -k:], 0 * free)
-    return top[:, :-k] + unexplained, bottom[:, :L] + free
+def loo_parts(smoother, y, lams, rows):
+    """Numerators and denominators of (3b.4) for some rows, and the factor they lack: one outcome and L penalties, or k outcomes and one."""
+    (q, factor, r), xp = of_known(smoother, lams), smoother._xp
+    U, z, eps = smoother.U[rows, :r], y.z[:r, :], float(xp.finfo(smoother.U.dtype).eps)
+    if r == smoother.n - smoother.null.shape[1]:
+        top, bottom = U @ (q * z), (U * U) @ q
+        own = xp.sum(U * U, axis=1)[:, None]  # rounding errors, if the null space follows a row
+        return top, xp.where(own > len(U) * (32 * eps) ** 2, bottom, 0 * bottom), factor
+    top, bottom, free = _beside_free(smoother, y, factor * q, rows)
+    common, closed = 1 + 0 * top, xp.nonzero(free[:, 0] == 0)[0]
+    if closed.shape[0]:
+        V = U[closed, :]
+        top[closed, :], bottom[closed, :] = V @ (q * z), (V * V) @ q
+        common[closed, :] = factor + 0 * top[closed, :]
+    return top, bottom, common
+
+# %% ../../nbs/regression/03b_smoother.ipynb #0117b001
+def _beside_free(smoother, y, g, rows):
+    """The sums of (3b.4) with ``1 - g`` for q, and phi, zero where it is rounding errors."""
+    U, N, xp, r = smoother.U[rows, :], smoother.null[rows, :], smoother._xp, g.shape[0]
+    if r < U.shape[1]:  # directions of eigenvalue zero are free
+        W, V = U[:, :r], U[:, r:]
+        top, bottom = W @ (g * y.z[:r, :]), (W * W) @ g
+        free, rest = xp.sum(V * V, axis=1)[:, None], V @ y.z[r:, :]
+    else:
+        # one product each for what every penalty needs and for what all share: the part no direction explains
+        L, k = g.shape[1], y.z.shape[1]
+        top = U @ xp.concat([g * y.z, y.z], axis=1)
+        bottom = (U * U) @ xp.concat([g, xp.ones_like(U[:1, :1]) + 0 * g[:, :1]], axis=1)
+        free = 1 - xp.sum(N * N, axis=1)[:, None] - bottom[:, -1:]
+        rest = y.centred[rows, :] - top[:, -k:]
+        free, rest = refined(
+            free, rest, partial(_projection, smoother), y.centred, rows.start or 0
+        )
+        top, bottom = top[:, :-k], bottom[:, :L]
+    free = xp.where(free > _least_free(smoother, free, r), free, 0 * free)
+    return top + xp.where(free > 0, rest, 0 * rest), bottom + free, free
+
+
+def _projection(smoother, own):
+    """Rows of the projection on all directions."""
+    U, N = smoother.U, smoother.null
+    return U[own, :] @ U.T + N[own, :] @ N.T
+
+# %% ../../nbs/regression/03b_smoother.ipynb #0117b002
+def _least_free(smoother, free, r):
+    """What phi (m, 1) may be by rounding alone, where it is zero."""
+    eps = float(smoother._xp.finfo(smoother.U.dtype).eps)
+    least = nothing_left(smoother.U.shape, eps=eps)
+    if not r or not bool(smoother._xp.any(free <= least)):
+        return least
+    with np.errstate(over="ignore"):
+        return nothing_left(smoother.U.shape, smoother._source.doubt(smoother, r), eps)
+
+
+@patch
+def doubt(self: DesignRows, smoother, r):
+    """The largest variance inflation factor of the columns beside the constant, or of the rows if there are fewer."""
+    xp, mu, U, A = smoother._xp, smoother.mu, smoother.U, self.axes
+    if A.shape[0] > smoother.n:
+        return as_number(xp.max(xp.sum(U**2 / mu, axis=1) * xp.sum(U**2 * mu, axis=1)))
+    squares = xp.sum((A * mu) ** 2, axis=1)
+    if self.mean is not None:
+        squares = squares + self.train.like_data(self.mean.norm(smoother.rows.sum)) ** 2
+    return as_number(xp.max(xp.sum(A**2, axis=1) * squares))
+
+
+@patch
+def doubt(self: GramRows, smoother, r):
+    """The square of how much the errors of a Gram matrix are magnified in its null space."""
+    return as_number(smoother.mu[0] / smoother.mu[r - 1]) ** 2
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e0013
-def left_out(smoother, y, q, factor, rows=slice(None)):
+def left_out(smoother, y, lams, rows=slice(None)):
     """Leave-one-out errors of some scaled rows (3b.2): one outcome and L penalties, or k outcomes and one."""
     xp = smoother._xp
-    top, bottom = loo_parts(smoother, y, q, rows)
+    top, bottom, common = loo_parts(smoother, y, lams, rows)
     errors = quotient(top, bottom, xp)
     if smoother.rows.share is None:
         return errors
-    v = xp.astype(smoother.rows.share, q.dtype, copy=False)[rows, None] + 0 * bottom
-    partly = quotient(factor * top, 1 - v + v * factor * bottom, xp)
+    v = xp.astype(smoother.rows.share, top.dtype, copy=False)[rows, None] + 0 * bottom
+    partly = quotient(common * top, 1 - v + v * common * bottom, xp)
     return xp.where(v < 1, partly, errors)
 
 
 def _loo(smoother, y, lams):
     """Mean squared leave-one-out errors, by blocks of rows."""
-    xp, total, (q, factor) = smoother._xp, 0, removed(smoother, lams)
+    xp, total = smoother._xp, 0
     for a in range(0, smoother.n, BLOCK_ROWS):
-        errors = left_out(smoother, y, q, factor, slice(a, a + BLOCK_ROWS))
+        errors = left_out(smoother, y, lams, slice(a, a + BLOCK_ROWS))
         total = total + xp.sum(errors**2, axis=0)
     return xp.astype(total / smoother.rows.total, total.dtype, copy=False)
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df4
 @patch
 def loo_residuals(self: SpectralSmoother, y, lam):
-    """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one.
+    """Leave-one-out prediction errors of ridge, the shape of y, without refitting; at ``lam == 0`` those of the minimum-norm fits.
 
-    With `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
+    NaN where the unpenalised functions alone follow a row. With `weight_type` "frequency" one copy of the row is left out, or
+    what there is if that is less.
     """
     y = Outcome.of(self, y)
     dropped = self._dropped and y.dropped - self._answer(*self._dropped, y, lam, "ridge")
-    return self._reported(y, left_out(self, y, *removed(self, [as_lam(lam)])), dropped)
+    return self._reported(y, left_out(self, y, [as_lam(lam)]), dropped)
 
 
 @patch
 def loo(self: SpectralSmoother, y, lam):
     """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
-    y = Outcome.of(self, y)
-    return y.squeeze(_loo(self, y, [as_lam(lam)])[None, :])[0]
+    y, unit = Outcome.of(self, y).in_units()
+    return y.squeeze(in_squares(_loo(self, y, [as_lam(lam)]), unit)[None, :])[0]
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df7
 class CriterionSums(NamedTuple):
@@ -602,11 +718,11 @@ class CriterionSums(NamedTuple):
         return self._replace(**arrays, left_out=lambda: to_numpy(self.left_out()))
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e0014
-def criterion_sums_of(smoother, y, lams):
-    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`."""
+def criterion_sums_of(smoother, y, lams, free=None):
+    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`; `free` is what `_unexplained` finds, if it is known."""
     xp, (q, factor) = smoother._xp, removed(smoother, lams)
-    free, n, c = _unexplained(smoother, y), smoother.n, smoother.null.shape[1]
-    tiny = xp.finfo(q.dtype).tiny
+    free = _unexplained(smoother, y) if free is None else free
+    n, c, tiny = smoother.n, smoother.null.shape[1], xp.finfo(q.dtype).tiny
     sums = CriterionSums(
         n,
         c,
@@ -656,9 +772,9 @@ def of_copies(sums, rows):
 @patch
 def gcv(self: SpectralSmoother, y, lam):
     """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
-    y = Outcome.of(self, y)
+    y, unit = Outcome.of(self, y).in_units()
     found = [
-        criterion_sums_of(self, y.only(j), [as_lam(lam)]).gcv()[0]
+        in_squares(criterion_sums_of(self, y.only(j), [as_lam(lam)]).gcv()[0], unit[j])
         for j in range(y.z.shape[1])
     ]
     return found[0] if y.single else self._xp.stack(found)
@@ -670,6 +786,44 @@ def criterion_sums(self: SpectralSmoother, y, lams):
     y = Outcome.of(self, y)
     each = (criterion_sums_of(self, y.only(j), lams) for j in range(y.z.shape[1]))
     return [sums.in_numpy() for sums in each], y.single
+
+# %% ../../nbs/regression/03b_smoother.ipynb #0117b004
+class Judged(NamedTuple):
+    """One outcome before a criterion: its `CriterionSums` as a function of penalties, in squares of its `unit`.
+
+    `spread` is the mean square of what the null space leaves of it, `roundoff` that of the rounding errors that it came with.
+    """
+
+    sums: object
+    unit: float = 1.0
+    spread: float = 1.0
+    roundoff: float = 0.0
+
+
+def judged(level, rest, unit, sums):
+    """The `Judged` of an outcome (n, 1) in its unit."""
+    eps, n = float(np.finfo(to_numpy(rest).dtype).eps), rest.shape[0]
+    spread = float(np.mean(to_numpy(rest) ** 2))
+    with np.errstate(over="ignore"):
+        whole = spread + float(np.sum(to_numpy(level) ** 2)) / n
+    return Judged(sums, as_number(unit), spread, (8 * eps) ** 2 * whole)
+
+
+@patch
+def judge(self: SpectralSmoother, y):
+    """Every outcome as `Judged`, and whether there was a single one."""
+    y, unit = Outcome.of(self, y).in_units()
+    found = []
+    for j in range(y.z.shape[1]):
+        one = y.only(j)
+        free = _unexplained(self, one)
+        sums = partial(_sums_in_numpy, self, one, free)
+        found.append(judged(one.level, one.centred, unit[j], sums))
+    return found, y.single
+
+
+def _sums_in_numpy(smoother, y, free, lams):
+    return criterion_sums_of(smoother, y, lams, free).in_numpy()
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dfd
 @patch
@@ -908,8 +1062,9 @@ def ridge_path(X, y, lams, intercept=False):
     if not lams:
         raise ValueError("lams must hold at least one penalty, got none")
     X, y = as_regression(X, y)
-    s = SpectralSmoother.from_design(X, intercept)
-    s._warn(min(map(as_number, lams)))
+    least = min(map(as_number, lams))
+    s = SpectralSmoother.from_design(X, intercept, least_lam=least)
+    s._warn(least)
     xp, outcome = X.xp, Outcome.of(s, y)
     grid = penalties(lams, s.mu)
     filters = spectral_filter(s.mu[:, None], grid)

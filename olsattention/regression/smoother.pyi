@@ -3,6 +3,7 @@ from typing import Any
 __all__ = ['SpectralSmoother', 'RidgePath', 'ridge_path']
 import math
 import warnings
+from functools import partial
 from typing import NamedTuple
 import array_api_compat
 import numpy as np
@@ -13,7 +14,7 @@ from olsattention.arrays import Table, as_flag, as_lam, as_matrix, as_number, as
 from .embeddings import principal, squares
 from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
-from .svd import RankDeficiencyWarning, nothing_left, scaled_svd
+from olsattention.regression.svd import RankDeficiencyWarning, nothing_left, refined, scaled_svd
 from .weighting import RowWeights
 
 class SpectralSmoother:
@@ -57,7 +58,7 @@ class SpectralSmoother:
         ...
 
     @classmethod
-    def from_design(cls, X, intercept=False, weights=None, weight_type='precision'):
+    def from_design(cls, X, intercept=False, weights=None, weight_type='precision', least_lam=0.0):
         """Factor a design matrix.
 
     Parameters
@@ -70,6 +71,10 @@ class SpectralSmoother:
         Not negative; a row of weight zero is as good as dropped.
     weight_type : {"precision", "frequency"}
         What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
+
+    least_lam : float
+        The least penalty that will be asked for. Columns in different units are factored faster if directions far below it
+        need not be told apart to their last digits.
 
     Returns
     -------
@@ -101,7 +106,11 @@ class SpectralSmoother:
 
     @property
     def least_penalty(self):
-        """Where a search for a penalty should start; below, a criterion is that of lam = 0."""
+        """Where a search for a penalty should start: below it no direction feels the penalty, or rounding errors of a Gram matrix do."""
+
+    @property
+    def has_limit(self):
+        """Whether ``lam == 0`` is a penalty like others: it is not where a Gram matrix is singular but for its rounding errors."""
 
     def lam_for_df(self, df):
         """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
@@ -155,9 +164,10 @@ class SpectralSmoother:
     """
 
     def loo_residuals(self, y, lam):
-        """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one.
+        """Leave-one-out prediction errors of ridge, the shape of y, without refitting; at ``lam == 0`` those of the minimum-norm fits.
 
-    With `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
+    NaN where the unpenalised functions alone follow a row. With `weight_type` "frequency" one copy of the row is left out, or
+    what there is if that is less.
     """
 
     def loo(self, y, lam):
@@ -168,6 +178,9 @@ class SpectralSmoother:
 
     def criterion_sums(self, y, lams):
         """The `CriterionSums` of every outcome, in NumPy, and whether there was a single one."""
+
+    def judge(self, y):
+        """Every outcome as `Judged`, and whether there was a single one."""
 
     def _attend(self, T, E, lam, filter):
         """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m, r)."""
@@ -204,9 +217,14 @@ class DesignRows(NamedTuple):
     train: object
     axes: object
     mean: object
+    penalty: str = 'lam'
+    noise = 0.0
 
     def warn(self, rank):
         ...
+
+    def doubt(self, smoother, r):
+        """The largest variance inflation factor of the columns beside the constant, or of the rows if there are fewer."""
 
     def gain(self, g, mu, lam, filter):
         """What a coordinate of a new row counts."""
@@ -239,14 +257,23 @@ class Outcome(NamedTuple):
     def only(self, j):
         """The j-th outcome, still in columns."""
 
+    def in_units(self):
+        """The same, of which the null space leaves something of size one, and the units (k,) that it was divided by."""
+
 def in_columns(train, y, dtype):
     """Validated outcomes (n, k) of the rows of a `Table`, whether there was a single one, and their labels or None."""
 
 def beside_null(rows, null, y, mean=False):
     """Coordinates (c, k) of outcomes y (n, k) on the null space, a constant if `mean`, and what it leaves of the scaled ones."""
 
-def without_residue(rest, y):
-    """What the null space leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
+def without_residue(rest, y, c=0):
+    """What a null space (n, c) leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
+
+def units_of(values):
+    """Powers of two near the largest entry of each column (n, k), shape (k,); 1 for a column of zeros."""
+
+def in_squares(values, unit):
+    """Values in squares of a unit, in squares of one; infinite or zero where that leaves the range."""
 
 def require_symmetric(K):
     ...
@@ -270,9 +297,13 @@ class GramRows(NamedTuple):
     R: object
     across: object
     dropped: object = None
+    noise = 1e-14
 
     def warn(self, rank):
         ...
+
+    def doubt(self, smoother, r):
+        """The square of how much the errors of a Gram matrix are magnified in its null space."""
 
     def gain(self, g, mu, lam, filter):
         """What a coordinate of a new row counts: g / mu, and for ridge also where mu = 0."""
@@ -304,13 +335,25 @@ def _full(smoother):
 def removed(smoother, lams):
     """The q of (3b.3), shape (r, L), and the factor (L,) that makes them ``1 - g``."""
 
+def of_known(smoother, lams):
+    """The q of (3b.3) of the r directions whose eigenvalue is not zero, (r, L), the least of them for mu_0, the factor (L,), and r."""
+
 def quotient(top, bottom, xp, otherwise=math.nan):
     """``top / bottom``, and something else where there is nothing to divide by."""
 
-def loo_parts(smoother, y, q, rows):
-    """Numerators and denominators of (3b.4) for some rows: one outcome and L penalties, or k outcomes and one."""
+def loo_parts(smoother, y, lams, rows):
+    """Numerators and denominators of (3b.4) for some rows, and the factor they lack: one outcome and L penalties, or k outcomes and one."""
 
-def left_out(smoother, y, q, factor, rows=slice(None)):
+def _beside_free(smoother, y, g, rows):
+    """The sums of (3b.4) with ``1 - g`` for q, and phi, zero where it is rounding errors."""
+
+def _projection(smoother, own):
+    """Rows of the projection on all directions."""
+
+def _least_free(smoother, free, r):
+    """What phi (m, 1) may be by rounding alone, where it is zero."""
+
+def left_out(smoother, y, lams, rows=slice(None)):
     """Leave-one-out errors of some scaled rows (3b.2): one outcome and L penalties, or k outcomes and one."""
 
 def _loo(smoother, y, lams):
@@ -339,14 +382,30 @@ class CriterionSums(NamedTuple):
     def in_numpy(self):
         ...
 
-def criterion_sums_of(smoother, y, lams):
-    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`."""
+def criterion_sums_of(smoother, y, lams, free=None):
+    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`; `free` is what `_unexplained` finds, if it is known."""
 
 def _unexplained(smoother, y):
     """Squared norm of what no direction explains, (k,)."""
 
 def of_copies(sums, rows):
     """Criterion sums with the directions that copies add, the common factor multiplied out; as they are without copies."""
+
+class Judged(NamedTuple):
+    """One outcome before a criterion: its `CriterionSums` as a function of penalties, in squares of its `unit`.
+
+    `spread` is the mean square of what the null space leaves of it, `roundoff` that of the rounding errors that it came with.
+    """
+    sums: object
+    unit: float = 1.0
+    spread: float = 1.0
+    roundoff: float = 0.0
+
+def judged(level, rest, unit, sums):
+    """The `Judged` of an outcome (n, 1) in its unit."""
+
+def _sums_in_numpy(smoother, y, free, lams):
+    ...
 
 def as_kernel_of(K, train, n):
     """The kernel of new rows with n training rows, validated, as a `Table` (m, n)."""

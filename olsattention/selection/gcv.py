@@ -6,13 +6,13 @@ __all__ = ['criterion_curve', 'BoundaryWarning', 'SelectedLam', 'select_lam', 'R
 # %% ../../nbs/selection/05_gcv.ipynb #f6e2fd99
 import math
 import warnings
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
 
 from ..arrays import as_lam, outside_level
+from ..regression.smoother import Judged, in_squares
 
 # %% ../../nbs/selection/05_gcv.ipynb #b0a720d7
 def _gcv(s, robustness, sigma):
@@ -47,6 +47,45 @@ def _loo(s, robustness, sigma):
 
 CRITERIA = {"gcv": _gcv, "loo": _loo, "gml": _gml, "rgcv": _rgcv, "ubre": _ubre}
 
+# %% ../../nbs/selection/05_gcv.ipynb #0517a001
+def _judge_of(criterion, robustness=0.3, sigma=None):
+    """A criterion as a function of a `Judged` outcome and penalties, in squares of its unit."""
+    if criterion not in CRITERIA:
+        raise ValueError(
+            f"unknown criterion {criterion!r}; known are {', '.join(CRITERIA)}"
+        )
+    if not 0 < robustness <= 1:
+        raise ValueError(f"robustness must be in (0, 1], got {robustness}")
+
+    def judge(outcome, lams):
+        noise = None if sigma is None else sigma / outcome.unit
+        return CRITERIA[criterion](outcome.sums(lams), robustness, noise)
+
+    return judge
+
+
+def _judged(smoother, y):
+    """Every outcome y (n,) or (n, k) as `Judged`, and whether there was a single one."""
+    if hasattr(smoother, "judge"):
+        return smoother.judge(y)
+    if not hasattr(smoother, "criterion_sums"):
+        raise TypeError(
+            f"smoother must be a SpectralSmoother or a TridiagonalSmoother, got {type(smoother).__name__}; "
+            "for rows X write SpectralSmoother.from_design(X, intercept=True), for a Gram matrix K .from_gram(K)"
+        )
+    sums, single = smoother.criterion_sums(y, [1.0])
+    of = lambda j: lambda lams: smoother.criterion_sums(y, lams)[0][j]
+    return [Judged(of(j)) for j in range(len(sums))], single
+
+# %% ../../nbs/selection/05_gcv.ipynb #0517a002
+def as_penalties(lams, name="lams"):
+    """Validated penalties, a list of numbers."""
+    if np.ndim(lams) != 1 or not hasattr(lams, "__len__"):
+        raise TypeError(
+            f"{name} must be a sequence of penalties, got {lams!r}; for one, write [{lams!r}]"
+        )
+    return [as_lam(lam, f"{name}[{i}]") for i, lam in enumerate(lams)]
+
 # %% ../../nbs/selection/05_gcv.ipynb #114e9a4b
 def criterion_curve(smoother, y, lams, criterion="gcv", *, sigma=None, robustness=0.3):
     """A criterion for choosing the penalty, at every penalty of a grid.
@@ -77,15 +116,9 @@ def criterion_curve(smoother, y, lams, criterion="gcv", *, sigma=None, robustnes
     -----
     Source: (5.1) to (5.3) and (3b.4); Wahba (1990), chapter 4; Lukas (2006).
     """
-    if criterion not in CRITERIA:
-        raise ValueError(
-            f"unknown criterion {criterion!r}; known are {', '.join(CRITERIA)}"
-        )
-    if not 0 < robustness <= 1:
-        raise ValueError(f"robustness must be in (0, 1], got {robustness}")
-    lams = [as_lam(lam, f"lams[{i}]") for i, lam in enumerate(lams)]
-    sums, single = smoother.criterion_sums(y, lams)
-    curves = [CRITERIA[criterion](of_outcome, robustness, sigma) for of_outcome in sums]
+    judge, lams = _judge_of(criterion, robustness, sigma), as_penalties(lams)
+    judged, single = _judged(smoother, y)
+    curves = [in_squares(judge(of_outcome, lams), of_outcome.unit) for of_outcome in judged]
     return curves[0] if single else np.stack(curves, axis=-1)
 
 # %% ../../nbs/selection/05_gcv.ipynb #ed185b40
@@ -139,6 +172,7 @@ def select_lam(
     sigma=None,
     robustness=0.3,
     bounds=None,
+    lams=None,
     per_outcome=False,
 ):
     """The penalty that minimises a criterion.
@@ -147,12 +181,15 @@ def select_lam(
     ----------
     smoother : SpectralSmoother or TridiagonalSmoother
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
-        Outcomes. Several share the penalty that minimises their mean criterion, unless `per_outcome`.
+        Outcomes. Several share the penalty that minimises the mean of their criteria, each relative to the mean square that
+        the unpenalised part leaves of it, unless `per_outcome`.
     criterion : {"gcv", "loo", "gml", "rgcv", "ubre"}
     sigma, robustness : float
         As in `criterion_curve`.
     bounds : tuple of float, optional
-        Range to search, ``0 < lower < upper``; default from rounding errors (1e-14) to 1e6 times the largest eigenvalue.
+        Range to search, ``0 < lower < upper``; default from where no direction feels a penalty to where none resists, and 0.
+    lams : sequence of float, optional
+        Penalties >= 0 to choose among, instead of a range to search.
     per_outcome : bool
         Whether each outcome chooses for itself.
 
@@ -164,24 +201,32 @@ def select_lam(
     Raises
     ------
     TypeError, ValueError
-        On bad outcomes, bounds or an unknown criterion.
+        On bad outcomes, bounds or an unknown criterion, or if `smoother` is none.
 
     Warns
     -----
     BoundaryWarning
-        If the minimum is at an end of the range; ties go to the larger penalty, the simpler model.
+        If the minimum is at an end of the range, or the residuals are rounding errors; ties go to the larger penalty, the
+        simpler model.
 
     Notes
     -----
     A grid of eight points a decade, then the zero of the slope (5.4) in every bracket that may hold the minimum.
     """
-    lams, more = _grid(smoother, bounds), {"sigma": sigma, "robustness": robustness}
-    curve = partial(_curve, smoother, y, criterion, per_outcome, more)
-    scores = curve(lams)
-    lam, score, boundary = _minima(curve, lams, scores)
-    _warn_of_boundaries(criterion, boundary)
-    df, dfs = [smoother.df(value) for value in lam], smoother.dfs(lams)
-    if per_outcome and scores.shape[1] > 1:
+    judge, (outcomes, _) = _judge_of(criterion, robustness, sigma), _judged(smoother, y)
+    search, given = _minimum, bounds is not None or lams is not None
+    zero = not given and _has_limit(smoother)
+    if lams is None:
+        lams = _grid(smoother, bounds)
+    else:
+        lams, search = np.unique(as_penalties(lams)), _least
+    apart = per_outcome or len(outcomes) == 1
+    together = [[one] for one in outcomes] if apart else [outcomes]
+    found = [search(_Curve(judge, these), lams, zero) for these in together]
+    lam, score, boundary, scores = map(list, zip(*found))
+    _warn_of_boundaries(criterion, boundary, given)
+    df, dfs, scores = [smoother.df(at) for at in lam], smoother.dfs(lams), np.stack(scores, 1)
+    if len(found) > 1:
         found = map(np.array, (lam, score, df))
         return SelectedLam(*found, criterion, boundary, lams, scores, dfs)
     found = lam[0], score[0], df[0], criterion, boundary[0], lams
@@ -189,38 +234,47 @@ def select_lam(
 
 # %% ../../nbs/selection/05_gcv.ipynb #47f28678
 def _grid(smoother, bounds):
-    """Penalties, eight a decade; by default from rounding errors to far above the largest eigenvalue."""
+    """Penalties, eight a decade; by default from where no direction feels one to far above the largest eigenvalue."""
     largest = smoother.largest_eigenvalue or 1.0  # a kernel that is zero prefers no penalty
     least = smoother.least_penalty or 1e-14
-    lower, upper = (least, 1e6 * largest) if bounds is None else map(float, bounds)
+    lower, upper = (least, 1e7 * largest) if bounds is None else map(float, bounds)
     if not 0 < lower < upper < math.inf:
         raise ValueError(f"bounds must be two penalties, 0 < lower < upper, got {bounds}")
-    return np.geomspace(lower, upper, max(17, math.ceil(8 * math.log10(upper / lower))))
+    decades = math.log10(upper) - math.log10(lower)
+    return np.geomspace(lower, upper, max(17, math.ceil(8 * decades)))
+
+
+def _has_limit(smoother):
+    return getattr(smoother, "has_limit", False)
 
 # %% ../../nbs/selection/05_gcv.ipynb #055e002a
-def _curve(smoother, y, criterion, per_outcome, more, lams):
-    """A criterion at every penalty, of each outcome (L, k) or their mean (L, 1)."""
-    found = criterion_curve(smoother, y, lams, criterion, **more)
-    found = found if found.ndim == 2 else found[:, None]
-    return found if per_outcome else found.mean(axis=1, keepdims=True)
+class _Curve(NamedTuple):
+    """A criterion of one outcome, or the mean of several, each relative to its spread."""
 
+    judge: object
+    outcomes: list
 
-def _minima(curve, lams, scores):
-    """Penalty, score and boundary of every column of scores (L, k)."""
-    found = [
-        _minimum(
-            lambda t, j=j: curve(np.exp(np.atleast_1d(t)))[:, j], np.log(lams), scores[:, j]
+    def __call__(self, lams):
+        if len(self.outcomes) == 1:
+            return self.judge(self.outcomes[0], lams)
+        return sum(self.judge(one, lams) / (one.spread or 1.0) for one in self.outcomes) / len(
+            self.outcomes
         )
-        for j in range(scores.shape[1])
-    ]
-    return map(list, zip(*found))
+
+    def in_squares(self, score):
+        """A score of a single outcome in the squares of its own scale."""
+        return in_squares(score, self.outcomes[0].unit) if len(self.outcomes) == 1 else score
+
+    def exact(self, lam):
+        """Whether GCV sees no more of the residuals than rounding errors."""
+        return all(one.sums([lam]).gcv()[0] <= one.roundoff for one in self.outcomes)
 
 
-def _warn_of_boundaries(criterion, boundaries):
+def _warn_of_boundaries(criterion, boundaries, given=False):
     for boundary in {b for b in boundaries if b}:
-        asked = "no penalty."
-        if boundary == "upper":
-            asked = "the unpenalised part of the model alone."
+        asked = "no penalty." if boundary == "lower" else "the unpenalised part of the model alone."
+        if given:
+            asked = f"a {'smaller' if boundary == 'lower' else 'larger'} one, or none better."
         # without the number, so that Python shows the same warning once
         warnings.warn(
             f"{criterion} is smallest at the {boundary} end of the penalties searched: the data ask for {asked}",
@@ -229,23 +283,39 @@ def _warn_of_boundaries(criterion, boundaries):
         )
 
 # %% ../../nbs/selection/05_gcv.ipynb #050c0de1
-STEP = 1e-3  # of the logarithm of lambda: the slope then has about twelve digits
-
-
-def _slope(curve, t):
-    values = curve(t + STEP * np.array([-2, -1, 1, 2]))
-    return float(values @ [1, -8, 8, -1]) / (12 * STEP)
-
-
-def _minimum(curve, t, scores):
-    """Penalty, score and boundary of the least of the local minima that a grid shows."""
+NOWHERE_FINITE = "the criterion is not finite anywhere: too few rows to leave one out"
+def _least(curve, lams, zero):
+    """The best of some penalties, as `_minimum`."""
+    scores = curve(lams)
     if not np.isfinite(scores).any():
-        raise ValueError(
-            "the criterion is not finite anywhere: too few rows to leave one out"
-        )
-    scores = np.where(np.isfinite(scores), scores, np.inf)
+        raise ValueError(NOWHERE_FINITE)
+    best = len(lams) - 1 - int(np.nanargmin(scores[::-1]))
+    boundary = {0: "lower", len(lams) - 1: "upper"}.get(best) if len(lams) > 1 else None
+    boundary = None if lams[best] == 0 else boundary
+    return float(lams[best]), curve.in_squares(scores[best]), boundary, curve.in_squares(scores)
+
+
+def _minimum(curve, lams, zero):
+    """Penalty, score and boundary of the least minimum that a grid shows, and the scores there; `zero` says whether to try 0 as well."""
+    scores = curve(lams)
+    if not np.isfinite(scores).any():
+        raise ValueError(NOWHERE_FINITE)
+    shown, scores = scores, np.where(np.isfinite(scores), scores, np.inf)
+    at_zero = float(curve([0.0])[0]) if zero else math.nan
     # ties go to the larger penalty
-    best = len(t) - 1 - int(np.argmin(scores[::-1]))
+    best = len(lams) - 1 - int(np.argmin(scores[::-1]))
+    lam, score, boundary = _best_inside(curve, np.log(lams), scores, best)
+    if curve.exact(lams[-1]):
+        lam, score, boundary = float(lams[-1]), float(scores[-1]), "upper"
+    elif best == 0 or at_zero < score * (1 - 1e-10) or curve.exact(lam):
+        lam, score, boundary = float(lams[0]), float(scores[0]), "lower"
+        if at_zero <= score * (1 + 1e-6):
+            lam, score = 0.0, at_zero
+    return lam, curve.in_squares(score), boundary, curve.in_squares(shown)
+
+# %% ../../nbs/selection/05_gcv.ipynb #0517a003
+def _best_inside(curve, t, scores, best):
+    """Penalty, score and boundary of the best of the valleys of a curve, or of its upper end."""
     if best in (0, len(t) - 1):
         return float(np.exp(t[best])), float(scores[best]), "upper" if best else "lower"
     inner = np.arange(1, len(t) - 1)
@@ -253,18 +323,27 @@ def _minimum(curve, t, scores):
         (scores[inner] <= scores[inner - 1]) & (scores[inner] <= scores[inner + 1])
     ]
     # a valley between grid points may be deeper than the grid shows, but not by much
-    rivals = valleys[scores[valleys] <= scores[best] + 0.05 * abs(scores[best])]
-    polished = [_polish(curve, t[i - 1], t[i], t[i + 1]) for i in {best, *rivals[:8]}]
+    rivals = valleys[scores[valleys] <= scores[best] + 0.1 * abs(scores[best])]
+    rivals = rivals[np.argsort(scores[rivals], kind="stable")[:8]]
+    polished = [_polish(curve, t[i - 1], t[i], t[i + 1]) for i in {best, *rivals}]
     value, score = min(polished, key=lambda pair: pair[1])
     return math.exp(value), score, None
 
 # %% ../../nbs/selection/05_gcv.ipynb #055e0029
+STEP = 1e-3  # of the logarithm of lambda: the slope then has about twelve digits
+
+
+def _slope(curve, t):
+    values = curve(np.exp(t + STEP * np.array([-2, -1, 1, 2])))
+    return float(values @ [1, -8, 8, -1]) / (12 * STEP)
+
+
 def _polish(curve, left, middle, right):
     ends = [_slope(curve, left), _slope(curve, right)]
     found = middle
     if ends[0] < 0 < ends[1]:
         found = brentq(lambda t: _slope(curve, t), left, right, xtol=1e-13)
-    return found, float(curve(found)[0])
+    return found, float(curve([math.exp(found)])[0])
 
 # %% ../../nbs/selection/05_gcv.ipynb #a26d89b8
 class RandomizedGCV(NamedTuple):

@@ -20,9 +20,12 @@ from olsattention.regression.smoother import (
     centred_gram,
     gram_rows,
     in_columns,
+    in_squares,
+    judged,
     largest_row_sum,
     of_copies,
     quotient,
+    units_of,
 )
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #6627eaa1
@@ -192,10 +195,24 @@ def criterion_sums(self: TridiagonalSmoother, y, lams):
 
 
 @patch
+def judge(self: TridiagonalSmoother, y):
+    """Every outcome as `Judged`, and whether there was a single one."""
+    level, rest, single, _ = self._split(y)
+    unit = units_of(rest)
+    level, rest = level / unit, rest / unit
+    w = self._turn(rest, "T")
+    columns = [slice(j, j + 1) for j in range(w.shape[1])]
+    sums = [partial(self._sums, w[:, at]) for at in columns]
+    each = zip(columns, unit, sums)
+    return [judged(level[:, at], rest[:, at], u, s) for at, u, s in each], single
+
+
+@patch
 def gcv(self: TridiagonalSmoother, y, lam):
     """Generalised cross-validation (3b.2), a number or (k,)."""
-    found, single = self.criterion_sums(y, [as_lam(lam)])
-    return found[0].gcv()[0] if single else np.array([s.gcv()[0] for s in found])
+    (found, single), lam = self.judge(y), as_lam(lam)
+    found = [in_squares(one.sums([lam]).gcv()[0], one.unit) for one in found]
+    return found[0] if single else np.array(found)
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0de6
 @patch
@@ -334,19 +351,20 @@ def _reported(self: TridiagonalSmoother, y, lam, over=None):
 MANY_ROWS = 500  # from here on, eigenvectors are computed only for criteria that need them
 
 
-def smoother_of_gram(K, alpha, null_space=None, weights=None, **settings):
-    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it."""
+def smoother_of_gram(K, alpha, null_space=None, weights=None, least=None, **settings):
+    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it, from `least` on."""
     c = 0 if null_space is None else null_space.shape[1]
-    fast = c < K.shape[0] and _without_eigenvectors(K, alpha, weights)
+    fast = c < K.shape[0] and _without_eigenvectors(K, alpha, weights, least)
     kind = TridiagonalSmoother if fast else SpectralSmoother.from_gram
     null_space = null_space if c else None
     return kind(K, null_space=null_space, weights=weights, **settings)
 
 
-def _without_eigenvectors(K, alpha, weights):
+def _without_eigenvectors(K, alpha, weights, least):
     if K.shape[0] < MANY_ROWS or not array_api_compat.is_numpy_array(K):
         return False
-    if isinstance(alpha, str):
+    if isinstance(alpha, str) and (least is None or alpha not in ("gcv", "gml")):
         return alpha in ("gcv", "gml")
     roots = None if weights is None else to_numpy(weights) ** 0.5
-    return alpha >= 2.0**-50 * K.shape[0] * largest_row_sum(K, roots)
+    least = least if isinstance(alpha, str) else alpha
+    return least >= 2.0**-50 * K.shape[0] * largest_row_sum(K, roots)

@@ -7,7 +7,7 @@ import numpy as np
 from fastcore.basics import patch
 from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd, dsytrd_lwork
 from ..arrays import as_lam, labelled, labels_of, to_numpy
-from olsattention.regression.smoother import CriterionSums, SpectralSmoother, as_kernel_of, beside_null, centred_gram, gram_rows, in_columns, largest_row_sum, of_copies, quotient
+from olsattention.regression.smoother import CriterionSums, SpectralSmoother, as_kernel_of, beside_null, centred_gram, gram_rows, in_columns, in_squares, judged, largest_row_sum, of_copies, quotient, units_of
 BLOCK = 256
 
 def _pivots(diagonal, beside):
@@ -88,6 +88,9 @@ class TridiagonalSmoother:
     def criterion_sums(self, y, lams):
         """The `CriterionSums` of every outcome, and whether there was a single one; (5b.2)."""
 
+    def judge(self, y):
+        """Every outcome as `Judged`, and whether there was a single one."""
+
     def gcv(self, y, lam):
         """Generalised cross-validation (3b.2), a number or (k,)."""
 
@@ -137,8 +140,8 @@ def _rows_of(K, *settings):
     ...
 MANY_ROWS = 500
 
-def smoother_of_gram(K, alpha, null_space=None, weights=None, **settings):
-    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it."""
+def smoother_of_gram(K, alpha, null_space=None, weights=None, least=None, **settings):
+    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it, from `least` on."""
 
-def _without_eigenvectors(K, alpha, weights):
+def _without_eigenvectors(K, alpha, weights, least):
     ...
