@@ -34,10 +34,13 @@ PRELOADED = """
     statsmodels.api torch torch._dynamo torch.utils.flop_counter transformers.modeling_utils
 """.split()
 TIMEOUT = 600  # of a cell, in seconds
-# What kernels inherit. tqdm looks for widgets, which a site has no use for, and would print a path.
+# What kernels inherit. Every figure has the style of chapter 14. Warnings print paths: tqdm looks for widgets, which a
+# site has no use for; and the oldest transformers that chapter 7c works with knows only the old name of an argument.
 ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    "PYTHONWARNINGS": "ignore:IProgress not found",
+    "MATPLOTLIBRC": str(book.HERE / "matplotlibrc"),
+    "PYTHONWARNINGS": "ignore:IProgress not found,"
+    "ignore:`past_key_values` is deprecated:FutureWarning",
 }
 
 

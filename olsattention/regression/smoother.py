@@ -70,7 +70,12 @@ class SpectralSmoother:
     Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
     """
 
-    def __init__(self, mu, U, null, source, rows=None):
+    def __init__(self, mu=None, U=None, null=None, source=None, rows=None):
+        if source is None:
+            raise TypeError(
+                "a SpectralSmoother is made from data: write SpectralSmoother.from_design(X) for a design, "
+                "or SpectralSmoother.from_gram(K) for a Gram matrix"
+            )
         self.mu, self.U, self.null, self._source = mu, U, null, source
         self.n = U.shape[0]
         self.rows = RowWeights(self.n) if rows is None else rows

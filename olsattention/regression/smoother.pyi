@@ -43,7 +43,7 @@ class SpectralSmoother:
     Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
     """
 
-    def __init__(self, mu, U, null, source, rows=None):
+    def __init__(self, mu=None, U=None, null=None, source=None, rows=None):
         ...
 
     def __repr__(self):
