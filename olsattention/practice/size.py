@@ -27,7 +27,9 @@ class Cost(NamedTuple):
     sent: float
 
 # %% ../../nbs/practice/13e_size.ipynb #ce03733d
-def stream_cost(machine, n, p, workers=1, k=1, fan_in=8, block=65_536, cached=2048, harmless=True):
+def stream_cost(
+    machine, n, p, workers=1, k=1, fan_in=8, block=65_536, cached=2048, harmless=True
+):
     """What a regression on n rows costs by the model (13e.1), (13e.2).
 
     Parameters

@@ -94,7 +94,6 @@ def whiten(R, B):
         return np.dot(B, inverse).T
     return dtrsm(1.0, R.T, B.T, lower=1)
 
-
 # %% ../../nbs/practice/13_stream.ipynb #33478458
 def absorb(R, B):
     """The R factor of a triangle and a block of rows (13.2); Householder's where the block is news to the triangle.
@@ -137,7 +136,6 @@ def _square(R):
     missing = R.shape[1] - R.shape[0]
     return np.pad(R, ((0, missing), (0, 0))) if missing else R
 
-
 # %% ../../nbs/practice/13_stream.ipynb #182f81c2
 def absorb_gram(R, G):
     """The R factor of a triangle and of rows with Gram matrix G (q, q), or None where a variance inflation factor is large.
@@ -152,7 +150,6 @@ def absorb_gram(R, G):
     if found is None or not inverse_and_vif(found)[1] <= VIF_HARMLESS:
         return None
     return found
-
 
 # %% ../../nbs/practice/13_stream.ipynb #615d2a7c
 def checked(state, X, y, weights):
@@ -272,7 +269,6 @@ def gram_of(buffer, X, y, w):
             dsyrk(1.0, B.T, beta=1.0, c=G, lower=1, overwrite_c=1)
     return G + np.tril(G, -1).T
 
-
 # %% ../../nbs/practice/13_stream.ipynb #f729d31e
 AT_ONCE = 32 * BLOCK_ROWS  # rows whose Gram matrix is whitened as a whole
 
@@ -295,7 +291,6 @@ def absorb_rows(R, X, y, w):
 def harmless(R):
     """Whether no variance inflation factor of a triangle is large."""
     return bool(R.diagonal().all() and inverse_and_vif(R)[1] <= VIF_HARMLESS)
-
 
 # %% ../../nbs/practice/13_stream.ipynb #a131dca2
 @patch
