@@ -37,6 +37,8 @@ class KernelSmoother:
         Leave a constant unpenalised.
     null_space : callable, optional
         Maps rows (m, p) to the values (m, c) of further unpenalised functions, such as `spline_null_space`.
+    weights, weight_type
+        As in `SpectralSmoother.from_design`.
     **parameters
         Passed to the kernel, such as ``length_scale``.
 
@@ -63,6 +65,8 @@ class KernelSmoother:
         kernel: str | Kernel = "rbf",
         intercept: bool = False,
         null_space: Callable[[Any], Any] | None = None,
+        weights: AnyArray | float | None = None,
+        weight_type: str = "precision",
         **parameters: Any,
     ) -> None:
         self._train = as_matrix(X, "X_train")
@@ -76,6 +80,8 @@ class KernelSmoother:
             T,
             overwrite=self._kernel in KERNELS.values(),
             index=self._train.index,
+            weights=weights,
+            weight_type=weight_type,
         )
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import array_api_compat
 import numpy as np
@@ -44,14 +44,28 @@ from ..selection.tridiagonal import smoother_of_gram
 __all__ = ['AttentionRegressor']
 
 # %% ../../nbs/practice/12b_estimators.ipynb #d4c399f5
-try:
-    from sklearn.base import BaseEstimator, RegressorMixin
-    from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise ImportError(
-        "olsattention.practice.estimators needs scikit-learn 1.6 or later and pandas; "
-        "pip install 'olsattention[sklearn]'"
-    ) from error
+if TYPE_CHECKING:  # scikit-learn does not say its types; these are of what is inherited
+
+    class RegressorMixin:
+        def score(self, X: Any, y: Any, sample_weight: Any = None) -> float: ...
+
+    class BaseEstimator:
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+        def set_params(self, **params: Any) -> Any: ...
+        def set_fit_request(self, *, sample_weight: Any = "$UNCHANGED$") -> Any: ...
+        def set_score_request(self, *, sample_weight: Any = "$UNCHANGED$") -> Any: ...
+
+    def check_is_fitted(estimator: Any) -> None: ...
+    def validate_data(estimator: Any, *given: Any, **rules: Any) -> Any: ...
+else:
+    try:
+        from sklearn.base import BaseEstimator, RegressorMixin
+        from sklearn.utils.validation import check_is_fitted, validate_data
+    except ImportError as error:
+        raise ImportError(
+            "olsattention.practice.estimators needs scikit-learn 1.6 or later and pandas; "
+            "pip install 'olsattention[sklearn]'"
+        ) from error
 
 # %% ../../nbs/practice/12b_estimators.ipynb #30d1fcd1
 class AttentionRegressor(RegressorMixin, BaseEstimator):
@@ -225,7 +239,9 @@ def fit(
     y, self._units = self._rows.of_kept(self.y_fit_), _units_of(self, X)
     self._fit_smoother(self._prepared(self._rows.of_kept(X)), y)
     self.alpha_, self.selection_ = _choice(self._smoother, y, self)
-    self.df_ = self._of_each(self._smoother.df(alpha) for alpha in np.atleast_1d(self.alpha_))
+    self.df_ = self._of_each(
+        self._smoother.df(alpha) for alpha in np.atleast_1d(self.alpha_)
+    )
     self.gcv_ = self._criterion(self._smoother.gcv)
     self._set_coefficients(X, y)
     return self
@@ -308,7 +324,9 @@ def _fit_smoother(self: AttentionRegressor, X, y):
     if isinstance(self.length_scale, str):
         given = given | {"length_scale": _best_length_scale(self, X, y)}
     self._similarity, self._smoother, self._keys = _kernel_fit(self, X, given, extra)
-    self.kernel_params_ = {} if self.kernel == "precomputed" else dict(self._similarity.parameters)
+    self.kernel_params_ = (
+        {} if self.kernel == "precomputed" else dict(self._similarity.parameters)
+    )
 
 
 def _kernel_fit(estimator, X, given, extra):
@@ -317,7 +335,9 @@ def _kernel_fit(estimator, X, given, extra):
     similarity = fit_similarity(estimator.kernel, X, w, given, extra)
     similarity = similarity.beside(X, w, estimator.fit_intercept)
     K, T = similarity(X, X), similarity.unpenalised(X)
-    least = None if estimator.alphas is None else min(as_penalties(estimator.alphas, "alphas"))
+    least = (
+        None if estimator.alphas is None else min(as_penalties(estimator.alphas, "alphas"))
+    )
     alpha = estimator.alpha
     alpha = alpha if isinstance(alpha, str) else float(np.min(to_numpy(alpha)))
     weights = {"weights": w, "weight_type": estimator.weight_type, "least": least}
@@ -382,7 +402,10 @@ def _check_parameters(estimator):
     _check_combinations(estimator)
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12b17a04
-USUAL = {name: of.default for name, of in signature(AttentionRegressor.__init__).parameters.items()}
+USUAL = {
+    name: of.default
+    for name, of in signature(AttentionRegressor.__init__).parameters.items()
+}
 
 
 def _check_combinations(estimator):
@@ -500,7 +523,11 @@ def _validated(estimator, **given):
         _name_bad_position(given, error)
         raise
     found = found if fitting else (found,)
-    if estimator.kernel == "precomputed" and fitting and found[0].shape[0] != found[0].shape[1]:
+    if (
+        estimator.kernel == "precomputed"
+        and fitting
+        and found[0].shape[0] != found[0].shape[1]
+    ):
         raise ValueError(
             f"kernel='precomputed' takes the kernel of the training rows, a square matrix, got X of shape {found[0].shape}"
         )
@@ -688,7 +715,12 @@ def _explanations(W, y, top, index, rows, outputs):
         output = j if outputs is None else outputs[j]
         table.insert(3, "output", [output] * len(table))
         tables.append(table.assign(order=range(len(table))))
-    return pd.concat(tables).sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
+    return (
+        pd.concat(tables)
+        .sort_values("order", kind="stable")
+        .drop(columns="order")
+        .reset_index(drop=True)
+    )
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12b17b02
 def _best_length_scale(estimator, X, y):

@@ -4,7 +4,7 @@ from typing import Any
 import warnings
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
@@ -17,11 +17,38 @@ from ..regression.weighting import RowWeights, require_weight_type
 from olsattention.selection.gcv import CRITERIA, BoundaryWarning, SelectedLam, as_penalties, select_lam
 from ..selection.tridiagonal import smoother_of_gram
 __all__ = ['AttentionRegressor']
-try:
-    from sklearn.base import BaseEstimator, RegressorMixin
-    from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise ImportError("olsattention.practice.estimators needs scikit-learn 1.6 or later and pandas; pip install 'olsattention[sklearn]'") from error
+if TYPE_CHECKING:
+
+    class RegressorMixin:
+
+        def score(self, X: Any, y: Any, sample_weight: Any=None) -> float:
+            ...
+
+    class BaseEstimator:
+
+        def get_params(self, deep: bool=True) -> dict[str, Any]:
+            ...
+
+        def set_params(self, **params: Any) -> Any:
+            ...
+
+        def set_fit_request(self, *, sample_weight: Any='$UNCHANGED$') -> Any:
+            ...
+
+        def set_score_request(self, *, sample_weight: Any='$UNCHANGED$') -> Any:
+            ...
+
+    def check_is_fitted(estimator: Any) -> None:
+        ...
+
+    def validate_data(estimator: Any, *given: Any, **rules: Any) -> Any:
+        ...
+else:
+    try:
+        from sklearn.base import BaseEstimator, RegressorMixin
+        from sklearn.utils.validation import check_is_fitted, validate_data
+    except ImportError as error:
+        raise ImportError("olsattention.practice.estimators needs scikit-learn 1.6 or later and pandas; pip install 'olsattention[sklearn]'") from error
 
 class AttentionRegressor(RegressorMixin, BaseEstimator):
     """Ridge or kernel ridge regression that says which training rows each prediction listens to.

@@ -251,15 +251,13 @@ def _left_axes(R, least=0.0):
     """Left singular vectors and singular values of a square matrix, largest first, for penalties from `least` on."""
     xp = array_api_compat.array_namespace(R)
     mu, U = xp.linalg.eigh(R @ R.T)
+    largest, smallest = as_number(mu[-1]) + least, max(as_number(mu[0]), 0.0) + least
     # where mu + lam spans four decades at most, squaring costs four of sixteen digits
-    if as_number(mu[-1]) + least <= 1e4 * (max(as_number(mu[0]), 0.0) + least):
+    if largest <= 1e4 * smallest:
         return xp.flip(U, axis=1), abs(xp.flip(mu, axis=0)) ** 0.5
-    if getattr(R, "requires_grad", False):
-        return accurate_svd(R)[:2]
-    U, d, _ = xp.linalg.svd(R)
-    # and so does a decomposition whose errors are of the size of its largest value
-    if as_number(d[0]) ** 2 + least <= 1e8 * (as_number(d[-1]) ** 2 + least):
-        return U, d
+    # and over eight decades so does an SVD, whose errors are of the size of its largest value
+    if largest <= 1e8 * smallest:
+        return tuple(xp.linalg.svd(R))[:2]
     return accurate_svd(R)[:2]
 
 # %% ../../nbs/regression/02_embeddings.ipynb #ec3ab44c
