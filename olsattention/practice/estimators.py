@@ -519,19 +519,17 @@ def _validated(estimator, **given):
     rules["accept_sparse"] = ("csr", "csc") if estimator.kernel == "linear" else False
     try:
         found = validate_data(estimator, **given, **rules)
+        found = found if fitting else (found,)
+        found = [_wide(_beside(v, found[0]), name) for v, name in zip(found, "Xy")]
     except (TypeError, ValueError) as error:
         _name_bad_position(given, error)
         raise
-    found = found if fitting else (found,)
-    if (
-        estimator.kernel == "precomputed"
-        and fitting
-        and found[0].shape[0] != found[0].shape[1]
-    ):
+    shape = tuple(found[0].shape)
+    if fitting and estimator.kernel == "precomputed" and shape[0] != shape[1]:
         raise ValueError(
-            f"kernel='precomputed' takes the kernel of the training rows, a square matrix, got X of shape {found[0].shape}"
+            f"kernel='precomputed' takes the kernel of the training rows, a square matrix, got X of shape {shape}"
         )
-    return [_wide(_beside(values, found[0]), name) for values, name in zip(found, "Xy")]
+    return found
 
 
 def _queries(estimator, X, method, prepared=True):

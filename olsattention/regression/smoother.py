@@ -379,13 +379,16 @@ def require_symmetric(K):
             )
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e0007
+ENTRIES = 150  # rounding errors of an entry: a kernel far from its mean has so many
+
+
 def _without_noise(mu, n, level):
     """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
     if not mu.shape[0]:
         return mu
     xp = array_api_compat.array_namespace(mu)
     least, largest = as_number(mu[-1]), as_number(xp.max(xp.abs(mu)))
-    noise = float(xp.finfo(mu.dtype).eps) * max(n * largest, level)
+    noise = float(xp.finfo(mu.dtype).eps) * max((n + ENTRIES) * largest, level)
     if least < -10 * noise:
         raise ValueError(
             f"K must be positive semidefinite, but its least eigenvalue is {least:.6g} (the largest is {largest:.6g}); "

@@ -287,6 +287,7 @@ def in_squares(values, unit):
 
 def require_symmetric(K):
     ...
+ENTRIES = 150
 
 def _without_noise(mu, n, level):
     """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
