@@ -84,10 +84,12 @@ class KernelSmoother:
             weight_type=weight_type,
         )
 
-    def __repr__(self) -> str:
-        name = getattr(self._kernel, "__name__", repr(self._kernel))
-        settings = "".join(f", {key}={value}" for key, value in self._parameters.items())
-        return f"KernelSmoother({name}{settings}, n={self.smoother.n})"
+# %% ../../nbs/kernels/04e_rkhs.ipynb #4e17a001
+@patch
+def __repr__(self: KernelSmoother) -> str:
+    name = getattr(self._kernel, "__name__", repr(self._kernel))
+    settings = "".join(f", {key}={value}" for key, value in self._parameters.items())
+    return f"KernelSmoother({name}{settings}, n={self.smoother.n})"
 
 # %% ../../nbs/kernels/04e_rkhs.ipynb #6b60e927
 @patch

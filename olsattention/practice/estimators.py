@@ -67,19 +67,34 @@ else:
             "pip install 'olsattention[sklearn]'"
         ) from error
 
+# %% ../../nbs/practice/12b_estimators.ipynb #12b17c01
+class Fitted(BaseEstimator):
+    """What a fit leaves in an `AttentionRegressor`, which says what it is."""
+
+    alpha_: Any
+    selection_: SelectedLam | None
+    df_: Any
+    gcv_: Any
+    coef_: SameKind
+    dual_coef_: SameKind
+    X_fit_: SameKind
+    y_fit_: SameKind
+    intercept_: Any
+    kernel_params_: dict[str, Any]
+    n_features_in_: int
+    feature_names_in_: SameKind
+
 # %% ../../nbs/practice/12b_estimators.ipynb #30d1fcd1
-class AttentionRegressor(RegressorMixin, BaseEstimator):
+class AttentionRegressor(RegressorMixin, Fitted):
     """Ridge or kernel ridge regression that says which training rows each prediction listens to.
 
     Parameters
     ----------
     kernel : str or callable
         A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)`` of two sets of rows that returns their
-        matrix (m, n). ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval by the
-        training rows.
+        matrix (m, n). ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval.
     alpha : {"gcv", "loo", "gml", "rgcv"}, float or array (k,)
-        A criterion that chooses the penalty, or the penalty itself, >= 0: the number beside the Gram matrix, as in
-        scikit-learn's Ridge and KernelRidge. Of k outcomes, one for each.
+        A criterion that chooses the penalty, or the penalty itself (of each outcome), >= 0: the number beside the Gram matrix.
     alphas : sequence of float, optional
         Penalties for the criterion to choose among; default a search without end points.
     alpha_per_target : bool
@@ -87,37 +102,32 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     fit_intercept : bool
         Leave a constant unpenalised. A spline always has one.
     standardize : bool
-        Divide the columns by their standard deviations, weighted as the rows are, before anything else, and subtract their
-        means. `coef_` and `intercept_` are those of the columns as they came.
+        Centre the columns and divide them by their standard deviations first; `coef_` is that of the columns as they came.
     length_scale : float, array (p,) or str, optional
-        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``, one for all columns or one for each; default (12.1). ``"auto"`` and
-        ``"auto each"``: whatever is best for the criterion `alpha`, (12b.3).
+        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``, one for all columns or one for each; default (12.1); ``"auto"`` and
+        ``"auto each"``: the best for the criterion (12b.3).
     nu : float
         Of ``"matern"``.
     degree, gamma, coef0 : int, float or None, float
-        Of ``"polynomial"``. `gamma` goes for ``"rbf"``, ``"laplacian"`` and ``"exponential"`` too, as in scikit-learn, (12b.2).
+        Of ``"polynomial"``; `gamma` also of ``"rbf"``, ``"laplacian"`` and ``"exponential"`` (12b.2).
     scale : float, optional
         Of ``"exponential"``; default (12.1).
-    order : {1, 2, 3}
-        Of ``"sobolev"``.
-    period : float, optional
-        Of ``"sobolev"``, in the units of the columns; default the range of each.
+    order, period : int, float or None
+        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default the range of each.
     kernel_params : dict, optional
         Further parameters, for kernels that are functions.
     weight_type : {"precision", "frequency"}
-        What `sample_weight` means to a criterion: one over the variance of a row's error, up to a factor, or so many copies of
-        the row, whole numbers, which repeat its error. Fits at a given `alpha` do not depend on it.
+        What `sample_weight` means to a criterion: one over the variance of a row's error, up to a factor, or so many copies.
 
     Attributes
     ----------
     alpha_ : float or array (k,)
-        The penalty, or that of each outcome. 0.0 if a criterion was asked for but the unpenalised functions interpolate: then
-        nothing depends on it.
+        The penalty, or that of each outcome; 0.0 if a criterion has nothing to choose as the unpenalised functions interpolate.
     selection_ : SelectedLam or None
         How a criterion chose it.
     df_, gcv_, loo_ : float or array (k,)
-        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error at `alpha_`, the mean
-        over outcomes, or of each if they have their own penalties. `loo_` is computed when asked for.
+        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error, the mean over outcomes,
+        or of each if they have their own penalties.
     coef_ : array, shape (p,) or (k, p)
         Only if ``kernel="linear"``.
     dual_coef_, X_fit_ : array, shape (n,) or (n, k), and (n, p)
@@ -136,19 +146,6 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     their device and come back. A kernel keeps its factorisation, one or two arrays (n, n); from 500 rows on, GCV and GML need no
     eigenvectors. Source: (3a.1) to (3a.4), (12.1) to (12.4), (12b.1) to (12b.3).
     """
-
-    alpha_: Any
-    selection_: SelectedLam | None
-    df_: Any
-    gcv_: Any
-    coef_: SameKind
-    dual_coef_: SameKind
-    X_fit_: SameKind
-    y_fit_: SameKind
-    intercept_: Any
-    kernel_params_: dict[str, Any]
-    n_features_in_: int
-    feature_names_in_: SameKind
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de01
 @patch

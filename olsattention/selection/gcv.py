@@ -60,9 +60,11 @@ def _judge_of(criterion, robustness=0.3, sigma=None):
     if not 0 < robustness <= 1:
         raise ValueError(f"robustness must be in (0, 1], got {robustness}")
 
+    rule = CRITERIA[criterion]
+
     def judge(outcome, lams):
         noise = None if sigma is None else sigma / outcome.unit
-        return CRITERIA[criterion](outcome.sums(lams), robustness, noise)
+        return rule(outcome.sums(lams), robustness, noise)
 
     return judge
 
@@ -192,8 +194,8 @@ def select_lam(
     ----------
     smoother : SpectralSmoother or TridiagonalSmoother
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
-        Outcomes. Several share the penalty that minimises the mean of their criteria, each relative to the mean square that
-        the unpenalised part leaves of it, unless `per_outcome`.
+        Several share the penalty that minimises the mean of their criteria, each relative to the mean square that the
+        unpenalised part leaves of it, unless `per_outcome`.
     criterion : {"gcv", "loo", "gml", "rgcv", "ubre"}
     sigma, robustness : float
         As in `criterion_curve`.
@@ -207,7 +209,6 @@ def select_lam(
     Returns
     -------
     SelectedLam
-        ``.lam``, ``.score``, ``.df``, and the curve.
 
     Raises
     ------
@@ -217,35 +218,27 @@ def select_lam(
     Warns
     -----
     BoundaryWarning
-        If the minimum is at an end of the range, or the residuals are rounding errors; ties go to the larger penalty, the
-        simpler model.
+        If the minimum is at an end of the range, or residuals are rounding errors; ties go to the larger penalty.
 
     Notes
     -----
     A grid of eight points a decade, then the zero of the slope (5.4) in every bracket that may hold the minimum.
     """
+    given = bounds is not None or lams is not None
     judge, (outcomes, _) = _judge_of(criterion, robustness, sigma), _judged(smoother, y)
-    search, given = _minimum, bounds is not None or lams is not None
-    zero = not given and _has_limit(smoother)
-    if lams is None:
-        lams = _grid(smoother, bounds)
-    else:
-        lams, search = np.unique(as_penalties(lams)), _least
     apart = per_outcome or len(outcomes) == 1
-    together = [[one] for one in outcomes] if apart else [outcomes]
-    found = [search(_Curve(judge, these), lams, zero) for these in together]
-    lam, score, boundary, scores = map(list, zip(*found))
-    _warn_of_boundaries(criterion, boundary, given)
-    df, dfs, scores = (
-        [smoother.df(at) for at in lam],
-        smoother.dfs(lams),
-        np.stack(scores, 1),
+    curves = (
+        [_Curve(judge, [one]) for one in outcomes] if apart else [_Curve(judge, outcomes)]
     )
+    lams, found = _searched(smoother, curves, bounds, lams)
+    lam, score, boundary, scores = map(list, zip(*found))
+    df, dfs = [smoother.df(at) for at in lam], smoother.dfs(lams)
+    _warn_of_boundaries(criterion, boundary, given)
     if len(found) > 1:
         found = map(np.array, (lam, score, df))
-        return SelectedLam(*found, criterion, boundary, lams, scores, dfs)
+        return SelectedLam(*found, criterion, boundary, lams, np.stack(scores, 1), dfs)
     found = lam[0], score[0], df[0], criterion, boundary[0], lams
-    return SelectedLam(*found, scores[:, 0], dfs)
+    return SelectedLam(*found, scores[0], dfs)
 
 # %% ../../nbs/selection/05_gcv.ipynb #47f28678
 def _grid(smoother, bounds):
@@ -261,6 +254,15 @@ def _grid(smoother, bounds):
 
 def _has_limit(smoother):
     return getattr(smoother, "has_limit", False)
+
+# %% ../../nbs/selection/05_gcv.ipynb #0517a020
+def _searched(smoother, curves, bounds, lams):
+    """Penalties, and of every curve the minimum: among them if they are given, else between them and perhaps at 0."""
+    if lams is not None:
+        lams = np.unique(as_penalties(lams))
+        return lams, [_least(curve, lams) for curve in curves]
+    lams, zero = _grid(smoother, bounds), bounds is None and _has_limit(smoother)
+    return lams, [_minimum(curve, lams, zero) for curve in curves]
 
 # %% ../../nbs/selection/05_gcv.ipynb #055e002a
 class _Curve(NamedTuple):
@@ -309,7 +311,7 @@ def _warn_of_boundaries(criterion, boundaries, given=False):
 NOWHERE_FINITE = "the criterion is not finite anywhere: too few rows to leave one out"
 
 
-def _least(curve, lams, zero):
+def _least(curve, lams):
     """The best of some penalties, as `_minimum`."""
     scores = curve(lams)
     if not np.isfinite(scores).any():
