@@ -9,7 +9,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["olsattention.models"]):
-    from olsattention.models import commands
+    from olsattention.models import proofs
     from olsattention.models.commitments import (
         Commitment,
         CommitmentError,
@@ -52,7 +52,7 @@ def one_input(data):
             if encode_array(*decode_array(data)) != data:
                 raise RuntimeError("decoded something that is not canonical")
         else:
-            commands.arrays_in(data, "fuzzed")
+            proofs.arrays_in(data, "fuzzed")
     except CommitmentError:
         pass
 

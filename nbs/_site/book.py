@@ -87,7 +87,8 @@ def book_notebooks():
 def place_in_book(path):
     """Give the key that sorts pages: chapters by their numbers, whatever their folder, then all others."""
     name = Path(path).name
-    return (not name[0].isdigit(), name if name[0].isdigit() else Path(path).as_posix())
+    # "06c" stands before "06c2", though "06c_" does not
+    return (False, *name.split("_", 1)) if name[0].isdigit() else (True, Path(path).as_posix())
 
 
 def chapters_of(part):
@@ -569,7 +570,12 @@ def place_of(cell):
 
 
 def report_failure(notebook, traceback, docname):
-    """Report a failing cell in a few lines to act on: the notebook, the cell, and the end of the error."""
+    """Report a failing cell to Sphinx."""
+    logger.error("%s", failure(notebook, traceback, docname), type="book", subtype="cell")
+
+
+def failure(notebook, traceback, docname):
+    """Say which cell fails in a few lines to act on: the notebook, the cell, and the end of the error."""
     traceback = re.sub(r"\x1b\[[\d;]*m", "", traceback)  # colours
     sources = [split_directives(cell.source)[1] for cell in notebook.cells]
     failing = [
@@ -582,15 +588,8 @@ def report_failure(notebook, traceback, docname):
         if failing
         else ("", "")
     )
-    logger.error(
-        "a cell of nbs/%s.ipynb fails%s\n\n%s\n\n  with\n\n%s\n",
-        docname,
-        where,
-        quoted(source.splitlines()[:25]),
-        quoted(traceback.rstrip().splitlines()[-10:]),
-        type="book",
-        subtype="cell",
-    )
+    cell, end = source.splitlines()[:25], traceback.rstrip().splitlines()[-10:]
+    return f"a cell of nbs/{docname}.ipynb fails{where}\n\n{quoted(cell)}\n\n  with\n\n{quoted(end)}\n"
 
 
 def quoted(lines):

@@ -12,12 +12,17 @@ from .estimators import (
 )
 from .stream import (
     BLOCK_ROWS as BLOCK_ROWS,
+    AT_ONCE as AT_ONCE,
     MAGIC as MAGIC,
     SAVED as SAVED,
     LeastSquaresState as LeastSquaresState,
+    inverse_and_vif as inverse_and_vif,
     whiten as whiten,
     absorb as absorb,
+    preconditioned as preconditioned,
+    absorb_gram as absorb_gram,
     absorb_rows as absorb_rows,
+    harmless as harmless,
     Solved as Solved,
     take_apart as take_apart,
     plain as plain,
