@@ -240,9 +240,11 @@ def _require_numbers(values, name, columns):
             raise ValueError(
                 f"{name} contains {value} at {place}; drop or impute it before the call"
             )
-        if isinstance(value, (str, bytes)) or not (value is None or hasattr(value, "__float__")):
+        if isinstance(value, (str, bytes)) or not (
+            value is None or hasattr(value, "__float__")
+        ):
             raise TypeError(
-                f"{name} must hold numbers, got {value!r} at {place}; encode it, for example with pandas.get_dummies"
+                f"{name} must be an array of numbers, got {value!r} at {place}; encode it, for example with pandas.get_dummies"
             )
 
 

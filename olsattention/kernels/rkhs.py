@@ -37,6 +37,8 @@ class KernelSmoother:
         Leave a constant unpenalised.
     null_space : callable, optional
         Maps rows (m, p) to the values (m, c) of further unpenalised functions, such as `spline_null_space`.
+    weights, weight_type
+        As in `SpectralSmoother.from_design`.
     **parameters
         Passed to the kernel, such as ``length_scale``.
 
@@ -59,6 +61,8 @@ class KernelSmoother:
         kernel: str | Kernel = "rbf",
         intercept: bool = False,
         null_space: Callable[[Any], Any] | None = None,
+        weights: AnyArray | float | None = None,
+        weight_type: str = "precision",
         **parameters: Any,
     ) -> None:
         if isinstance(X, str):
@@ -74,12 +78,16 @@ class KernelSmoother:
             T,
             overwrite=self._kernel in KERNELS.values(),
             index=self._train.index,
+            weights=weights,
+            weight_type=weight_type,
         )
 
-    def __repr__(self) -> str:
-        name = getattr(self._kernel, "__name__", repr(self._kernel))
-        settings = "".join(f", {key}={value}" for key, value in self._parameters.items())
-        return f"KernelSmoother({name}{settings}, n={self.smoother.n})"
+# %% ../../nbs/kernels/04e_rkhs.ipynb #4e17a001
+@patch
+def __repr__(self: KernelSmoother) -> str:
+    name = getattr(self._kernel, "__name__", repr(self._kernel))
+    settings = "".join(f", {key}={value}" for key, value in self._parameters.items())
+    return f"KernelSmoother({name}{settings}, n={self.smoother.n})"
 
 # %% ../../nbs/kernels/04e_rkhs.ipynb #6b60e927
 @patch

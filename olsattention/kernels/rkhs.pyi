@@ -22,6 +22,8 @@ class KernelSmoother:
         Leave a constant unpenalised.
     null_space : callable, optional
         Maps rows (m, p) to the values (m, c) of further unpenalised functions, such as `spline_null_space`.
+    weights, weight_type
+        As in `SpectralSmoother.from_design`.
     **parameters
         Passed to the kernel, such as ``length_scale``.
 
@@ -37,7 +39,7 @@ class KernelSmoother:
     """
     smoother: SpectralSmoother
 
-    def __init__(self, X: AnyArray, kernel: str | Kernel='rbf', intercept: bool=False, null_space: Callable[[Any], Any] | None=None, **parameters: Any) -> None:
+    def __init__(self, X: AnyArray, kernel: str | Kernel='rbf', intercept: bool=False, null_space: Callable[[Any], Any] | None=None, weights: AnyArray | float | None=None, weight_type: str='precision', **parameters: Any) -> None:
         ...
 
     def __repr__(self) -> str:
