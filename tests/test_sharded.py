@@ -1,6 +1,5 @@
 """Ridge attention over shards: real processes with gloo, 2 and 3 ranks, against a single process."""
 
-import multiprocessing
 import os
 import time
 from datetime import timedelta
@@ -14,8 +13,6 @@ from torch.distributed.device_mesh import init_device_mesh
 from olsattention import ridge_attention, sharded_ridge_attention
 from olsattention.practice.sharded import bytes_sent
 
-# ranks are forked from a process that has imported all this, and nothing else
-multiprocessing.set_forkserver_preload(["pytest", "olsattention.practice.sharded"])
 CUTS = {2: (0, 37, 64), 3: (0, 20, 20, 64), 4: (0, 5, 6, 40, 64)}  # uneven, one empty
 
 
@@ -115,8 +112,7 @@ def with_a_nan(rank):
 @pytest.fixture(scope="module", params=[2, 3, pytest.param(4, marks=pytest.mark.slow)])
 def found(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    args = run_cases, (request.param, str(folder)), request.param
-    mp.start_processes(*args, start_method="forkserver")
+    mp.spawn(run_cases, (request.param, str(folder)), request.param)
     return [torch.load(folder / f"{rank}.pt") for rank in range(request.param)]
 
 
@@ -156,7 +152,7 @@ def with_a_dead_rank(rank, size, folder):
 
 
 def test_a_rank_that_dies_is_an_error_within_the_timeout(tmp_path):
-    context = mp.get_context("forkserver")
+    context = mp.get_context("spawn")
     ranks = [
         context.Process(target=with_a_dead_rank, args=(rank, 3, str(tmp_path)))
         for rank in range(3)
