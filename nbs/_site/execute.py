@@ -17,6 +17,7 @@ import shutil
 import sys
 import time
 from importlib.metadata import distributions
+from pathlib import Path
 
 import book
 import nbformat
@@ -50,10 +51,13 @@ def kernel(connection_file, folder, environment):
     """Be a kernel, until told to end."""
     os.setpgid(0, 0)  # so that what it starts ends with it
     os.chdir(folder)
-    os.environ.update(environment | {"JPY_PARENT_PID": str(os.getppid())})
+    os.environ.update(environment)
     from ipykernel.kernelapp import IPKernelApp
 
-    IPKernelApp.launch_instance(argv=["-f", connection_file, "--IPKernelApp.log_level=40"])
+    # the parent is named so that the kernel ends with it, and does not greet the terminal
+    options = {"parent_handle": os.getppid(), "log_level": 40}
+    given = [f"--IPKernelApp.{name}={value}" for name, value in options.items()]
+    IPKernelApp.launch_instance(argv=["-f", connection_file, *given])
 
 
 class Forked(multiprocessing.get_context("forkserver").Process):
@@ -165,6 +169,7 @@ async def execute_all(notebooks, cache, workers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="*", help="these, by default all")
     parser.add_argument("--force", action="store_true", help="even what is known")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
@@ -172,7 +177,8 @@ def main():
     if options.force:
         shutil.rmtree(folder, ignore_errors=True)
     cache = get_cache(folder)
-    wanted = {path: translated(path) for path in book.book_notebooks()}
+    paths = [Path(path).resolve() for path in options.notebooks] or book.book_notebooks()
+    wanted = {path: translated(path) for path in paths}
     wanted = {path: each for path, each in wanted.items() if not is_known(each, cache)}
     if not wanted:
         print("Notebooks: nothing changed since they were executed without error.")
