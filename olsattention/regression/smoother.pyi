@@ -163,6 +163,16 @@ class SpectralSmoother:
     def loo(self, y, lam):
         """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
 
+    def group_residuals(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
+        """Prediction errors of ridge, the shape of y, each row predicted without its group, without refitting.
+
+    `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other groups
+    do not determine the prediction.
+    """
+
+    def leave_group_out(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
+        """Mean squared `group_residuals`, weighted as those of `loo`, a number or (k,)."""
+
     def gcv(self, y, lam):
         """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
 
@@ -315,6 +325,28 @@ def left_out(smoother, y, q, factor, rows=slice(None)):
 
 def _loo(smoother, y, lams):
     """Mean squared leave-one-out errors, by blocks of rows."""
+from typing import Any
+from olsattention.arrays import AnyArray, Array, Number, Numpy, SameKind
+
+class RowGroups(NamedTuple):
+    """Which group each of n rows belongs to: the places `codes` (n,) in the list of `labels`, in order of appearance."""
+    codes: Numpy
+    labels: list[Any]
+
+def as_groups(groups: AnyArray, train: Table, counting: Any=None) -> RowGroups:
+    """Validated groups of the rows of a `Table`; `counting` are the places of the rows that weigh, None for all."""
+
+def same_sizes(codes: Numpy) -> list[Numpy]:
+    """The places of the rows of each group, those of groups of one size stacked: arrays (groups, size)."""
+
+def solve_groups(M: Array, top: Array, least: float) -> Array:
+    """``M^-1 top`` for symmetric positive semidefinite M (g, s, s) and top (g, s, k); NaN where a row is not determined.
+
+    `least` is what an eigenvalue may be by rounding alone, beside the diagonal.
+    """
+
+def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> SameKind:
+    """Errors (m, k) of the scaled rows, each predicted without its group; codes (m,)."""
 
 class CriterionSums(NamedTuple):
     """What criteria for choosing a penalty are made of: one outcome, L penalties, up to the factor that the q have in common.

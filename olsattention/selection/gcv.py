@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from ..arrays import as_lam, outside_level
+from ..arrays import as_lam, outside_level, to_numpy
 
 # %% ../../nbs/selection/05_gcv.ipynb #b0a720d7
 def _gcv(s, robustness, sigma):
@@ -48,7 +48,9 @@ def _loo(s, robustness, sigma):
 CRITERIA = {"gcv": _gcv, "loo": _loo, "gml": _gml, "rgcv": _rgcv, "ubre": _ubre}
 
 # %% ../../nbs/selection/05_gcv.ipynb #114e9a4b
-def criterion_curve(smoother, y, lams, criterion="gcv", *, sigma=None, robustness=0.3):
+def criterion_curve(
+    smoother, y, lams, criterion="gcv", *, sigma=None, robustness=0.3, groups=None
+):
     """A criterion for choosing the penalty, at every penalty of a grid.
 
     Parameters
@@ -63,6 +65,8 @@ def criterion_curve(smoother, y, lams, criterion="gcv", *, sigma=None, robustnes
         Standard deviation of the noise, for ``"ubre"``.
     robustness : float
         The gamma of ``"rgcv"``, in (0, 1]; 1 is GCV.
+    groups : array, shape (n,), optional
+        Labels of rows that ``"loo"`` leaves out together (5c.1).
 
     Returns
     -------
@@ -84,9 +88,22 @@ def criterion_curve(smoother, y, lams, criterion="gcv", *, sigma=None, robustnes
     if not 0 < robustness <= 1:
         raise ValueError(f"robustness must be in (0, 1], got {robustness}")
     lams = [as_lam(lam, f"lams[{i}]") for i, lam in enumerate(lams)]
+    if groups is not None:
+        return _by_groups(smoother, y, lams, criterion, groups)
     sums, single = smoother.criterion_sums(y, lams)
     curves = [CRITERIA[criterion](of_outcome, robustness, sigma) for of_outcome in sums]
     return curves[0] if single else np.stack(curves, axis=-1)
+
+# %% ../../nbs/selection/05_gcv.ipynb #05160002
+def _by_groups(smoother, y, lams, criterion, groups):
+    """Mean squared leave-group-out errors at every penalty, (L,) or (L, k)."""
+    if criterion != "loo":
+        raise ValueError(
+            f"groups are left out by criterion 'loo' only, got criterion={criterion!r}"
+        )
+    if not hasattr(smoother, "leave_group_out"):
+        raise ValueError("groups need the eigenvectors; use SpectralSmoother")
+    return np.stack([to_numpy(smoother.leave_group_out(y, lam, groups)) for lam in lams])
 
 # %% ../../nbs/selection/05_gcv.ipynb #ed185b40
 class BoundaryWarning(UserWarning):
@@ -140,6 +157,7 @@ def select_lam(
     robustness=0.3,
     bounds=None,
     per_outcome=False,
+    groups=None,
 ):
     """The penalty that minimises a criterion.
 
@@ -155,6 +173,8 @@ def select_lam(
         Range to search, ``0 < lower < upper``; default from rounding errors (1e-14) to 1e6 times the largest eigenvalue.
     per_outcome : bool
         Whether each outcome chooses for itself.
+    groups : array, shape (n,), optional
+        As in `criterion_curve`.
 
     Returns
     -------
@@ -175,7 +195,8 @@ def select_lam(
     -----
     A grid of eight points a decade, then the zero of the slope (5.4) in every bracket that may hold the minimum.
     """
-    lams, more = _grid(smoother, bounds), {"sigma": sigma, "robustness": robustness}
+    lams = _grid(smoother, bounds)
+    more = {"sigma": sigma, "robustness": robustness, "groups": groups}
     curve = partial(_curve, smoother, y, criterion, per_outcome, more)
     scores = curve(lams)
     lam, score, boundary = _minima(curve, lams, scores)
