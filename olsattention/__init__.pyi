@@ -50,7 +50,7 @@ from .kernels.rkhs import KernelSmoother as KernelSmoother
 
 # III. Selection
 from . import selection as selection
-from .selection import gcv as gcv, tridiagonal as tridiagonal
+from .selection import gcv as gcv, tridiagonal as tridiagonal, without as without
 from .selection.gcv import (
     BoundaryWarning as BoundaryWarning,
     criterion_curve as criterion_curve,
@@ -58,6 +58,11 @@ from .selection.gcv import (
     select_lam as select_lam,
 )
 from .selection.tridiagonal import TridiagonalSmoother as TridiagonalSmoother
+from .selection.without import (
+    deletion_diagnostics as deletion_diagnostics,
+    dfbetas as dfbetas,
+    influence as influence,
+)
 
 # IV. Attention
 from . import attention as attention

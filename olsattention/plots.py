@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_two_readings', 'plot_ridge_path',
            'plot_digits_lost', 'plot_kernels', 'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits',
            'plot_lines', 'plot_errors', 'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble',
-           'plot_risk', 'plot_rates', 'plot_head_map', 'plot_null_band', 'plot_fan']
+           'plot_risk', 'plot_rates', 'plot_head_map', 'plot_null_band', 'plot_fan', 'plot_influence']
 
 # %% ../nbs/14_plots.ipynb #49868975
 COLOURS = [
@@ -984,4 +984,41 @@ def plot_fan(reference, spectrum=None, ax=None):
         ax.plot(rank, line, color=COLOURS[1], marker="o", ms=3, label="this one")
     ax.set(yscale="log", xlabel="eigenvalue, largest first", ylabel="size")
     ax.legend()
+    return ax
+
+# %% ../nbs/14_plots.ipynb #14160002
+@_styled
+def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
+    """Draw how predictions change by deletions, as a heat map: predictions down, what is deleted across.
+
+    Parameters
+    ----------
+    influence : array, tensor or DataFrame, shape (m, n) or (m, G)
+        As `olsattention.influence` gives it; a DataFrame's labels are written on the axes. Grey where it is NaN.
+    ax : Axes, optional
+
+    Raises
+    ------
+    ValueError
+        If it is not two-dimensional, or has no finite number.
+    """
+    labels = getattr(influence, "index", None), getattr(influence, "columns", None)
+    values = np.asarray(influence if labels[0] is not None else to_numpy(influence), float)
+    if values.ndim != 2 or not np.isfinite(values).any():
+        raise ValueError(
+            f"influence must be a matrix with finite numbers, got shape {values.shape}"
+        )
+    ax = _axes(ax, min(5, 1.4 + 0.14 * len(values)))
+    limit = np.nanmax(np.abs(values[np.isfinite(values)])) or 1.0
+    colours = plt.get_cmap("RdBu_r").with_extremes(bad="0.85")
+    image = ax.imshow(
+        values, aspect="auto", cmap=colours, vmin=-limit, vmax=limit, interpolation="nearest"
+    )
+    for axis, names, most in zip((ax.yaxis, ax.xaxis), labels, (16, 7)):
+        if names is not None:
+            at = np.arange(0, len(names), max(1, -(-len(names) // most)))
+            axis.set_ticks(at, [str(names[i]) for i in at])
+    ax.set(xlabel="deleted", ylabel="forecast")
+    ax.spines[:].set_visible(False)
+    ax.figure.colorbar(image, ax=ax, label="change of the forecast", pad=0.02)
     return ax

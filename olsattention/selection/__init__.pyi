@@ -1,6 +1,7 @@
 # Written by `make export` from the chapters: edit those, not this.
 from . import gcv as gcv
 from . import tridiagonal as tridiagonal
+from . import without as without
 from .gcv import (
     criterion_curve as criterion_curve,
     BoundaryWarning as BoundaryWarning,
@@ -11,4 +12,9 @@ from .gcv import (
 )
 from .tridiagonal import (
     TridiagonalSmoother as TridiagonalSmoother,
+)
+from .without import (
+    influence as influence,
+    deletion_diagnostics as deletion_diagnostics,
+    dfbetas as dfbetas,
 )
