@@ -50,12 +50,26 @@ from .kernels.rkhs import KernelSmoother as KernelSmoother
 
 # III. Selection
 from . import selection as selection
-from .selection import gcv as gcv, tridiagonal as tridiagonal, without as without
+from .selection import (
+    gcv as gcv,
+    sure as sure,
+    tridiagonal as tridiagonal,
+    without as without,
+)
 from .selection.gcv import (
     BoundaryWarning as BoundaryWarning,
     criterion_curve as criterion_curve,
     randomized_gcv as randomized_gcv,
     select_lam as select_lam,
+)
+from .selection.sure import (
+    Interval as Interval,
+    adaptive_interval as adaptive_interval,
+    coefficient_errors as coefficient_errors,
+    noise_variance as noise_variance,
+    posterior_variance as posterior_variance,
+    prediction_interval as prediction_interval,
+    standard_error as standard_error,
 )
 from .selection.tridiagonal import TridiagonalSmoother as TridiagonalSmoother
 from .selection.without import (

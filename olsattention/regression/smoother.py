@@ -370,6 +370,7 @@ class GramRows(NamedTuple):
     R: object  # (c, c)
     across: object  # N'K, scaled, (c, m)
     dropped: object = None  # kernel and unpenalised functions of rows of weight zero
+    within: object = None  # N'KN, scaled, (c, c)
 
     def warn(self, rank):
         pass  # with a kernel, interpolation is a choice
@@ -387,6 +388,7 @@ def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
     _require_independent(kept)
     null, R = table.xp.linalg.qr(kept)
     source = GramRows(table._replace(values=T), intercept, R, null.T @ K)
+    source = source._replace(within=source.across @ null)
     if rows.dropped is not None:
         K_dropped = table.values[rows.dropped, :]
         source = source._replace(dropped=(rows.scaled(K_dropped.T).T, T[rows.dropped, :]))

@@ -280,6 +280,7 @@ class GramRows(NamedTuple):
     R: object
     across: object
     dropped: object = None
+    within: object = None
 
     def warn(self, rank):
         ...

@@ -74,7 +74,7 @@ def influence(
     Source: (5c.1), (5c.2).
     """
     W = smoother.weights(X, as_lam(lam), null_space=null_space)
-    rows, index = getattr(W, "columns", None), getattr(X, "index", None)
+    rows, index = getattr(W, "columns", None), X.index if hasattr(X, "columns") else None
     W = W.to_numpy() if hasattr(W, "to_numpy") else W
     changes = _changes(W, _errors_without(smoother, y, lam, groups))
     if groups is not None:
