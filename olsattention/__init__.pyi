@@ -89,6 +89,7 @@ from .attention import (
     multihead as multihead,
     relatives as relatives,
     state as state,
+    tokens as tokens,
     triangle as triangle,
     waiting as waiting,
 )
@@ -116,6 +117,7 @@ from .attention.huggingface import (
 )
 from .attention.multihead import MultiheadRidgeAttention as MultiheadRidgeAttention
 from .attention.state import RidgeAttentionState as RidgeAttentionState
+from .attention.tokens import token_influence as token_influence
 
 # V. Theory
 from . import theory as theory
