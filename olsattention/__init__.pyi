@@ -50,14 +50,33 @@ from .kernels.rkhs import KernelSmoother as KernelSmoother
 
 # III. Selection
 from . import selection as selection
-from .selection import gcv as gcv, tridiagonal as tridiagonal
+from .selection import (
+    gcv as gcv,
+    sure as sure,
+    tridiagonal as tridiagonal,
+    without as without,
+)
 from .selection.gcv import (
     BoundaryWarning as BoundaryWarning,
     criterion_curve as criterion_curve,
     randomized_gcv as randomized_gcv,
     select_lam as select_lam,
 )
+from .selection.sure import (
+    Interval as Interval,
+    adaptive_interval as adaptive_interval,
+    coefficient_errors as coefficient_errors,
+    noise_variance as noise_variance,
+    posterior_variance as posterior_variance,
+    prediction_interval as prediction_interval,
+    standard_error as standard_error,
+)
 from .selection.tridiagonal import TridiagonalSmoother as TridiagonalSmoother
+from .selection.without import (
+    deletion_diagnostics as deletion_diagnostics,
+    dfbetas as dfbetas,
+    influence as influence,
+)
 
 # IV. Attention
 from . import attention as attention
@@ -70,6 +89,7 @@ from .attention import (
     multihead as multihead,
     relatives as relatives,
     state as state,
+    tokens as tokens,
     triangle as triangle,
     waiting as waiting,
 )
@@ -97,6 +117,7 @@ from .attention.huggingface import (
 )
 from .attention.multihead import MultiheadRidgeAttention as MultiheadRidgeAttention
 from .attention.state import RidgeAttentionState as RidgeAttentionState
+from .attention.tokens import token_influence as token_influence
 
 # V. Theory
 from . import theory as theory

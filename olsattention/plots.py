@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_two_readings', 'plot_ridge_path',
            'plot_digits_lost', 'plot_kernels', 'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits',
            'plot_lines', 'plot_errors', 'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble',
-           'plot_risk', 'plot_rates', 'plot_head_map', 'plot_null_band', 'plot_fan']
+           'plot_risk', 'plot_rates', 'plot_head_map', 'plot_null_band', 'plot_fan', 'plot_influence', 'plot_forecast']
 
 # %% ../nbs/14_plots.ipynb #49868975
 COLOURS = [
@@ -997,4 +997,90 @@ def plot_fan(reference, spectrum=None, ax=None):
         ax.plot(rank, line, color=COLOURS[1], marker="o", ms=3, label="this one")
     ax.set(yscale="log", xlabel="eigenvalue, largest first", ylabel="size")
     ax.legend()
+    return ax
+
+# %% ../nbs/14_plots.ipynb #14160002
+@_styled
+def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
+    """Draw how predictions change by deletions, as a heat map: predictions down, what is deleted across.
+
+    Parameters
+    ----------
+    influence : array, tensor or DataFrame, shape (m, n) or (m, G)
+        As `olsattention.influence` gives it; a DataFrame's labels are written on the axes. Grey where it is NaN;
+        colours end where all but one in two hundred of the changes do.
+    ax : Axes, optional
+
+    Raises
+    ------
+    ValueError
+        If it is not two-dimensional, or has no finite number.
+    """
+    labels = getattr(influence, "index", None), getattr(influence, "columns", None)
+    values = np.asarray(influence if labels[0] is not None else to_numpy(influence), float)
+    if values.ndim != 2 or not np.isfinite(values).any():
+        raise ValueError(
+            f"influence must be a matrix with finite numbers, got shape {values.shape}"
+        )
+    ax = _axes(ax, min(5, 1.4 + 0.14 * len(values)))
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    limit = np.quantile(sizes, 0.995) if sizes.size else 1.0  # a few may be off the scale
+    colours = plt.get_cmap("RdBu_r").with_extremes(bad="0.85")
+    image = ax.imshow(
+        values,
+        aspect="auto",
+        cmap=colours,
+        vmin=-limit,
+        vmax=limit,
+        interpolation="nearest",
+    )
+    for axis, names, most in zip((ax.yaxis, ax.xaxis), labels, (16, 5)):
+        if names is not None:
+            at = np.arange(0, len(names), max(1, -(-len(names) // most)))
+            axis.set_ticks(at, [str(names[i]) for i in at])
+    ax.set(xlabel="deleted", ylabel="forecast")
+    ax.spines[:].set_visible(False)
+    ax.figure.colorbar(
+        image, ax=ax, label="change of the forecast", pad=0.02, extend="both"
+    )
+    return ax
+
+# %% ../nbs/14_plots.ipynb #14160004
+@_styled
+def plot_forecast(
+    explanation: Frame, interval: tuple[float, float, float], ax: Axes | None = None
+) -> Axes:
+    """Draw one forecast with its interval, and where it would be without each of the rows that it listens to.
+
+    Parameters
+    ----------
+    explanation : DataFrame
+        Of one query and one output, as `AttentionRegressor.explain` gives it: columns ``row``, ``without``.
+    interval : tuple of float
+        The prediction, and the lower and upper end of its interval.
+    ax : Axes, optional
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or the explanation is of several queries or outputs.
+    """
+    missing = [name for name in ("row", "without") if name not in explanation]
+    if missing:
+        raise ValueError(
+            f"explanation lacks the columns {missing}; it has {list(explanation)}"
+        )
+    if explanation["row"].duplicated().any():
+        raise ValueError("explanation must be of one query and one output; select its rows")
+    prediction, lower, upper = interval
+    ax = _axes(ax, 0.9 + 0.26 * len(explanation))
+    ax.axvspan(lower, upper, color=COLOURS[0], alpha=0.12, linewidth=0)
+    ax.axvline(prediction, color=COLOURS[0], linewidth=1.2)
+    for place, value in enumerate(explanation["without"]):
+        colour = COLOURS[1] if value < prediction else COLOURS[2]
+        ax.plot([prediction, value], [place, place], color=colour, linewidth=2)
+        ax.plot(value, place, "o", color=colour, markersize=4)
+    names = [f"without {row}" for row in explanation["row"]]
+    ax.set_yticks(range(len(names)), names)
+    ax.set(ylim=(len(names) - 0.4, -0.6), xlabel="forecast (line) and its interval (band)")
     return ax

@@ -12,6 +12,7 @@ from . import waiting as waiting
 from . import state as state
 from . import functional as functional
 from . import relatives as relatives
+from . import tokens as tokens
 from . import ensemble as ensemble
 from . import multihead as multihead
 from . import huggingface as huggingface
@@ -52,6 +53,9 @@ from .relatives import (
     delta_rule as delta_rule,
     SoftmaxRegression as SoftmaxRegression,
     softmax_regression as softmax_regression,
+)
+from .tokens import (
+    token_influence as token_influence,
 )
 from .ensemble import (
     EnsembleDecomposition as EnsembleDecomposition,

@@ -136,8 +136,6 @@ class AttentionRegressor(RegressorMixin, Fitted):
     kernel_params_ : dict
         Parameters of the kernel, defaults resolved.
     y_fit_ : array, shape (n,) or (n, k)
-    n_features_in_, feature_names_in_
-        As everywhere in scikit-learn.
 
     Notes
     -----
@@ -198,6 +196,7 @@ def fit(
     X: Any,
     y: AnyArray,
     sample_weight: AnyArray | float | None = None,
+    groups: AnyArray | None = None,
 ) -> AttentionRegressor:
     """Fit the regression.
 
@@ -210,6 +209,9 @@ def fit(
         Outcomes.
     sample_weight : array, shape (n,), or float, optional
         Not negative; a row of weight zero is as good as dropped. `weight_type` says what they mean to a criterion.
+
+    groups : array, shape (n,), optional
+        Labels of rows that ``alpha="loo"`` leaves out together.
 
     Returns
     -------
@@ -235,7 +237,7 @@ def fit(
     _check_penalties(self)
     y, self._units = self._rows.of_kept(self.y_fit_), _units_of(self, X)
     self._fit_smoother(self._prepared(self._rows.of_kept(X)), y)
-    self.alpha_, self.selection_ = _choice(self._smoother, y, self)
+    self.alpha_, self.selection_ = _choice(self._smoother, y, self, self._groups_of(groups))
     self.df_ = self._of_each(
         self._smoother.df(alpha) for alpha in np.atleast_1d(self.alpha_)
     )
@@ -445,14 +447,15 @@ def _check_penalties(estimator):
         )
 
 # %% ../../nbs/practice/12b_estimators.ipynb #1b5e0027
-def _choice(smoother, y, estimator):
+def _choice(smoother, y, estimator, groups=None):
     """The penalty, or one for each outcome, and how a criterion chose it or None."""
     alpha, apart = estimator.alpha, estimator.alpha_per_target and y.ndim == 2
     if not isinstance(alpha, str):
         return (np.array(as_penalties(alpha)) if np.ndim(alpha) else float(alpha)), None
     if smoother.n == smoother.null.shape[1]:
         return (np.zeros(y.shape[1]) if apart else 0.0), None
-    found = select_lam(smoother, y, alpha, lams=estimator.alphas, per_outcome=apart)
+    how = {"lams": estimator.alphas, "per_outcome": apart, "groups": groups}
+    found = select_lam(smoother, y, alpha, **how)
     return (np.atleast_1d(found.lam) if apart else found.lam), found
 
 
@@ -574,12 +577,26 @@ def _rows_of(X, sample_weight, weight_type):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de07
 @patch
-def predict(self: AttentionRegressor, X: Any) -> SameKind:
-    """Predictions at new rows (m, p), shape (m,) or (m, k)."""
-    similarity = self._similarity if hasattr(self, "_similarity") else None
-    X = _queries(self, X, "predict", prepared=similarity is not None)
-    if similarity is None:
+def predict(self: AttentionRegressor, X: Any, return_std: bool = False) -> SameKind:
+    """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the deviation of a new outcome (5d.4)."""
+    check_is_fitted(self)
+    if self._similarity is None and not return_std:
+        X = _queries(self, X, "predict", prepared=False)
         return X @ (self.coef_ if self.coef_.ndim == 1 else self.coef_.T) + self.intercept_
+    X = _queries(self, X, "predict")
+    return (self._mean(X), self._deviation(X)) if return_std else self._mean(X)
+
+
+@patch
+def _mean(self: AttentionRegressor, X):
+    """Predictions at prepared rows."""
+    similarity = self._similarity
+    if similarity is None:
+        a, b = self.coef_ if self.coef_.ndim == 1 else self.coef_.T, self.intercept_
+        if self._units is not None:
+            mean, spread = self._units
+            a, b = (a.T * spread).T, b + mean @ a
+        return X @ a + b
     T, a = similarity.unpenalised(X), self._rows.of_kept(self.dual_coef_)
     found = similarity(X, self._keys) @ a
     return found if T is None else found + T @ self._free
@@ -623,7 +640,9 @@ def loo_(self: AttentionRegressor) -> Any:
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de08
 @patch
-def explain(self: AttentionRegressor, X: Any, top: int | None = 5) -> Frame:
+def explain(
+    self: AttentionRegressor, X: Any, top: int | None = 5, groups: AnyArray | None = None
+) -> Frame:
     """Which training rows each prediction listens to most.
 
     Parameters
@@ -632,25 +651,40 @@ def explain(self: AttentionRegressor, X: Any, top: int | None = 5) -> Frame:
         New rows.
     top : int, optional
         How many training rows for each, by the size of their weight; None for all.
+    groups : array, shape (n,), optional
+        Labels of the training rows; the table is then one of groups, see Notes.
 
     Returns
     -------
     DataFrame
         One row for each query, rank and (if there are several) output: ``query``, ``rank`` (from 1), ``row`` (the label of
-        the training row), ``weight``, ``outcome`` (its y), ``contribution`` (their product) and ``share`` (contribution over
-        prediction).
+        the training row), ``weight``, ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution over
+        prediction), ``leverage`` (of the training row) and ``without`` (the prediction, had the row not been there).
 
     Notes
     -----
     Over all training rows the contributions add to the prediction and the shares to 1; with weights or outcomes of both
     signs a share may be negative or above 1. The intercept is inside the weights.
+    Of groups the weights and contributions are sums, ``row`` is the label and ``rows`` their number; the rank is by the sum
+    of the sizes of the weights. Source: (12b.1), (5c.2).
     """
     if top is not None and (not isinstance(top, (int, np.integer)) or top < 1):
         raise ValueError(f"top must be a whole number, at least 1, or None, got {top!r}")
     W, y = to_numpy(self.attention_weights(X)), to_numpy(self.y_fit_)
-    if W.ndim == 2:
-        return _explanation(W, y, top, _index_of(X), self._index, self._outputs)
-    return _explanations(W, y, top, _index_of(X), self._index, self._outputs)
+    without = self._without(X, groups)
+    alphas = np.atleast_1d(self.alpha_)
+    h = [to_numpy(self._rows.spread(self._smoother.leverage(float(a)))) for a in alphas]
+    tables = []
+    for j in range(len(alphas)):
+        own = slice(j, j + 1) if W.ndim == 3 else slice(None)
+        what = (W[j], y[:, j]) if W.ndim == 3 else (W, y)
+        if groups is not None:
+            tables.append(self._of_groups(X, *what, top, groups, without[..., own]))
+            continue
+        audit = {"leverage": h[j], "without": without[..., own]}
+        names = None if W.ndim == 3 else self._outputs
+        tables.append(_explanation(*what, top, _index_of(X), self._index, names, audit))
+    return tables[0] if W.ndim == 2 else _by_output(tables, self._outputs)
 
 # %% ../../nbs/practice/12b_estimators.ipynb #1b5e0028
 @patch
@@ -666,8 +700,9 @@ def plot_weights(self: AttentionRegressor, X: Any, ax: Any = None) -> Any:
     return plot_weights(W, ax=ax)
 
 # %% ../../nbs/practice/12b_estimators.ipynb #9d3e3fd0
-def _explanation(W, y, top, index, rows, outputs):
-    """The table of `explain`, from weights (m, n) and outcomes (n,) or (n, k); labels may be None."""
+def _explanation(W, y, top, index, rows, outputs, audit):
+    """The table of `explain`, from weights (m, n) and outcomes (n,) or (n, k); labels may be None, and
+    the `audit` are leverages (n,) and predictions without each row (m, n, k)."""
     import pandas as pd
 
     Y = y[:, None] if y.ndim == 1 else y
@@ -696,26 +731,227 @@ def _explanation(W, y, top, index, rows, outputs):
         "outcome": outcome,
         "contribution": weight * outcome,
         "share": share,
+        "leverage": audit["leverage"][row],
+        "without": audit["without"][query, row, output],
     }
     return pd.DataFrame(table).drop(columns=["output"] if y.ndim == 1 else [])
 
-# %% ../../nbs/practice/12b_estimators.ipynb #12b17a05
-def _explanations(W, y, top, index, rows, outputs):
-    """The table of `explain`, from weights (k, m, n) for each of k outcomes."""
+# %% ../../nbs/practice/12b_estimators.ipynb #12160002
+from scipy.special import ndtri
+
+from ..regression.smoother import as_groups
+from olsattention.selection.sure import (
+    Interval,
+    noise_variance,
+    posterior_variance,
+    prediction_interval,
+)
+from ..selection.without import influence as change_by_deletion
+
+# %% ../../nbs/practice/12b_estimators.ipynb #12160003
+@patch
+def influence(self: AttentionRegressor, X, groups=None):
+    """How every prediction changes if a training row, or a group of them, is deleted; exact at the same `alpha_`.
+
+    Parameters
+    ----------
+    X : array, tensor or DataFrame, shape (m, p)
+        New rows.
+    groups : array, shape (n,), optional
+        Labels of the training rows; those of one label are deleted together.
+
+    Returns
+    -------
+    array, tensor or DataFrame, shape (m, n) or (m, G), with several outputs (m, n, k) or (m, G, k)
+        Labelled if X and the training rows have an index. Groups of the rows that count, in order of appearance.
+
+    Notes
+    -----
+    Source: (5c.2).
+    """
+    index, X = _index_of(X), _queries(self, X, "influence")
+    groups, columns = self._groups_of(groups), self._index
+    rows, functions = self._entered(X)
+    y, more = self._rows.of_kept(self.y_fit_), {"groups": groups, "null_space": functions}
+    if np.ndim(self.alpha_):
+        xp = array_api_compat.array_namespace(y)
+        ask = partial(change_by_deletion, self._smoother, rows, **more)
+        change = [ask(y[:, j], float(alpha)) for j, alpha in enumerate(self.alpha_)]
+        change = xp.stack(change, axis=-1)
+    else:
+        change = change_by_deletion(self._smoother, rows, y, self.alpha_, **more)
+    if groups is not None:
+        columns = as_groups(groups, Table(self._rows.of_kept(self.y_fit_))).labels
+    elif self._rows.kept is not None:
+        xp = array_api_compat.array_namespace(change)
+        change = xp.moveaxis(self._rows.spread(xp.moveaxis(change, 1, 0)), 0, 1)
+    both = index is not None and self._index is not None and change.ndim == 2
+    return labelled(change, index, columns) if both else change
+
+# %% ../../nbs/practice/12b_estimators.ipynb #12160004
+@patch
+def _groups_of(self: AttentionRegressor, groups):
+    """Labels of the rows that count, validated for all rows; None for None."""
+    if groups is None:
+        return None
+    n = self._rows.n
+    table = Table(np.empty((n, 1)), "X", self._index)
+    codes, labels = as_groups(groups, table, self._rows.kept)
+    kept = np.arange(n) if self._rows.kept is None else to_numpy(self._rows.kept)
+    return [labels[code] for code in codes[kept]]
+
+
+@patch
+def _entered(self: AttentionRegressor, X):
+    """New rows (m, p) as the smoother takes them, and their unpenalised functions or None."""
+    similarity = self._similarity
+    if similarity is None:
+        return X, None
+    return similarity(X, self._keys), similarity.unpenalised(X)
+
+# %% ../../nbs/practice/12b_estimators.ipynb #12160005
+@patch
+def _without(self: AttentionRegressor, X, groups):
+    """Predictions (m, n, k) or (m, G, k) without each row or group, an ndarray."""
+    change = self.influence(X, groups)
+    change = to_numpy(change.to_numpy() if hasattr(change, "to_numpy") else change)
+    f = to_numpy(self.predict(X))
+    return f.reshape(len(f), 1, -1) + change.reshape(*change.shape[:2], -1)
+
+
+@patch
+def _of_groups(self: AttentionRegressor, X, W, y, top, groups, without):
+    """The table of `explain` for groups, from weights (m, n), outcomes and predictions (m, G, k) without each."""
+    codes, labels = as_groups(self._groups_of(groups), Table(W.T[self._kept()]))
+    member = np.eye(len(labels))[codes]
+    W, Y = W[:, self._kept()], y.reshape(len(y), -1)[self._kept()]
+    contribution = np.stack([(W * column) @ member for column in Y.T], axis=2)
+    loud, weight, total = np.abs(W) @ member, W @ member, np.einsum("mn,nk->mk", W, Y)
+    rank = np.argsort(-loud, axis=1, kind="stable")[:, :top]
+    index, table = _index_of(X), []
+    for q, k in np.ndindex(len(W), Y.shape[1]):
+        at, g = range(rank.shape[1]), rank[q]
+        columns = {
+            "query": q if index is None else index[q],
+            "rank": [r + 1 for r in at],
+            "row": [labels[i] for i in g],
+            "output": k if self._outputs is None else self._outputs[k],
+            "rows": member.sum(axis=0).astype(int)[g],
+            "weight": weight[q, g],
+            "contribution": contribution[q, g, k],
+            "share": contribution[q, g, k] / (total[q, k] or np.nan),
+            "without": without[q, g, k],
+        }
+        table.append(columns)
     import pandas as pd
 
-    tables = []
-    for j in range(len(W)):
-        table = _explanation(W[j], y[:, j], top, index, rows, None)
-        output = j if outputs is None else outputs[j]
-        table.insert(3, "output", [output] * len(table))
-        tables.append(table.assign(order=range(len(table))))
-    return (
-        pd.concat(tables)
-        .sort_values("order", kind="stable")
-        .drop(columns="order")
-        .reset_index(drop=True)
-    )
+    found = pd.concat(map(pd.DataFrame, table), ignore_index=True)
+    return found.drop(columns=["output"] if y.ndim == 1 else [])
+
+
+@patch
+def _kept(self: AttentionRegressor):
+    """Places of the rows that count, an ndarray."""
+    return np.arange(self._rows.n) if self._rows.kept is None else to_numpy(self._rows.kept)
+
+# %% ../../nbs/practice/12b_estimators.ipynb #12160007
+@patch
+def _deviation(self: AttentionRegressor, X):
+    """Standard deviation (m,) or (m, k) of a new outcome of weight 1."""
+    (rows, functions), more = self._entered(X), {}
+    if self._similarity is not None:
+        more = {
+            "null_space": functions,
+            "diagonal": _kernel_with_itself(self._similarity, X),
+        }
+
+    def roots(y, alpha):
+        v = posterior_variance(self._smoother, rows, alpha, **more)
+        return (1 + v) ** 0.5, noise_variance(self._smoother, y, alpha)
+
+    y = self._rows.of_kept(self.y_fit_)
+    root, noise = self._by_penalty(roots, y)
+    if np.ndim(self.alpha_):
+        return root * noise**0.5
+    if np.ndim(noise) == 0:
+        return root * float(noise) ** 0.5
+    xp = array_api_compat.array_namespace(root)
+    return root[:, None] * xp.asarray(noise**0.5, device=array_api_compat.device(root))
+
+
+def _kernel_with_itself(similarity, X):
+    """The kernel of each row of X (m, p) with itself, (m,)."""
+    xp, more = array_api_compat.array_namespace(X), 0
+    if similarity.kernel is get_kernel("spline"):  # straight beyond the ends
+        U = (X - similarity.low) / similarity.width
+        beyond = xp.clip(U - 1.0, 0.0, None)
+        X = similarity.low + similarity.width * xp.clip(U, 0.0, 1.0)
+        more = xp.sum(beyond + beyond**2, axis=1)
+    blocks = (X[a : a + 64, :] for a in range(0, max(len(X), 1), 64))
+    return xp.concat([xp.linalg.diagonal(similarity(B, B)) for B in blocks]) + more
+
+# %% ../../nbs/practice/12b_estimators.ipynb #12160008
+@patch
+def predict_interval(
+    self: AttentionRegressor, X, coverage=0.9, method="jackknife+", groups=None
+):
+    """Intervals for the outcomes of new rows.
+
+    Parameters
+    ----------
+    X : array, tensor or DataFrame, shape (m, p)
+        New rows.
+    coverage : float
+        In (0, 1).
+    method : {"jackknife+", "posterior"}
+        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for exchangeable rows whatever the law of the errors;
+        or the normal interval of `predict` with `return_std`.
+    groups : array, shape (n,), optional
+        Labels of training rows; those of one label are left out together (CV+).
+
+    Returns
+    -------
+    Interval
+        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or DataFrames if X is a DataFrame.
+
+    Raises
+    ------
+    ValueError
+        On an unknown method, a coverage outside (0, 1), or groups beside the posterior.
+
+    Notes
+    -----
+    Source: (5d.4), (5d.6), (5d.7).
+    """
+    if method not in ("jackknife+", "posterior"):
+        raise ValueError(f"method must be 'jackknife+' or 'posterior', got {method!r}")
+    if not 0 < coverage < 1:
+        raise ValueError(f"coverage must be between 0 and 1, got {coverage}")
+    index, X = _index_of(X), _queries(self, X, "predict_interval")
+    if method == "posterior":
+        if groups is not None:
+            raise ValueError("groups go with method='jackknife+'")
+        f, reach = self._mean(X), float(ndtri((1 + coverage) / 2)) * self._deviation(X)
+        found = Interval(f, f - reach, f + reach)
+    else:
+        (rows, functions), y = self._entered(X), self._rows.of_kept(self.y_fit_)
+        more = {"groups": self._groups_of(groups), "null_space": functions}
+        ask = partial(prediction_interval, self._smoother, rows, coverage=coverage, **more)
+        found = Interval(*self._by_penalty(lambda y, alpha: ask(y, lam=alpha), y))
+    if index is None:
+        return found
+    return Interval(*(labelled(end, index, self._outputs) for end in found))
+
+# %% ../../nbs/practice/12b_estimators.ipynb #12b17a05
+def _by_output(tables, outputs):
+    """One table of several, one for each output, their rows in turn."""
+    import pandas as pd
+
+    for j, table in enumerate(tables):
+        table.insert(3, "output", [j if outputs is None else outputs[j]] * len(table))
+        table["order"] = range(len(table))
+    found = pd.concat(tables).sort_values("order", kind="stable")
+    return found.drop(columns="order").reset_index(drop=True)
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12b17b02
 def _best_length_scale(estimator, X, y):

@@ -116,8 +116,6 @@ class AttentionRegressor(RegressorMixin, Fitted):
     kernel_params_ : dict
         Parameters of the kernel, defaults resolved.
     y_fit_ : array, shape (n,) or (n, k)
-    n_features_in_, feature_names_in_
-        As everywhere in scikit-learn.
 
     Notes
     -----
@@ -133,7 +131,7 @@ class AttentionRegressor(RegressorMixin, Fitted):
     def __sklearn_tags__(self) -> Any:
         ...
 
-    def fit(self, X: Any, y: AnyArray, sample_weight: AnyArray | float | None=None) -> AttentionRegressor:
+    def fit(self, X: Any, y: AnyArray, sample_weight: AnyArray | float | None=None, groups: AnyArray | None=None) -> AttentionRegressor:
         """Fit the regression.
 
     Parameters
@@ -145,6 +143,9 @@ class AttentionRegressor(RegressorMixin, Fitted):
         Outcomes.
     sample_weight : array, shape (n,), or float, optional
         Not negative; a row of weight zero is as good as dropped. `weight_type` says what they mean to a criterion.
+
+    groups : array, shape (n,), optional
+        Labels of rows that ``alpha="loo"`` leaves out together.
 
     Returns
     -------
@@ -180,8 +181,11 @@ class AttentionRegressor(RegressorMixin, Fitted):
     def _criterion(self, ask):
         """What a criterion says of the fit: the mean over outcomes, or of each if they have their own penalties."""
 
-    def predict(self, X: Any) -> SameKind:
-        """Predictions at new rows (m, p), shape (m,) or (m, k)."""
+    def predict(self, X: Any, return_std: bool=False) -> SameKind:
+        """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the deviation of a new outcome (5d.4)."""
+
+    def _mean(self, X):
+        """Predictions at prepared rows."""
 
     def attention_weights(self, X: Any) -> SameKind:
         """The weights of all training rows in each prediction: ``attention_weights(X) @ y_fit_ == predict(X)``.
@@ -206,7 +210,7 @@ class AttentionRegressor(RegressorMixin, Fitted):
     def loo_(self) -> Any:
         ...
 
-    def explain(self, X: Any, top: int | None=5) -> Frame:
+    def explain(self, X: Any, top: int | None=5, groups: AnyArray | None=None) -> Frame:
         """Which training rows each prediction listens to most.
 
     Parameters
@@ -215,22 +219,94 @@ class AttentionRegressor(RegressorMixin, Fitted):
         New rows.
     top : int, optional
         How many training rows for each, by the size of their weight; None for all.
+    groups : array, shape (n,), optional
+        Labels of the training rows; the table is then one of groups, see Notes.
 
     Returns
     -------
     DataFrame
         One row for each query, rank and (if there are several) output: ``query``, ``rank`` (from 1), ``row`` (the label of
-        the training row), ``weight``, ``outcome`` (its y), ``contribution`` (their product) and ``share`` (contribution over
-        prediction).
+        the training row), ``weight``, ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution over
+        prediction), ``leverage`` (of the training row) and ``without`` (the prediction, had the row not been there).
 
     Notes
     -----
     Over all training rows the contributions add to the prediction and the shares to 1; with weights or outcomes of both
     signs a share may be negative or above 1. The intercept is inside the weights.
+    Of groups the weights and contributions are sums, ``row`` is the label and ``rows`` their number; the rank is by the sum
+    of the sizes of the weights. Source: (12b.1), (5c.2).
     """
 
     def plot_weights(self, X: Any, ax: Any=None) -> Any:
         """Draw the attention of the queries (m, p) as a heat map; returns the Axes."""
+
+    def influence(self, X, groups=None):
+        """How every prediction changes if a training row, or a group of them, is deleted; exact at the same `alpha_`.
+
+    Parameters
+    ----------
+    X : array, tensor or DataFrame, shape (m, p)
+        New rows.
+    groups : array, shape (n,), optional
+        Labels of the training rows; those of one label are deleted together.
+
+    Returns
+    -------
+    array, tensor or DataFrame, shape (m, n) or (m, G), with several outputs (m, n, k) or (m, G, k)
+        Labelled if X and the training rows have an index. Groups of the rows that count, in order of appearance.
+
+    Notes
+    -----
+    Source: (5c.2).
+    """
+
+    def _groups_of(self, groups):
+        """Labels of the rows that count, validated for all rows; None for None."""
+
+    def _entered(self, X):
+        """New rows (m, p) as the smoother takes them, and their unpenalised functions or None."""
+
+    def _without(self, X, groups):
+        """Predictions (m, n, k) or (m, G, k) without each row or group, an ndarray."""
+
+    def _of_groups(self, X, W, y, top, groups, without):
+        """The table of `explain` for groups, from weights (m, n), outcomes and predictions (m, G, k) without each."""
+
+    def _kept(self):
+        """Places of the rows that count, an ndarray."""
+
+    def _deviation(self, X):
+        """Standard deviation (m,) or (m, k) of a new outcome of weight 1."""
+
+    def predict_interval(self, X, coverage=0.9, method='jackknife+', groups=None):
+        """Intervals for the outcomes of new rows.
+
+    Parameters
+    ----------
+    X : array, tensor or DataFrame, shape (m, p)
+        New rows.
+    coverage : float
+        In (0, 1).
+    method : {"jackknife+", "posterior"}
+        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for exchangeable rows whatever the law of the errors;
+        or the normal interval of `predict` with `return_std`.
+    groups : array, shape (n,), optional
+        Labels of training rows; those of one label are left out together (CV+).
+
+    Returns
+    -------
+    Interval
+        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or DataFrames if X is a DataFrame.
+
+    Raises
+    ------
+    ValueError
+        On an unknown method, a coverage outside (0, 1), or groups beside the posterior.
+
+    Notes
+    -----
+    Source: (5d.4), (5d.6), (5d.7).
+    """
 AttentionRegressor.__init_subclass__()
 FITTED: Any
 
@@ -260,7 +336,7 @@ def _check_combinations(estimator):
 def _check_penalties(estimator):
     """An error if the penalties given are not one for each outcome."""
 
-def _choice(smoother, y, estimator):
+def _choice(smoother, y, estimator, groups=None):
     """The penalty, or one for each outcome, and how a criterion chose it or None."""
 
 def _index_of(X):
@@ -287,11 +363,19 @@ def _name_bad_position(given, error):
 def _rows_of(X, sample_weight, weight_type):
     """The `RowWeights` of the rows X (n, p); weights come to the library and the device of X."""
 
-def _explanation(W, y, top, index, rows, outputs):
-    """The table of `explain`, from weights (m, n) and outcomes (n,) or (n, k); labels may be None."""
+def _explanation(W, y, top, index, rows, outputs, audit):
+    """The table of `explain`, from weights (m, n) and outcomes (n,) or (n, k); labels may be None, and
+    the `audit` are leverages (n,) and predictions without each row (m, n, k)."""
+from scipy.special import ndtri
+from ..regression.smoother import as_groups
+from olsattention.selection.sure import Interval, noise_variance, posterior_variance, prediction_interval
+from ..selection.without import influence as change_by_deletion
 
-def _explanations(W, y, top, index, rows, outputs):
-    """The table of `explain`, from weights (k, m, n) for each of k outcomes."""
+def _kernel_with_itself(similarity, X):
+    """The kernel of each row of X (m, p) with itself, (m,)."""
+
+def _by_output(tables, outputs):
+    """One table of several, one for each output, their rows in turn."""
 
 def _best_length_scale(estimator, X, y):
     """The length scale (12b.3) of rows X (n, p) and outcomes y, a number or (p,)."""

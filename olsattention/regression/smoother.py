@@ -453,6 +453,7 @@ class GramRows(NamedTuple):
     R: object  # (c, c)
     across: object  # N'K, scaled, (c, m)
     dropped: object = None  # kernel and unpenalised functions of rows of weight zero
+    within: object = None  # N'KN, scaled, (c, c)
     noise = 1e-14
 
     def warn(self, rank):
@@ -471,6 +472,7 @@ def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
     _require_independent(kept)
     null, R = table.xp.linalg.qr(kept)
     source = GramRows(table._replace(values=T), intercept, R, null.T @ K)
+    source = source._replace(within=source.across @ null)
     if rows.dropped is not None:
         K_dropped = table.values[rows.dropped, :]
         source = source._replace(dropped=(rows.scaled(K_dropped.T).T, T[rows.dropped, :]))
@@ -732,6 +734,143 @@ def loo(self: SpectralSmoother, y: AnyArray, lam: Number) -> SameKind:
     y, unit = Outcome.of(self, y).in_units()
     return y.squeeze(in_squares(_loo(self, y, [as_lam(lam)]), unit)[None, :])[0]
 
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e1602
+from typing import Any
+
+from olsattention.arrays import AnyArray, Array, Number, Numpy, SameKind
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e1603
+class RowGroups(NamedTuple):
+    """Which group each of n rows belongs to: the places `codes` (n,) in the list of `labels`, in order of appearance."""
+
+    codes: Numpy
+    labels: list[Any]
+
+
+def as_groups(groups: AnyArray, train: Table, counting: Any = None) -> RowGroups:
+    """Validated groups of the rows of a `Table`; `counting` are the places of the rows that weigh, None for all."""
+    index = getattr(groups, "index", None)
+    if (
+        hasattr(index, "equals")
+        and train.index is not None
+        and not index.equals(train.index)
+    ):
+        raise ValueError(f"groups has another index than {train.name}; align them")
+    given = groups.to_numpy() if hasattr(groups, "to_numpy") else groups
+    given = list(to_numpy(given) if hasattr(given, "shape") else given)
+    if len(given) != train.shape[0] or any(np.ndim(label) for label in given):
+        raise ValueError(
+            f"groups must hold one label for each of the {train.shape[0]} rows, got {len(given)} entries"
+        )
+    for i, label in enumerate(given):
+        if label is None or label != label:
+            raise ValueError(
+                f"groups has no label at row {i}, but {label}; every row belongs to one"
+            )
+    places: dict[Any, int] = {}
+    codes = np.array([places.setdefault(label, len(places)) for label in given])
+    labels = [getattr(label, "item", lambda: label)() for label in places]
+    counted = codes if counting is None else codes[to_numpy(counting)]
+    if len(set(counted.tolist())) < 2:
+        raise ValueError(
+            f"groups has one group only, {labels[counted[0]]!r}: without it no row is left to predict from"
+        )
+    return RowGroups(codes, labels)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e1605
+def same_sizes(codes: Numpy) -> list[Numpy]:
+    """The places of the rows of each group, those of groups of one size stacked: arrays (groups, size)."""
+    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes)
+    starts, found = np.cumsum(counts) - counts, []
+    for size in np.unique(counts[counts > 0]):
+        first = starts[counts == size]
+        found.append(order[first[:, None] + np.arange(size)])
+    return found
+
+
+def solve_groups(M: Array, top: Array, least: float) -> Array:
+    """``M^-1 top`` for symmetric positive semidefinite M (g, s, s) and top (g, s, k); NaN where a row is not determined.
+
+    `least` is what an eigenvalue may be by rounding alone, beside the diagonal.
+    """
+    xp = array_api_compat.array_namespace(M)
+    size = xp.linalg.diagonal(M)
+    try:
+        pivots = xp.linalg.diagonal(xp.linalg.cholesky(M)) ** 2
+        if bool(xp.all(pivots > least * size)):
+            return xp.linalg.solve(M, top)
+    except (np.linalg.LinAlgError, RuntimeError):
+        pass  # not positive definite, in NumPy's words and in torch's
+    values, V = xp.linalg.eigh(M)
+    dead = values <= least * xp.max(size, axis=-1, keepdims=True)
+    inverse = xp.where(dead, 0 * values, 1 / xp.where(dead, 1 + 0 * values, values))
+    V_top = xp.matrix_transpose(V) @ top
+    found = V @ (inverse[..., None] * V_top)
+    touched = xp.sum(xp.where(dead[:, None, :], V**2, 0 * V), axis=-1) > 1e-8
+    return xp.where(touched[..., None], math.nan + 0 * found, found)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e1606
+def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> SameKind:
+    """Errors (m, k) of the scaled rows, each predicted without its group; codes (m,)."""
+    xp, q = smoother._xp, removed(smoother, [lam])[0]
+    U, N, full = smoother.U, smoother.null, _full(smoother)
+    top = U @ (q * y.z) + (0 if full else y.centred - U @ y.z)
+    least = nothing_left(U.shape) * max(1.0, float(xp.finfo(U.dtype).eps) * 2.0**52)
+    places, parts = [], []
+    for rows in same_sizes(codes):
+        at = xp.asarray(rows, device=array_api_compat.device(U))
+        own, M = U[at, ...], (U[at, ...] * q[:, 0]) @ xp.matrix_transpose(U[at, ...])
+        if not full:
+            null, eye = N[at, ...], xp.eye(rows.shape[1], dtype=U.dtype) + 0 * M
+            free = eye - own @ xp.matrix_transpose(own) - null @ xp.matrix_transpose(null)
+            some = (
+                xp.linalg.diagonal(free) > least
+            )  # a row without it has no share in any direction
+            M = M + xp.where(some[:, :, None] & some[:, None, :], free, 0 * free)
+        parts.append(xp.reshape(solve_groups(M, top[at, ...], least), (-1, top.shape[1])))
+        places.append(rows.ravel())
+    order = xp.asarray(
+        np.argsort(np.concatenate(places)), device=array_api_compat.device(U)
+    )
+    return xp.concat(parts, axis=0)[order, ...]
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e1607
+@patch
+def group_residuals(
+    self: SpectralSmoother, y: AnyArray, lam: Number, groups: AnyArray
+) -> SameKind:
+    """Prediction errors of ridge, the shape of y, each row predicted without its group, without refitting.
+
+    `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other groups
+    do not determine the prediction.
+    """
+    y, lam = Outcome.of(self, y), as_lam(lam)
+    codes = as_groups(groups, self._source.train, self.rows.kept).codes
+    kept = self.rows.kept
+    counted = codes if kept is None else codes[to_numpy(kept)]
+    errors, dropped = group_errors(self, y, lam, counted), None
+    if self._dropped:
+        beside = codes[to_numpy(self.rows.dropped)][:, None] == counted[None, :]
+        W = self._attend(*self._dropped, lam, "ridge")
+        W = self._xp.where(
+            self._xp.asarray(beside, device=array_api_compat.device(W)), W, 0 * W
+        )
+        dropped = y.dropped - self._answer(*self._dropped, y, lam, "ridge") + W @ errors
+    return self._reported(y, errors, dropped)
+
+
+@patch
+def leave_group_out(
+    self: SpectralSmoother, y: AnyArray, lam: Number, groups: AnyArray
+) -> SameKind:
+    """Mean squared `group_residuals`, weighted as those of `loo`, a number or (k,)."""
+    y = Outcome.of(self, y)
+    codes = as_groups(groups, self._source.train, self.rows.kept).codes
+    codes = codes if self.rows.kept is None else codes[to_numpy(self.rows.kept)]
+    errors = group_errors(self, y, as_lam(lam), codes)
+    return y.squeeze(self._xp.sum(errors**2, axis=0)[None, :] / self.rows.total)[0]
+
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df7
 class CriterionSums(NamedTuple):
     """What criteria for choosing a penalty are made of: one outcome, L penalties, up to the factor that the q have in common.
@@ -836,22 +975,24 @@ def criterion_sums(
 class Judged(NamedTuple):
     """One outcome before a criterion: its `CriterionSums` as a function of penalties, in squares of its `unit`.
 
-    `spread` is the mean square of what the null space leaves of it, `roundoff` that of the rounding errors that it came with.
+    `spread` is the mean square of what the null space leaves of it, `roundoff` that of the rounding errors that it came with;
+    `grouped` maps groups and penalties to its mean squared errors without the group.
     """
 
     sums: Callable[[Any], CriterionSums]
     unit: float = 1.0
     spread: float = 1.0
     roundoff: float = 0.0
+    grouped: Callable[[Any, Any], Any] | None = None
 
 
-def judged(level, rest, unit, sums):
+def judged(level, rest, unit, sums, grouped=None):
     """The `Judged` of an outcome (n, 1) in its unit."""
     eps, n = float(np.finfo(to_numpy(rest).dtype).eps), rest.shape[0]
     spread = float(np.mean(to_numpy(rest) ** 2))
     with np.errstate(over="ignore"):
         whole = spread + float(np.sum(to_numpy(level) ** 2)) / n
-    return Judged(sums, as_number(unit), spread, (8 * eps) ** 2 * whole)
+    return Judged(sums, as_number(unit), spread, (8 * eps) ** 2 * whole, grouped)
 
 
 @patch
@@ -863,12 +1004,23 @@ def judge(self: SpectralSmoother, y: AnyArray) -> tuple[list[Judged], bool]:
         one = y.only(j)
         free = _unexplained(self, one)
         sums = partial(_sums_in_numpy, self, one, free)
-        found.append(judged(one.level, one.centred, unit[j], sums))
+        grouped = partial(_grouped, self, one)
+        found.append(judged(one.level, one.centred, unit[j], sums, grouped))
     return found, y.single
 
 
 def _sums_in_numpy(smoother, y, free, lams):
     return criterion_sums_of(smoother, y, lams, free).in_numpy()
+
+
+def _grouped(smoother, y, groups, lams):
+    """Mean squared errors of one `Outcome`, each row predicted without its group, (L,) in NumPy."""
+    kept = smoother.rows.kept
+    codes = as_groups(groups, smoother._source.train, kept).codes
+    codes = codes if kept is None else codes[to_numpy(kept)]
+    errors = (to_numpy(group_errors(smoother, y, as_lam(lam), codes)) for lam in lams)
+    total = as_number(smoother.rows.total)
+    return np.array([np.sum(e**2) / total for e in errors])
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dfd
 @patch

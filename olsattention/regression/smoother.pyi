@@ -180,6 +180,16 @@ class SpectralSmoother:
     def loo(self, y: AnyArray, lam: Number) -> SameKind:
         """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
 
+    def group_residuals(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
+        """Prediction errors of ridge, the shape of y, each row predicted without its group, without refitting.
+
+    `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other groups
+    do not determine the prediction.
+    """
+
+    def leave_group_out(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
+        """Mean squared `group_residuals`, weighted as those of `loo`, a number or (k,)."""
+
     def gcv(self, y: AnyArray, lam: Number) -> SameKind:
         """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
 
@@ -308,6 +318,7 @@ class GramRows(NamedTuple):
     R: object
     across: object
     dropped: object = None
+    within: object = None
     noise = 1e-14
 
     def warn(self, rank):
@@ -372,6 +383,28 @@ def left_out(smoother, y, lams, rows=slice(None)):
 
 def _loo(smoother, y, lams):
     """Mean squared leave-one-out errors, by blocks of rows."""
+from typing import Any
+from olsattention.arrays import AnyArray, Array, Number, Numpy, SameKind
+
+class RowGroups(NamedTuple):
+    """Which group each of n rows belongs to: the places `codes` (n,) in the list of `labels`, in order of appearance."""
+    codes: Numpy
+    labels: list[Any]
+
+def as_groups(groups: AnyArray, train: Table, counting: Any=None) -> RowGroups:
+    """Validated groups of the rows of a `Table`; `counting` are the places of the rows that weigh, None for all."""
+
+def same_sizes(codes: Numpy) -> list[Numpy]:
+    """The places of the rows of each group, those of groups of one size stacked: arrays (groups, size)."""
+
+def solve_groups(M: Array, top: Array, least: float) -> Array:
+    """``M^-1 top`` for symmetric positive semidefinite M (g, s, s) and top (g, s, k); NaN where a row is not determined.
+
+    `least` is what an eigenvalue may be by rounding alone, beside the diagonal.
+    """
+
+def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> SameKind:
+    """Errors (m, k) of the scaled rows, each predicted without its group; codes (m,)."""
 
 class CriterionSums(NamedTuple):
     """What criteria for choosing a penalty are made of: one outcome, L penalties, up to the factor that the q have in common.
@@ -408,18 +441,23 @@ def of_copies(sums, rows):
 class Judged(NamedTuple):
     """One outcome before a criterion: its `CriterionSums` as a function of penalties, in squares of its `unit`.
 
-    `spread` is the mean square of what the null space leaves of it, `roundoff` that of the rounding errors that it came with.
+    `spread` is the mean square of what the null space leaves of it, `roundoff` that of the rounding errors that it came with;
+    `grouped` maps groups and penalties to its mean squared errors without the group.
     """
     sums: Callable[[Any], CriterionSums]
     unit: float = 1.0
     spread: float = 1.0
     roundoff: float = 0.0
+    grouped: Callable[[Any, Any], Any] | None = None
 
-def judged(level, rest, unit, sums):
+def judged(level, rest, unit, sums, grouped=None):
     """The `Judged` of an outcome (n, 1) in its unit."""
 
 def _sums_in_numpy(smoother, y, free, lams):
     ...
+
+def _grouped(smoother, y, groups, lams):
+    """Mean squared errors of one `Outcome`, each row predicted without its group, (L,) in NumPy."""
 
 def as_kernel_of(K, train, n):
     """The kernel of new rows with n training rows, validated, as a `Table` (m, n)."""

@@ -51,7 +51,7 @@ def _loo(s, robustness, sigma):
 CRITERIA = {"gcv": _gcv, "loo": _loo, "gml": _gml, "rgcv": _rgcv, "ubre": _ubre}
 
 # %% ../../nbs/selection/05_gcv.ipynb #0517a001
-def _judge_of(criterion, robustness=0.3, sigma=None):
+def _judge_of(criterion, robustness=0.3, sigma=None, groups=None):
     """A criterion as a function of a `Judged` outcome and penalties, in squares of its unit."""
     if criterion not in CRITERIA:
         raise ValueError(
@@ -60,11 +60,27 @@ def _judge_of(criterion, robustness=0.3, sigma=None):
     if not 0 < robustness <= 1:
         raise ValueError(f"robustness must be in (0, 1], got {robustness}")
 
+    if groups is not None:
+        return _by_groups(criterion, groups)
     rule = CRITERIA[criterion]
 
     def judge(outcome, lams):
         noise = None if sigma is None else sigma / outcome.unit
         return rule(outcome.sums(lams), robustness, noise)
+
+    return judge
+
+
+def _by_groups(criterion, groups):
+    if criterion != "loo":
+        raise ValueError(
+            f"groups are left out by criterion 'loo' only, got criterion={criterion!r}"
+        )
+
+    def judge(outcome, lams):
+        if outcome.grouped is None:
+            raise ValueError("groups need the eigenvectors; use SpectralSmoother")
+        return outcome.grouped(groups, lams)
 
     return judge
 
@@ -100,6 +116,7 @@ def criterion_curve(
     *,
     sigma: float | None = None,
     robustness: float = 0.3,
+    groups: AnyArray | None = None,
 ) -> Numpy:
     """A criterion for choosing the penalty, at every penalty of a grid.
 
@@ -115,6 +132,8 @@ def criterion_curve(
         Standard deviation of the noise, for ``"ubre"``.
     robustness : float
         The gamma of ``"rgcv"``, in (0, 1]; 1 is GCV.
+    groups : array, shape (n,), optional
+        Labels of rows that ``"loo"`` leaves out together (5c.1).
 
     Returns
     -------
@@ -129,7 +148,7 @@ def criterion_curve(
     -----
     Source: (5.1) to (5.3) and (3b.4); Wahba (1990), chapter 4; Lukas (2006).
     """
-    judge, lams = _judge_of(criterion, robustness, sigma), as_penalties(lams)
+    judge, lams = _judge_of(criterion, robustness, sigma, groups), as_penalties(lams)
     judged, single = _judged(smoother, y)
     curves = [in_squares(judge(of_outcome, lams), of_outcome.unit) for of_outcome in judged]
     return curves[0] if single else np.stack(curves, axis=-1)
@@ -187,6 +206,7 @@ def select_lam(
     bounds: tuple[float, float] | None = None,
     lams: AnyArray | None = None,
     per_outcome: bool = False,
+    groups: AnyArray | None = None,
 ) -> SelectedLam:
     """The penalty that minimises a criterion.
 
@@ -197,7 +217,7 @@ def select_lam(
         Several share the penalty that minimises the mean of their criteria, each relative to the mean square that the
         unpenalised part leaves of it, unless `per_outcome`.
     criterion : {"gcv", "loo", "gml", "rgcv", "ubre"}
-    sigma, robustness : float
+    sigma, robustness, groups
         As in `criterion_curve`.
     bounds : tuple of float, optional
         Range to search, ``0 < lower < upper``; default from where no direction feels a penalty to where none resists, and 0.
@@ -225,20 +245,16 @@ def select_lam(
     A grid of eight points a decade, then the zero of the slope (5.4) in every bracket that may hold the minimum.
     """
     given = bounds is not None or lams is not None
-    judge, (outcomes, _) = _judge_of(criterion, robustness, sigma), _judged(smoother, y)
+    judge, (outcomes, _) = (
+        _judge_of(criterion, robustness, sigma, groups),
+        _judged(smoother, y),
+    )
     apart = per_outcome or len(outcomes) == 1
     curves = (
         [_Curve(judge, [one]) for one in outcomes] if apart else [_Curve(judge, outcomes)]
     )
     lams, found = _searched(smoother, curves, bounds, lams)
-    lam, score, boundary, scores = map(list, zip(*found))
-    df, dfs = [smoother.df(at) for at in lam], smoother.dfs(lams)
-    _warn_of_boundaries(criterion, boundary, given)
-    if len(found) > 1:
-        found = map(np.array, (lam, score, df))
-        return SelectedLam(*found, criterion, boundary, lams, np.stack(scores, 1), dfs)
-    found = lam[0], score[0], df[0], criterion, boundary[0], lams
-    return SelectedLam(*found, scores[0], dfs)
+    return _selected(smoother, criterion, lams, found, given)
 
 # %% ../../nbs/selection/05_gcv.ipynb #47f28678
 def _grid(smoother, bounds):
@@ -263,6 +279,18 @@ def _searched(smoother, curves, bounds, lams):
         return lams, [_least(curve, lams) for curve in curves]
     lams, zero = _grid(smoother, bounds), bounds is None and _has_limit(smoother)
     return lams, [_minimum(curve, lams, zero) for curve in curves]
+
+# %% ../../nbs/selection/05_gcv.ipynb #0517a021
+def _selected(smoother, criterion, lams, found, given):
+    """The `SelectedLam` of the minima of one or several curves, and a warning of those at a boundary."""
+    lam, score, boundary, scores = map(list, zip(*found))
+    _warn_of_boundaries(criterion, boundary, given)
+    df, dfs = [smoother.df(at) for at in lam], smoother.dfs(lams)
+    if len(found) > 1:
+        shown = map(np.array, (lam, score, df))
+        return SelectedLam(*shown, criterion, boundary, lams, np.stack(scores, 1), dfs)
+    shown = lam[0], score[0], df[0], criterion, boundary[0], lams
+    return SelectedLam(*shown, scores[0], dfs)
 
 # %% ../../nbs/selection/05_gcv.ipynb #055e002a
 class _Curve(NamedTuple):

@@ -292,14 +292,20 @@ def weights(
     """Attention of m new rows over the training rows, shape (m, n), given their kernel (m, n) and null space (m, c)."""
     test, lam = as_kernel_of(K, self._source.train, self.rows.n), as_lam(lam)
     T = self._source.functions(test, null_space)
-    T = np.linalg.solve(self._source.R.T, T.T).T
-    own = self.rows.scaled(test.values.T) - (T @ self._source.across).T
-    W = self._turn(self._solve(self._turn(own, "T"), lam), "N").T
-    W += (T - W @ self.null) @ self.null.T
+    W = self._attend(self.rows.scaled(test.values.T).T, T, lam)
     W = self.rows.attention(W.T).T
     index = self._source.train.index
     both = test.index is not None and index is not None
     return labelled(W, test.index, index) if both else W
+
+
+@patch
+def _attend(self: TridiagonalSmoother, K, T, lam):
+    """Attention over the scaled rows of new rows with a scaled kernel K (m, n) and unpenalised functions T (m, c)."""
+    T = np.linalg.solve(self._source.R.T, T.T).T
+    own = (K - T @ self._source.across).T
+    W = self._turn(self._solve(self._turn(own, "T"), lam), "N").T
+    return W + (T - W @ self.null) @ self.null.T
 
 
 @patch
@@ -376,6 +382,43 @@ def _reported(self: TridiagonalSmoother, y, lam, over=None):
         K, T = self._source.dropped
         dropped = y[self.rows.dropped] - K @ a - T @ b
     left = self.rows.spread(self.rows.unscaled(left), dropped)
+    return labelled(left[:, 0] if single else left, self._source.train.index, names)
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #05b16005
+from olsattention.arrays import AnyArray, Number, Numpy, SameKind
+from olsattention.regression.smoother import as_groups, same_sizes, solve_groups
+from olsattention.regression.svd import nothing_left
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #05b16002
+@patch
+def _block(self: TridiagonalSmoother, rows: Numpy, lam: float) -> Numpy:
+    """The rows and columns `rows` (s,) of ``(I - H) / lam``, of the scaled rows."""
+    unit = np.zeros((self.n, len(rows)))
+    unit[rows, np.arange(len(rows))] = 1.0
+    unit, N = self._turn(unit, "T"), self.null[rows]
+    known = self._beyond * np.arange(1, N.shape[1] + 1) + lam
+    block = unit.T @ self._solve(unit, lam) - (N / known) @ N.T
+    return (block + block.T) / 2
+
+# %% ../../nbs/selection/05b_tridiagonal.ipynb #05b16003
+@patch
+def group_residuals(
+    self: TridiagonalSmoother, y: AnyArray, lam: Number, groups: AnyArray
+) -> SameKind:
+    """Leave-group-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
+    names, (level, rest, single, y), lam = labels_of(y), self._split(y), as_lam(lam)
+    codes = as_groups(groups, self._source.train, self.rows.kept).codes
+    counted = codes if self.rows.kept is None else codes[self.rows.kept]
+    a, b = self._dual(level, rest, lam)
+    errors, least, dropped = np.empty_like(a), nothing_left((self.n,)), None
+    for rows in (rows for stack in same_sizes(counted) for rows in stack):
+        errors[rows] = solve_groups(self._block(rows, lam)[None], a[None, rows], least)[0]
+    if self._source.dropped is not None:
+        K, T = self._source.dropped
+        beside = codes[self.rows.dropped][:, None] == counted[None, :]
+        change = np.where(beside, self._attend(K, T, lam), 0.0) @ errors
+        dropped = y[self.rows.dropped] - K @ a - T @ b + change
+    left = self.rows.spread(self.rows.unscaled(errors), dropped)
     return labelled(left[:, 0] if single else left, self._source.train.index, names)
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0dec

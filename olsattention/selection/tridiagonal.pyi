@@ -116,6 +116,9 @@ class TridiagonalSmoother:
     def weights(self, K: AnyArray, lam: Number, null_space: AnyArray | None=None) -> SameKind:
         """Attention of m new rows over the training rows, shape (m, n), given their kernel (m, n) and null space (m, c)."""
 
+    def _attend(self, K, T, lam):
+        """Attention over the scaled rows of new rows with a scaled kernel K (m, n) and unpenalised functions T (m, c)."""
+
     def _dual(self, level, rest, lam):
         """Coefficients (m, k) of the scaled rows, and (c, k) of the null space."""
 
@@ -143,8 +146,17 @@ class TridiagonalSmoother:
     def _reported(self, y, lam, over=None):
         """Residuals at all rows, those that count divided by a column (m, 1), in the shape of y."""
 
+    def _block(self, rows: Numpy, lam: float) -> Numpy:
+        """The rows and columns `rows` (s,) of ``(I - H) / lam``, of the scaled rows."""
+
+    def group_residuals(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
+        """Leave-group-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
+
 def _rows_of(K, *settings):
     ...
+from olsattention.arrays import AnyArray, Number, Numpy, SameKind
+from olsattention.regression.smoother import as_groups, same_sizes, solve_groups
+from olsattention.regression.svd import nothing_left
 MANY_ROWS = 500
 
 def smoother_of_gram(K, alpha, null_space=None, weights=None, least=None, **settings):
