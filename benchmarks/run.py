@@ -17,6 +17,7 @@ TOPICS = (
     "sharded",
     "large_kernel",
     "watch_and_prove",
+    "intervals",
 )
 
 
