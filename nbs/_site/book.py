@@ -668,6 +668,8 @@ def is_code_cell(node):
 
 def printed_checks(cell):
     """List what the `check` calls of a cell printed, as `(label, error, tol)`; a plain truth has no error."""
+    if not cell.children:  # it shows neither code nor output
+        return []
     lines = "\n".join(
         node.astext() for node in cell[-1].findall(nodes.literal_block)
     ).splitlines()
