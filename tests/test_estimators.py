@@ -306,7 +306,9 @@ def test_leave_one_out_with_copies_leaves_out_one():
 
 
 def test_copies_are_whole():
-    with pytest.raises(ValueError, match="counts copies .* got 0.3 at row 0; .* precisions"):
+    with pytest.raises(
+        ValueError, match="counts copies .* got 0.3 at row 0; .* precisions"
+    ):
         AttentionRegressor(weight_type="frequency").fit(X, y, np.full(40, 0.3))
 
 
@@ -702,7 +704,11 @@ def test_bad_data(arguments, error, says):
         ({"alpha": -1}, ValueError, "alpha must be >= 0"),
         ({"alpha": np.nan}, ValueError, "alpha must be >= 0"),
         ({"alpha": None}, TypeError, "alpha must be one real number"),
-        ({"alpha": [1.0, 2.0]}, ValueError, "one for each outcome, got 2 for a single outcome"),
+        (
+            {"alpha": [1.0, 2.0]},
+            ValueError,
+            "one for each outcome, got 2 for a single outcome",
+        ),
         ({"alpha": True}, TypeError, "alpha must be one real number"),
         ({"fit_intercept": 1}, TypeError, "fit_intercept must be True or False"),
         ({"kernel": "rbf", "length_scale": 0}, ValueError, "length_scale must be > 0"),

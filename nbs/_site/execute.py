@@ -31,13 +31,18 @@ PRELOADED = """
     IPython ipykernel.kernelapp matplotlib.pyplot matplotlib_inline.backend_inline mpmath numpy pandas
     scipy.integrate scipy.interpolate scipy.linalg scipy.optimize scipy.signal scipy.sparse.linalg scipy.special scipy.stats
     sklearn.datasets sklearn.kernel_ridge sklearn.linear_model sklearn.model_selection sklearn.pipeline
-    statsmodels.api torch torch._dynamo torch.utils.flop_counter transformers.modeling_utils
+    statsmodels.api torch transformers
 """.split()
 TIMEOUT = 600  # of a cell, in seconds
-# What kernels inherit. tqdm looks for widgets, which a site has no use for, and would print a path.
+# What kernels inherit: one thread each, for they run side by side. Every figure has the style of chapter 14. Warnings print
+# paths: tqdm looks for widgets, which a site has no use for; and the oldest transformers that chapter 7c works with knows
+# only the old name of an argument. (Triton is not preloaded, nor what imports it: it must see how chapter 6a sets it up.)
 ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    "PYTHONWARNINGS": "ignore:IProgress not found",
+    "MATPLOTLIBRC": str(book.HERE / "matplotlibrc"),
+    "PYTHONWARNINGS": "ignore:IProgress not found,"
+    "ignore:`past_key_values` is deprecated:FutureWarning",
 }
 
 

@@ -54,6 +54,7 @@ from .large import (
     KernelProduct as KernelProduct,
     Preconditioner as Preconditioner,
     random_pivots as random_pivots,
+    Indefinite as Indefinite,
     conjugate_gradients as conjugate_gradients,
     KernelSolution as KernelSolution,
     solve_kernel as solve_kernel,

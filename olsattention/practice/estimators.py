@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import array_api_compat
 import numpy as np
@@ -44,28 +44,57 @@ from ..selection.tridiagonal import smoother_of_gram
 __all__ = ['AttentionRegressor']
 
 # %% ../../nbs/practice/12b_estimators.ipynb #d4c399f5
-try:
-    from sklearn.base import BaseEstimator, RegressorMixin
-    from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise ImportError(
-        "olsattention.practice.estimators needs scikit-learn 1.6 or later and pandas; "
-        "pip install 'olsattention[sklearn]'"
-    ) from error
+if TYPE_CHECKING:  # scikit-learn does not say its types; these are of what is inherited
+
+    class RegressorMixin:
+        def score(self, X: Any, y: Any, sample_weight: Any = None) -> float: ...
+
+    class BaseEstimator:
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+        def set_params(self, **params: Any) -> Any: ...
+        def set_fit_request(self, *, sample_weight: Any = "$UNCHANGED$") -> Any: ...
+        def set_score_request(self, *, sample_weight: Any = "$UNCHANGED$") -> Any: ...
+
+    def check_is_fitted(estimator: Any) -> None: ...
+    def validate_data(estimator: Any, *given: Any, **rules: Any) -> Any: ...
+else:
+    try:
+        from sklearn.base import BaseEstimator, RegressorMixin
+        from sklearn.utils.validation import check_is_fitted, validate_data
+    except ImportError as error:
+        raise ImportError(
+            "olsattention.practice.estimators needs scikit-learn 1.6 or later and pandas; "
+            "pip install 'olsattention[sklearn]'"
+        ) from error
+
+# %% ../../nbs/practice/12b_estimators.ipynb #12b17c01
+class Fitted(BaseEstimator):
+    """What a fit leaves in an `AttentionRegressor`, which says what it is."""
+
+    alpha_: Any
+    selection_: SelectedLam | None
+    df_: Any
+    gcv_: Any
+    coef_: SameKind
+    dual_coef_: SameKind
+    X_fit_: SameKind
+    y_fit_: SameKind
+    intercept_: Any
+    kernel_params_: dict[str, Any]
+    n_features_in_: int
+    feature_names_in_: SameKind
 
 # %% ../../nbs/practice/12b_estimators.ipynb #30d1fcd1
-class AttentionRegressor(RegressorMixin, BaseEstimator):
+class AttentionRegressor(RegressorMixin, Fitted):
     """Ridge or kernel ridge regression that says which training rows each prediction listens to.
 
     Parameters
     ----------
     kernel : str or callable
         A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)`` of two sets of rows that returns their
-        matrix (m, n). ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval by the
-        training rows.
+        matrix (m, n). ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval.
     alpha : {"gcv", "loo", "gml", "rgcv"}, float or array (k,)
-        A criterion that chooses the penalty, or the penalty itself, >= 0: the number beside the Gram matrix, as in
-        scikit-learn's Ridge and KernelRidge. Of k outcomes, one for each.
+        A criterion that chooses the penalty, or the penalty itself (of each outcome), >= 0: the number beside the Gram matrix.
     alphas : sequence of float, optional
         Penalties for the criterion to choose among; default a search without end points.
     alpha_per_target : bool
@@ -73,37 +102,32 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     fit_intercept : bool
         Leave a constant unpenalised. A spline always has one.
     standardize : bool
-        Divide the columns by their standard deviations, weighted as the rows are, before anything else, and subtract their
-        means. `coef_` and `intercept_` are those of the columns as they came.
+        Centre the columns and divide them by their standard deviations first; `coef_` is that of the columns as they came.
     length_scale : float, array (p,) or str, optional
-        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``, one for all columns or one for each; default (12.1). ``"auto"`` and
-        ``"auto each"``: whatever is best for the criterion `alpha`, (12b.3).
+        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``, one for all columns or one for each; default (12.1); ``"auto"`` and
+        ``"auto each"``: the best for the criterion (12b.3).
     nu : float
         Of ``"matern"``.
     degree, gamma, coef0 : int, float or None, float
-        Of ``"polynomial"``. `gamma` goes for ``"rbf"``, ``"laplacian"`` and ``"exponential"`` too, as in scikit-learn, (12b.2).
+        Of ``"polynomial"``; `gamma` also of ``"rbf"``, ``"laplacian"`` and ``"exponential"`` (12b.2).
     scale : float, optional
         Of ``"exponential"``; default (12.1).
-    order : {1, 2, 3}
-        Of ``"sobolev"``.
-    period : float, optional
-        Of ``"sobolev"``, in the units of the columns; default the range of each.
+    order, period : int, float or None
+        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default the range of each.
     kernel_params : dict, optional
         Further parameters, for kernels that are functions.
     weight_type : {"precision", "frequency"}
-        What `sample_weight` means to a criterion: one over the variance of a row's error, up to a factor, or so many copies of
-        the row, whole numbers, which repeat its error. Fits at a given `alpha` do not depend on it.
+        What `sample_weight` means to a criterion: one over the variance of a row's error, up to a factor, or so many copies.
 
     Attributes
     ----------
     alpha_ : float or array (k,)
-        The penalty, or that of each outcome. 0.0 if a criterion was asked for but the unpenalised functions interpolate: then
-        nothing depends on it.
+        The penalty, or that of each outcome; 0.0 if a criterion has nothing to choose as the unpenalised functions interpolate.
     selection_ : SelectedLam or None
         How a criterion chose it.
     df_, gcv_, loo_ : float or array (k,)
-        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error at `alpha_`, the mean
-        over outcomes, or of each if they have their own penalties. `loo_` is computed when asked for.
+        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error, the mean over outcomes,
+        or of each if they have their own penalties.
     coef_ : array, shape (p,) or (k, p)
         Only if ``kernel="linear"``.
     dual_coef_, X_fit_ : array, shape (n,) or (n, k), and (n, p)
@@ -122,19 +146,6 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     their device and come back. A kernel keeps its factorisation, one or two arrays (n, n); from 500 rows on, GCV and GML need no
     eigenvectors. Source: (3a.1) to (3a.4), (12.1) to (12.4), (12b.1) to (12b.3).
     """
-
-    alpha_: Any
-    selection_: SelectedLam | None
-    df_: Any
-    gcv_: Any
-    coef_: SameKind
-    dual_coef_: SameKind
-    X_fit_: SameKind
-    y_fit_: SameKind
-    intercept_: Any
-    kernel_params_: dict[str, Any]
-    n_features_in_: int
-    feature_names_in_: SameKind
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de01
 @patch
@@ -225,7 +236,9 @@ def fit(
     y, self._units = self._rows.of_kept(self.y_fit_), _units_of(self, X)
     self._fit_smoother(self._prepared(self._rows.of_kept(X)), y)
     self.alpha_, self.selection_ = _choice(self._smoother, y, self)
-    self.df_ = self._of_each(self._smoother.df(alpha) for alpha in np.atleast_1d(self.alpha_))
+    self.df_ = self._of_each(
+        self._smoother.df(alpha) for alpha in np.atleast_1d(self.alpha_)
+    )
     self.gcv_ = self._criterion(self._smoother.gcv)
     self._set_coefficients(X, y)
     return self
@@ -308,7 +321,9 @@ def _fit_smoother(self: AttentionRegressor, X, y):
     if isinstance(self.length_scale, str):
         given = given | {"length_scale": _best_length_scale(self, X, y)}
     self._similarity, self._smoother, self._keys = _kernel_fit(self, X, given, extra)
-    self.kernel_params_ = {} if self.kernel == "precomputed" else dict(self._similarity.parameters)
+    self.kernel_params_ = (
+        {} if self.kernel == "precomputed" else dict(self._similarity.parameters)
+    )
 
 
 def _kernel_fit(estimator, X, given, extra):
@@ -317,7 +332,9 @@ def _kernel_fit(estimator, X, given, extra):
     similarity = fit_similarity(estimator.kernel, X, w, given, extra)
     similarity = similarity.beside(X, w, estimator.fit_intercept)
     K, T = similarity(X, X), similarity.unpenalised(X)
-    least = None if estimator.alphas is None else min(as_penalties(estimator.alphas, "alphas"))
+    least = (
+        None if estimator.alphas is None else min(as_penalties(estimator.alphas, "alphas"))
+    )
     alpha = estimator.alpha
     alpha = alpha if isinstance(alpha, str) else float(np.min(to_numpy(alpha)))
     weights = {"weights": w, "weight_type": estimator.weight_type, "least": least}
@@ -382,7 +399,10 @@ def _check_parameters(estimator):
     _check_combinations(estimator)
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12b17a04
-USUAL = {name: of.default for name, of in signature(AttentionRegressor.__init__).parameters.items()}
+USUAL = {
+    name: of.default
+    for name, of in signature(AttentionRegressor.__init__).parameters.items()
+}
 
 
 def _check_combinations(estimator):
@@ -496,15 +516,17 @@ def _validated(estimator, **given):
     rules["accept_sparse"] = ("csr", "csc") if estimator.kernel == "linear" else False
     try:
         found = validate_data(estimator, **given, **rules)
+        found = found if fitting else (found,)
+        found = [_wide(_beside(v, found[0]), name) for v, name in zip(found, "Xy")]
     except (TypeError, ValueError) as error:
         _name_bad_position(given, error)
         raise
-    found = found if fitting else (found,)
-    if estimator.kernel == "precomputed" and fitting and found[0].shape[0] != found[0].shape[1]:
+    shape = tuple(found[0].shape)
+    if fitting and estimator.kernel == "precomputed" and shape[0] != shape[1]:
         raise ValueError(
-            f"kernel='precomputed' takes the kernel of the training rows, a square matrix, got X of shape {found[0].shape}"
+            f"kernel='precomputed' takes the kernel of the training rows, a square matrix, got X of shape {shape}"
         )
-    return [_wide(_beside(values, found[0]), name) for values, name in zip(found, "Xy")]
+    return found
 
 
 def _queries(estimator, X, method, prepared=True):
@@ -688,7 +710,12 @@ def _explanations(W, y, top, index, rows, outputs):
         output = j if outputs is None else outputs[j]
         table.insert(3, "output", [output] * len(table))
         tables.append(table.assign(order=range(len(table))))
-    return pd.concat(tables).sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
+    return (
+        pd.concat(tables)
+        .sort_values("order", kind="stable")
+        .drop(columns="order")
+        .reset_index(drop=True)
+    )
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12b17b02
 def _best_length_scale(estimator, X, y):

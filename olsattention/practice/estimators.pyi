@@ -4,7 +4,7 @@ from typing import Any
 import warnings
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
@@ -17,24 +17,64 @@ from ..regression.weighting import RowWeights, require_weight_type
 from olsattention.selection.gcv import CRITERIA, BoundaryWarning, SelectedLam, as_penalties, select_lam
 from ..selection.tridiagonal import smoother_of_gram
 __all__ = ['AttentionRegressor']
-try:
-    from sklearn.base import BaseEstimator, RegressorMixin
-    from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise ImportError("olsattention.practice.estimators needs scikit-learn 1.6 or later and pandas; pip install 'olsattention[sklearn]'") from error
+if TYPE_CHECKING:
 
-class AttentionRegressor(RegressorMixin, BaseEstimator):
+    class RegressorMixin:
+
+        def score(self, X: Any, y: Any, sample_weight: Any=None) -> float:
+            ...
+
+    class BaseEstimator:
+
+        def get_params(self, deep: bool=True) -> dict[str, Any]:
+            ...
+
+        def set_params(self, **params: Any) -> Any:
+            ...
+
+        def set_fit_request(self, *, sample_weight: Any='$UNCHANGED$') -> Any:
+            ...
+
+        def set_score_request(self, *, sample_weight: Any='$UNCHANGED$') -> Any:
+            ...
+
+    def check_is_fitted(estimator: Any) -> None:
+        ...
+
+    def validate_data(estimator: Any, *given: Any, **rules: Any) -> Any:
+        ...
+else:
+    try:
+        from sklearn.base import BaseEstimator, RegressorMixin
+        from sklearn.utils.validation import check_is_fitted, validate_data
+    except ImportError as error:
+        raise ImportError("olsattention.practice.estimators needs scikit-learn 1.6 or later and pandas; pip install 'olsattention[sklearn]'") from error
+
+class Fitted(BaseEstimator):
+    """What a fit leaves in an `AttentionRegressor`, which says what it is."""
+    alpha_: Any
+    selection_: SelectedLam | None
+    df_: Any
+    gcv_: Any
+    coef_: SameKind
+    dual_coef_: SameKind
+    X_fit_: SameKind
+    y_fit_: SameKind
+    intercept_: Any
+    kernel_params_: dict[str, Any]
+    n_features_in_: int
+    feature_names_in_: SameKind
+
+class AttentionRegressor(RegressorMixin, Fitted):
     """Ridge or kernel ridge regression that says which training rows each prediction listens to.
 
     Parameters
     ----------
     kernel : str or callable
         A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)`` of two sets of rows that returns their
-        matrix (m, n). ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval by the
-        training rows.
+        matrix (m, n). ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval.
     alpha : {"gcv", "loo", "gml", "rgcv"}, float or array (k,)
-        A criterion that chooses the penalty, or the penalty itself, >= 0: the number beside the Gram matrix, as in
-        scikit-learn's Ridge and KernelRidge. Of k outcomes, one for each.
+        A criterion that chooses the penalty, or the penalty itself (of each outcome), >= 0: the number beside the Gram matrix.
     alphas : sequence of float, optional
         Penalties for the criterion to choose among; default a search without end points.
     alpha_per_target : bool
@@ -42,37 +82,32 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     fit_intercept : bool
         Leave a constant unpenalised. A spline always has one.
     standardize : bool
-        Divide the columns by their standard deviations, weighted as the rows are, before anything else, and subtract their
-        means. `coef_` and `intercept_` are those of the columns as they came.
+        Centre the columns and divide them by their standard deviations first; `coef_` is that of the columns as they came.
     length_scale : float, array (p,) or str, optional
-        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``, one for all columns or one for each; default (12.1). ``"auto"`` and
-        ``"auto each"``: whatever is best for the criterion `alpha`, (12b.3).
+        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``, one for all columns or one for each; default (12.1); ``"auto"`` and
+        ``"auto each"``: the best for the criterion (12b.3).
     nu : float
         Of ``"matern"``.
     degree, gamma, coef0 : int, float or None, float
-        Of ``"polynomial"``. `gamma` goes for ``"rbf"``, ``"laplacian"`` and ``"exponential"`` too, as in scikit-learn, (12b.2).
+        Of ``"polynomial"``; `gamma` also of ``"rbf"``, ``"laplacian"`` and ``"exponential"`` (12b.2).
     scale : float, optional
         Of ``"exponential"``; default (12.1).
-    order : {1, 2, 3}
-        Of ``"sobolev"``.
-    period : float, optional
-        Of ``"sobolev"``, in the units of the columns; default the range of each.
+    order, period : int, float or None
+        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default the range of each.
     kernel_params : dict, optional
         Further parameters, for kernels that are functions.
     weight_type : {"precision", "frequency"}
-        What `sample_weight` means to a criterion: one over the variance of a row's error, up to a factor, or so many copies of
-        the row, whole numbers, which repeat its error. Fits at a given `alpha` do not depend on it.
+        What `sample_weight` means to a criterion: one over the variance of a row's error, up to a factor, or so many copies.
 
     Attributes
     ----------
     alpha_ : float or array (k,)
-        The penalty, or that of each outcome. 0.0 if a criterion was asked for but the unpenalised functions interpolate: then
-        nothing depends on it.
+        The penalty, or that of each outcome; 0.0 if a criterion has nothing to choose as the unpenalised functions interpolate.
     selection_ : SelectedLam or None
         How a criterion chose it.
     df_, gcv_, loo_ : float or array (k,)
-        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error at `alpha_`, the mean
-        over outcomes, or of each if they have their own penalties. `loo_` is computed when asked for.
+        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error, the mean over outcomes,
+        or of each if they have their own penalties.
     coef_ : array, shape (p,) or (k, p)
         Only if ``kernel="linear"``.
     dual_coef_, X_fit_ : array, shape (n,) or (n, k), and (n, p)
@@ -91,18 +126,6 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     their device and come back. A kernel keeps its factorisation, one or two arrays (n, n); from 500 rows on, GCV and GML need no
     eigenvectors. Source: (3a.1) to (3a.4), (12.1) to (12.4), (12b.1) to (12b.3).
     """
-    alpha_: Any
-    selection_: SelectedLam | None
-    df_: Any
-    gcv_: Any
-    coef_: SameKind
-    dual_coef_: SameKind
-    X_fit_: SameKind
-    y_fit_: SameKind
-    intercept_: Any
-    kernel_params_: dict[str, Any]
-    n_features_in_: int
-    feature_names_in_: SameKind
 
     def __init__(self, kernel: str | Kernel='linear', alpha: str | float | AnyArray='gcv', *, alphas: AnyArray | None=None, alpha_per_target: bool=False, fit_intercept: bool=True, standardize: bool=False, length_scale: float | str | AnyArray | None=None, nu: float=1.5, degree: int=3, gamma: float | None=None, coef0: float=1.0, scale: float | None=None, order: int=1, period: float | None=None, kernel_params: dict[str, Any] | None=None, weight_type: str='precision') -> None:
         ...

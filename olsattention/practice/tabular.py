@@ -181,12 +181,17 @@ def _one_per_column(scales, p):
         raise ValueError(
             f"length_scale must be a number or have shape ({p},), one for each column, got shape {scales.shape}"
         )
-    return np.array([_above_zero(scale, f"length_scale[{j}]") for j, scale in enumerate(scales)])
+    return np.array(
+        [_above_zero(scale, f"length_scale[{j}]") for j, scale in enumerate(scales)]
+    )
 
 
 def _translated(kernel, given):
     """Parameters `given` under the names of a kernel: scikit-learn's gamma is another name for a length scale (12b.2)."""
-    gamma, scale = given.get("gamma"), "scale" if kernel == "exponential" else "length_scale"
+    gamma, scale = (
+        given.get("gamma"),
+        "scale" if kernel == "exponential" else "length_scale",
+    )
     if gamma is None or kernel == "polynomial":
         return given
     if kernel == "matern":
@@ -198,7 +203,9 @@ def _translated(kernel, given):
             f"gamma and {scale} are two names for one number of kernel {kernel!r}; give one of them"
         )
     gamma = _above_zero(gamma, "gamma")
-    value = {"rbf": (2 * gamma) ** -0.5, "laplacian": 1 / gamma, "exponential": gamma}[kernel]
+    value = {"rbf": (2 * gamma) ** -0.5, "laplacian": 1 / gamma, "exponential": gamma}[
+        kernel
+    ]
     return given | {"gamma": None, scale: value}
 
 # %% ../../nbs/practice/12_tabular.ipynb #1217a003

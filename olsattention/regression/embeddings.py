@@ -251,15 +251,13 @@ def _left_axes(R, least=0.0):
     """Left singular vectors and singular values of a square matrix, largest first, for penalties from `least` on."""
     xp = array_api_compat.array_namespace(R)
     mu, U = xp.linalg.eigh(R @ R.T)
+    largest, smallest = as_number(mu[-1]) + least, max(as_number(mu[0]), 0.0) + least
     # where mu + lam spans four decades at most, squaring costs four of sixteen digits
-    if as_number(mu[-1]) + least <= 1e4 * (max(as_number(mu[0]), 0.0) + least):
+    if largest <= 1e4 * smallest:
         return xp.flip(U, axis=1), abs(xp.flip(mu, axis=0)) ** 0.5
-    if getattr(R, "requires_grad", False):
-        return accurate_svd(R)[:2]
-    U, d, _ = xp.linalg.svd(R)
-    # and so does a decomposition whose errors are of the size of its largest value
-    if as_number(d[0]) ** 2 + least <= 1e8 * (as_number(d[-1]) ** 2 + least):
-        return U, d
+    # and over eight decades so does an SVD, whose errors are of the size of its largest value
+    if largest <= 1e8 * smallest:
+        return tuple(xp.linalg.svd(R))[:2]
     return accurate_svd(R)[:2]
 
 # %% ../../nbs/regression/02_embeddings.ipynb #ec3ab44c
@@ -554,8 +552,8 @@ def dual_diagnostics(weights: AnyArray, top: float = 0.05) -> Frame:
     -------
     DataFrame, m rows
         ``total`` (sum of weights), ``short_position`` (sum of the negative ones, <= 0), ``gross_exposure`` (sum of absolute
-        weights), ``leverage`` (sum of squares: the forecast's variance over the noise's), ``concentration`` (share of the
-        gross exposure held by the largest `top` of the rows), ``effective_rows`` (gross squared over leverage: the number of
+        weights), ``variance`` (sum of squares: the forecast's variance over the noise's), ``concentration`` (share of the
+        gross exposure held by the largest `top` of the rows), ``effective_rows`` (gross squared over variance: the number of
         equal weights that would be as concentrated) and ``turnover`` (sum of absolute changes since the previous row; NaN in
         the first).
 
@@ -566,7 +564,7 @@ def dual_diagnostics(weights: AnyArray, top: float = 0.05) -> Frame:
 
     Notes
     -----
-    Source: Goulet Coulombe, Goebel and Klieber (2024) for concentration, short position and turnover; (2.5) for leverage.
+    Source: Goulet Coulombe, Goebel and Klieber (2024) for concentration, short position and turnover; (2.5) for the variance.
     """
     import pandas as pd
 
@@ -584,7 +582,7 @@ def dual_diagnostics(weights: AnyArray, top: float = 0.05) -> Frame:
             "total": W.sum(axis=1),
             "short_position": np.minimum(W, 0).sum(axis=1),
             "gross_exposure": gross,
-            "leverage": squares,
+            "variance": squares,
             "concentration": largest / gross,
             "effective_rows": gross**2 / squares,
             "turnover": np.r_[np.nan, np.abs(np.diff(W, axis=0)).sum(axis=1)],

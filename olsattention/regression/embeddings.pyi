@@ -258,8 +258,8 @@ def dual_diagnostics(weights: AnyArray, top: float=0.05) -> Frame:
     -------
     DataFrame, m rows
         ``total`` (sum of weights), ``short_position`` (sum of the negative ones, <= 0), ``gross_exposure`` (sum of absolute
-        weights), ``leverage`` (sum of squares: the forecast's variance over the noise's), ``concentration`` (share of the
-        gross exposure held by the largest `top` of the rows), ``effective_rows`` (gross squared over leverage: the number of
+        weights), ``variance`` (sum of squares: the forecast's variance over the noise's), ``concentration`` (share of the
+        gross exposure held by the largest `top` of the rows), ``effective_rows`` (gross squared over variance: the number of
         equal weights that would be as concentrated) and ``turnover`` (sum of absolute changes since the previous row; NaN in
         the first).
 
@@ -270,5 +270,5 @@ def dual_diagnostics(weights: AnyArray, top: float=0.05) -> Frame:
 
     Notes
     -----
-    Source: Goulet Coulombe, Goebel and Klieber (2024) for concentration, short position and turnover; (2.5) for leverage.
+    Source: Goulet Coulombe, Goebel and Klieber (2024) for concentration, short position and turnover; (2.5) for the variance.
     """

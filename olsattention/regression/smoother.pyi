@@ -1,21 +1,23 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['SpectralSmoother', 'RidgePath', 'ridge_path']
 import math
 import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 import scipy.linalg
 from fastcore.basics import patch
 from scipy.optimize import brentq
-from olsattention.arrays import Table, as_flag, as_lam, as_matrix, as_number, as_queries, as_regression, labelled, labels_of, matmul, outside_level, penalties, promote, require_same_columns, to_numpy
+from olsattention.arrays import AnyArray, Frame, Number, Numpy, SameKind, Table, as_flag, as_lam, as_matrix, as_number, as_queries, as_regression, labelled, labels_of, matmul, outside_level, penalties, promote, require_same_columns, to_numpy
 from .embeddings import principal, squares
 from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
 from olsattention.regression.svd import RankDeficiencyWarning, nothing_left, refined, scaled_svd
 from .weighting import RowWeights
+__all__ = ['SpectralSmoother', 'RidgePath', 'ridge_path']
 
 class SpectralSmoother:
     """One factorisation; every penalty afterwards is cheap.
@@ -42,23 +44,28 @@ class SpectralSmoother:
     rows on their own scale: a row of weight zero has leverage zero, and its fitted value is the prediction there.
     Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
     """
+    mu: SameKind
+    U: SameKind
+    null: SameKind
+    n: int
+    rows: RowWeights
 
-    def __init__(self, mu, U, null, source, rows=None):
+    def __init__(self, mu: Any=None, U: Any=None, null: Any=None, source: Any=None, rows: RowWeights | None=None) -> None:
         ...
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
     @property
-    def _xp(self):
+    def _xp(self) -> Any:
         ...
 
     @property
-    def _index(self):
+    def _index(self) -> Any:
         ...
 
     @classmethod
-    def from_design(cls, X, intercept=False, weights=None, weight_type='precision', least_lam=0.0):
+    def from_design(cls, X: AnyArray | Table, intercept: bool=False, weights: AnyArray | float | None=None, weight_type: str='precision', least_lam: float=0.0) -> SpectralSmoother:
         """Factor a design matrix.
 
     Parameters
@@ -91,47 +98,47 @@ class SpectralSmoother:
     size of X.
     """
 
-    def shrinkage(self, lam, filter='ridge'):
+    def shrinkage(self, lam: Number, filter: str='ridge') -> SameKind:
         """The filter factors, shape (r,), one for each eigenvalue in `mu`."""
 
-    def df(self, lam, filter='ridge'):
+    def df(self, lam: Number, filter: str='ridge') -> float:
         """Effective degrees of freedom (3b.1), a number; each unpenalised function counts one."""
 
-    def dfs(self, lams):
+    def dfs(self, lams: Sequence[Number] | AnyArray) -> Numpy:
         """The `df` of ridge at every penalty of a grid, ndarray (L,)."""
 
     @property
-    def largest_eigenvalue(self):
+    def largest_eigenvalue(self) -> float:
         """The largest eigenvalue, a number; 0 if there is none."""
 
     @property
-    def least_penalty(self):
+    def least_penalty(self) -> float:
         """Where a search for a penalty should start: below it no direction feels the penalty, or rounding errors of a Gram matrix do."""
 
     @property
-    def has_limit(self):
+    def has_limit(self) -> bool:
         """Whether ``lam == 0`` is a penalty like others: it is not where a Gram matrix is singular but for its rounding errors."""
 
-    def lam_for_df(self, df):
+    def lam_for_df(self, df: float) -> float:
         """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
 
-    def hat_matrix(self, lam, filter='ridge'):
+    def hat_matrix(self, lam: Number, filter: str='ridge') -> SameKind:
         """The smoother matrix (3b.1), shape (n, n): ``H @ y`` are the fitted values."""
 
-    def leverage(self, lam, filter='ridge'):
+    def leverage(self, lam: Number, filter: str='ridge') -> SameKind:
         """The diagonal of the smoother matrix, shape (n,); it sums to `df`."""
 
-    def fit(self, y, lam, filter='ridge'):
+    def fit(self, y: AnyArray, lam: Number, filter: str='ridge') -> SameKind:
         """Fitted values at the training rows, the shape of y."""
 
-    def residuals(self, y, lam, filter='ridge'):
+    def residuals(self, y: AnyArray, lam: Number, filter: str='ridge') -> SameKind:
         """What the fit leaves, the shape of y."""
 
     def _reported(self, y, scaled, dropped):
         """Values at all rows, in the shape of y, from those at the scaled rows and at rows of weight zero."""
 
     @classmethod
-    def from_gram(cls, K, intercept=False, null_space=None, overwrite=False, index=None, weights=None, weight_type='precision'):
+    def from_gram(cls, K: AnyArray, intercept: bool=False, null_space: AnyArray | None=None, overwrite: bool=False, index: Any=None, weights: AnyArray | float | None=None, weight_type: str='precision') -> SpectralSmoother:
         """Factor a Gram matrix.
 
     Parameters
@@ -163,23 +170,23 @@ class SpectralSmoother:
     Cost: one symmetric eigendecomposition. Memory: a copy of K, and the eigenvectors.
     """
 
-    def loo_residuals(self, y, lam):
+    def loo_residuals(self, y: AnyArray, lam: Number) -> SameKind:
         """Leave-one-out prediction errors of ridge, the shape of y, without refitting; at ``lam == 0`` those of the minimum-norm fits.
 
-    NaN where the unpenalised functions alone follow a row. With `weight_type` "frequency" one copy of the row is left out, or
+    NaN where the unpenalised functions alone follow a row, or where coefficients would no longer be determined. With `weight_type` "frequency" one copy of the row is left out, or
     what there is if that is less.
     """
 
-    def loo(self, y, lam):
+    def loo(self, y: AnyArray, lam: Number) -> SameKind:
         """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
 
-    def gcv(self, y, lam):
+    def gcv(self, y: AnyArray, lam: Number) -> SameKind:
         """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
 
-    def criterion_sums(self, y, lams):
+    def criterion_sums(self, y: AnyArray, lams: Sequence[Number] | AnyArray) -> tuple[list[CriterionSums], bool]:
         """The `CriterionSums` of every outcome, in NumPy, and whether there was a single one."""
 
-    def judge(self, y):
+    def judge(self, y: AnyArray) -> tuple[list[Judged], bool]:
         """Every outcome as `Judged`, and whether there was a single one."""
 
     def _attend(self, T, E, lam, filter):
@@ -194,19 +201,19 @@ class SpectralSmoother:
     def _warn(self, lam):
         ...
 
-    def weights(self, X, lam, filter='ridge', null_space=None):
+    def weights(self, X: AnyArray | Table, lam: Number, filter: str='ridge', null_space: AnyArray | None=None) -> SameKind:
         """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are predictions.
 
     `null_space` (m, c) is needed where it was given to `from_gram`.
     """
 
-    def predict(self, X, y, lam, filter='ridge', null_space=None):
+    def predict(self, X: AnyArray | Table, y: AnyArray, lam: Number, filter: str='ridge', null_space: AnyArray | None=None) -> SameKind:
         """Predictions at m new rows, shape (m,) or (m, k), without forming the weights."""
 
-    def coefficients(self, y, lam, filter='ridge'):
+    def coefficients(self, y: AnyArray, lam: Number, filter: str='ridge') -> tuple[SameKind, SameKind]:
         """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""
 
-    def dual_coefficients(self, y, lam, filter='ridge'):
+    def dual_coefficients(self, y: AnyArray, lam: Number, filter: str='ridge') -> tuple[SameKind, SameKind]:
         """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space.
 
     After `from_gram`, predictions are ``K_new @ a + T_new @ b``.
@@ -222,6 +229,9 @@ class DesignRows(NamedTuple):
 
     def warn(self, rank):
         ...
+
+    def is_unique(self, r):
+        """Whether r directions determine all coefficients: then a row without which they do not has no prediction at ``lam == 0``."""
 
     def doubt(self, smoother, r):
         """The largest variance inflation factor of the columns beside the constant, or of the rows if there are fewer."""
@@ -277,6 +287,7 @@ def in_squares(values, unit):
 
 def require_symmetric(K):
     ...
+ENTRIES = 150
 
 def _without_noise(mu, n, level):
     """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
@@ -301,6 +312,9 @@ class GramRows(NamedTuple):
 
     def warn(self, rank):
         ...
+
+    def is_unique(self, r):
+        """Never: what a kernel does not determine is as small as can be."""
 
     def doubt(self, smoother, r):
         """The square of how much the errors of a Gram matrix are magnified in its null space."""
@@ -366,20 +380,20 @@ class CriterionSums(NamedTuple):
     and `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out error.
     ``factor * q`` is ``1 - g``. All have shape (L,).
     """
-    n: object
+    n: Any
     unpenalised: int
-    factor: object
-    rss: object
-    quadratic: object
-    spare: object
-    log_determinant: object
-    squared: object
-    left_out: object
+    factor: SameKind
+    rss: SameKind
+    quadratic: SameKind
+    spare: SameKind
+    log_determinant: SameKind
+    squared: SameKind | None
+    left_out: Callable[[], SameKind] | None
 
-    def gcv(self):
+    def gcv(self) -> SameKind:
         ...
 
-    def in_numpy(self):
+    def in_numpy(self) -> CriterionSums:
         ...
 
 def criterion_sums_of(smoother, y, lams, free=None):
@@ -396,7 +410,7 @@ class Judged(NamedTuple):
 
     `spread` is the mean square of what the null space leaves of it, `roundoff` that of the rounding errors that it came with.
     """
-    sums: object
+    sums: Callable[[Any], CriterionSums]
     unit: float = 1.0
     spread: float = 1.0
     roundoff: float = 0.0
@@ -415,25 +429,25 @@ class RidgePath(NamedTuple):
 
     `coefficients` has shape (L, p) or (L, p, k), `df` (L,); `intercept`, `rss`, `gcv` and `loo` (L,) or (L, k).
     """
-    lam: object
-    coefficients: object
-    intercept: object
-    df: object
-    rss: object
-    gcv: object
-    loo: object
-    columns: object = None
+    lam: SameKind
+    coefficients: SameKind
+    intercept: SameKind
+    df: SameKind
+    rss: SameKind
+    gcv: SameKind
+    loo: SameKind
+    columns: Any = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
-    def to_frame(self):
+    def to_frame(self) -> Frame:
         """A DataFrame indexed by lam: df, rss, gcv, loo, intercept, and a column for each coefficient (one outcome only)."""
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any=None) -> Any:
         """Draw the coefficients against the degrees of freedom; returns the Axes."""
 
-def ridge_path(X, y, lams, intercept=False):
+def ridge_path(X: AnyArray | Table, y: AnyArray, lams: Sequence[Number] | AnyArray, intercept: bool=False) -> RidgePath:
     """Ridge regression for a whole grid of penalties, from one factorisation.
 
     Parameters
