@@ -130,8 +130,8 @@ def exchange(model, layer=3, first=1, second=2):
     order = list(range(12))
     order[first], order[second] = second, first
     for x in inward:
-        x.copy_(x[order].copy.deepcopy(model))
-    outward.copy_(outward.view(-1, 12, 32)[:, order].flatten(1).copy.deepcopy(model))
+        x.copy_(x[order].clone())
+    outward.copy_(outward.view(-1, 12, 32)[:, order].flatten(1).clone())
     return model
 
 
