@@ -1,4 +1,4 @@
-"""What a sentence encoder of 72 heads loses without each of them: halves of sentences that are to find each other.
+"""What a sentence encoder of 72 heads loses without each of them: windows of sentences that are to find each other.
 
 ``python minilm.py`` makes the full run and writes ``../data/minilm.json``; the notebook beside it draws that file and
 repeats a part.
@@ -26,7 +26,7 @@ from olsattention.models.routing import budget_curve
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 RESULTS = DATA / "minilm.json"
-PAIRS, HALF, STEPS = 36, 14, 16
+PAIRS, WIDTH, SHIFT, STEPS = 36, 18, 10, 16
 BUDGETS = [0, 6, 12, 18, 24, 36, 48, 60, 72]
 
 
@@ -39,22 +39,24 @@ def load():
     return model, AutoTokenizer.from_pretrained(f"{package}/model")
 
 
-def halves(tokenizer):
-    """Three batches of PAIRS sentences (2 PAIRS, HALF + 2): first halves, then second halves, in the same order.
+def windows(tokenizer, shift=SHIFT):
+    """Three batches of PAIRS sentences (2 PAIRS, WIDTH + 2): their first tokens, then, in the same order, those `shift` later.
 
-    Sentences with at least two halves' tokens, the first of them; the three batches take turns, so that each has some of
-    every chapter. All rows have one length, so there is no padding.
+    Sentences that are long enough; the three batches take turns, so that each has some of every chapter. All rows have one
+    length, so there is no padding.
     """
     text = "\n\n".join(
         (DATA / name).read_text("utf-8") for name in ("austen.txt", "austen_2_to_6.txt")
     )
     sentences = re.split(r"(?<=[.!?])[”’]?\s+(?=[“‘A-Z])", text)
     tokens = tokenizer(sentences, add_special_tokens=False)["input_ids"]
-    long = [row[: 2 * HALF] for row in tokens if len(row) >= 2 * HALF]
+    long = [row for row in tokens if len(row) >= WIDTH + shift]
     batches = []
     for i in range(3):
-        rows = torch.tensor(long[i::3][:PAIRS])
-        rows = torch.cat(rows.split(HALF, 1))
+        pairs = [
+            (row[:WIDTH], row[shift : shift + WIDTH]) for row in long[i : 3 * PAIRS : 3]
+        ]
+        rows = torch.cat([torch.tensor(part) for part in zip(*pairs)])
         ends = torch.tensor([tokenizer.cls_token_id, tokenizer.sep_token_id])
         first, last = ends[:, None, None].expand(2, len(rows), 1)
         batches.append(torch.cat([first, rows, last], 1))
@@ -62,13 +64,13 @@ def halves(tokenizer):
 
 
 def loss_on(model, tokens):
-    """How badly the first half of each sentence finds its second half among all, as the model was trained: cosines times twenty."""
+    """How badly the first window of each sentence finds its second among all, as the model was trained: cosines times 20."""
     first, second = normalize(model(tokens).last_hidden_state.mean(1), dim=-1).chunk(2)
     return cross_entropy(20 * first @ second.T, torch.arange(len(first)))
 
 
 def found(model, tokens):
-    """The share of first halves that find their second half."""
+    """The share of first windows that find their second."""
     with torch.no_grad():
         first, second = normalize(model(tokens).last_hidden_state.mean(1), dim=-1).chunk(2)
     right = (first @ second.T).argmax(1) == torch.arange(len(first))
@@ -99,7 +101,7 @@ def digits(x):
 def full_run():
     start = time.process_time()
     model, tokenizer = load()
-    others, scored, test = halves(tokenizer)
+    others, scored, test = windows(tokenizer)
     gates = head_gates(model, lambda: model(others))
     set_means(gates, lambda: model(others))
     table = head_scores(gates, lambda: loss_on(model, scored), STEPS)
@@ -119,9 +121,12 @@ def full_run():
     seconds = round(time.process_time() - start)
     results = {
         "machine": machine() | {"processor seconds": seconds},
-        "setting": {"pairs": PAIRS, "half": HALF, "steps": STEPS},
+        "setting": {"pairs": PAIRS, "width": WIDTH, "shift": SHIFT, "steps": STEPS},
         "loss": digits(float(loss_on(model, test))),
-        "found": found(model, test),
+        "found": digits(found(model, test)),
+        "without overlap": digits(
+            [float(loss_on(model, batch)) for batch in windows(tokenizer, WIDTH)]
+        ),
         "guess": digits(float(np.log(PAIRS))),
         "heads": heads,
         "budgets": BUDGETS,

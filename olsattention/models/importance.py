@@ -248,7 +248,7 @@ def as_triple(score, effect, groups):
             )
     return score, effect, groups
 
-# %% ../../nbs/models/09g_importance.ipynb #48521464
+# %% ../../nbs/models/09g_importance.ipynb #54ee53b1
 def rank_heads(scores: pd.DataFrame, by: str = "integrated") -> pd.DataFrame:
     """The heads of a model from the most to the least important, with their `rank` from 1.
 

@@ -278,7 +278,7 @@ def loss_behind(
     with torch.no_grad(), closing(gates, values):
         return float(loss())
 
-# %% ../../nbs/models/09h_routing.ipynb #98f66ff1
+# %% ../../nbs/models/09h_routing.ipynb #f28c0626
 @dataclass(frozen=True, eq=False)
 class HeadModes:
     """Directions in which the answers of heads vary.
@@ -344,7 +344,7 @@ def head_modes(gates: HeadGates, run: Callable[[], object]) -> HeadModes:
         {layer: values.flip(-1).clamp(min=0) for layer, (values, _) in found.items()},
     )
 
-# %% ../../nbs/models/09h_routing.ipynb #f28c0626
+# %% ../../nbs/models/09h_routing.ipynb #51185af3
 def mode_scores(
     gates: HeadGates, modes: HeadModes, loss: Callable[[], torch.Tensor], steps: int = 16
 ) -> pd.DataFrame:
@@ -391,7 +391,7 @@ def mode_scores(
         rows, columns=["layer", "name", "head", "mode", "variance", "integrated"]
     )
 
-# %% ../../nbs/models/09h_routing.ipynb #51185af3
+# %% ../../nbs/models/09h_routing.ipynb #b315032a
 @contextmanager
 def sharing(gates, modes, shares):
     """Run a model with a share (H, d_v) of every mode passing."""
@@ -405,7 +405,7 @@ def sharing(gates, modes, shares):
         for hook in hooks:
             hook.remove()
 
-# %% ../../nbs/models/09h_routing.ipynb #ffa451d6
+# %% ../../nbs/models/09h_routing.ipynb #be228b20
 @patch
 def save(self: HeadMask, path: str | PathLike[str]) -> None:
     """Write the mask to a file that `HeadMask.load` reads; it holds tensors and names, no code."""
@@ -434,7 +434,7 @@ def load(cls: HeadMask, path: str | PathLike[str]) -> HeadMask:
     ):
         raise ValueError(f"{path} holds no mask of heads") from None
 
-# %% ../../nbs/models/09h_routing.ipynb #c8e2ee9f
+# %% ../../nbs/models/09h_routing.ipynb #34f5173a
 def pruned_state_dict(
     model: torch.nn.Module, mask: HeadMask, add_bias: bool = False
 ) -> dict[str, torch.Tensor]:
@@ -477,7 +477,7 @@ def pruned_state_dict(
         state[f"{name}.bias"] = (bias.double() + constant).to(old)
     return state
 
-# %% ../../nbs/models/09h_routing.ipynb #be228b20
+# %% ../../nbs/models/09h_routing.ipynb #abd0a613
 def folded_projection(module, mask, layer):
     """Weight (width, m) and constant (m,) of a projection behind the mask's gates."""
     keep, mean = mask.keep[layer], mask.means[layer].double().cpu()
