@@ -1012,7 +1012,7 @@ def plot_importance(
     Returns
     -------
     Axes
-        Linear near zero and logarithmic beyond, where half of the numbers end.
+        Linear near zero, where about half of the numbers are, and logarithmic beyond.
 
     Raises
     ------
@@ -1035,13 +1035,15 @@ def plot_importance(
     if x.min() < 0:
         ax.axvline(0, color="0.8", lw=0.8)
         ax.set_xscale("symlog", linthresh=_half(x))
+    ax.margins(0.08)
     ax.set(xlabel=score, ylabel="effect of closing it")
     return ax
 
 # %% ../nbs/14_plots.ipynb #99316ea2
 def _half(x):
-    """The size that half of the numbers stay below; 1 if they are zero."""
-    return float(np.median(np.abs(x))) or 1.0
+    """The least power of ten that half of the numbers stay below; 1 if they are zero."""
+    middle = float(np.median(np.abs(x)))
+    return 10.0 ** np.ceil(np.log10(middle)) if middle else 1.0
 
 # %% ../nbs/14_plots.ipynb #c7e3dd4c
 @_styled
@@ -1086,5 +1088,5 @@ def plot_budget(
     if guess is not None:
         ax.axhline(guess, color="0.8", lw=0.8, zorder=0)
     ax.set(xlabel="heads kept", ylabel="loss")
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
