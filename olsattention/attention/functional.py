@@ -248,7 +248,8 @@ def ridge_attention(
     query, key, value, g = _aligned(query, key, value, is_causal, enable_gqa)
     packed = cu_seqlens is not None or document_ids is not None
     _require_order(is_causal, window, packed, decay, full_output)
-    lam, channels = _penalty(lam, key, value, key_mask, scale, is_causal, state)
+    known = _of_documents(state) if packed else state
+    lam, channels = _penalty(lam, key, value, key_mask, scale, is_causal, known)
     gates = _gates(decay, key, is_causal)
     given = _without_padding(query, key, value, gates, key_mask, is_causal)
     *given, root = _in_units(*given, channels, weight)
@@ -526,6 +527,27 @@ def _left(starts, gates, D):
     document = starts.long().cumsum(1) - 1
     whole = gates.new_ones(len(gates), D)
     return whole.scatter_reduce(1, document, gates, "prod")
+
+
+class _Penalties(NamedTuple):
+    """Those of a state."""
+
+    lam: object
+    channels: object
+
+
+def _of_documents(state):
+    """The penalties that all documents of a state share."""
+    if state is None:
+        return None
+    if not state.heads or not state.heads[-1]:
+        raise ValueError(
+            f"state must have a last leading dimension of documents, got {state}"
+        )
+    if may_look(state.lam) and not bool((state.lam == state.lam[..., :1]).all()):
+        raise ValueError("the documents of a state must have one penalty, got several")
+    channels = state.channels
+    return _Penalties(state.lam[..., 0], None if channels is None else channels[..., 0, :])
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3316
 def _apart(q, k, v, gates, lam, starts, g, state, window, ungated):
