@@ -34,9 +34,18 @@ def one_launch():
     return inverse_cholesky_in_one_launch
 
 
+def in_one_launch(A):
+    """Whether the kernel of chapter 6a takes these matrices."""
+    if not A.is_cuda or A.shape[-1] > CHUNK or transformed():
+        return False
+    return not torch.compiler.is_compiling() and one_launch() is not None
+
+
 def inverse_by_halves(A):
     """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n); NaN where one is not positive definite."""
     n = A.shape[-1]
+    if in_one_launch(A):
+        return one_launch()(A)
     if n <= LEAF:
         L, info = torch.linalg.cholesky_ex(A)
         eye = torch.eye(n, dtype=A.dtype, device=A.device)
@@ -68,8 +77,7 @@ class InverseCholesky(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, A):
-        at_once = A.is_cuda and A.shape[-1] <= 128 and not torch.compiler.is_compiling()
-        W = one_launch()(A) if at_once and one_launch() else inverse_by_halves(A)
+        W = inverse_by_halves(A)
         ctx.save_for_backward(W)
         return W
 
