@@ -14,6 +14,7 @@ from . import functional as functional
 from . import relatives as relatives
 from . import ensemble as ensemble
 from . import multihead as multihead
+from . import mixer as mixer
 from . import huggingface as huggingface
 from .heads import (
     head_coefficients as head_coefficients,
@@ -60,6 +61,10 @@ from .ensemble import (
 )
 from .multihead import (
     MultiheadRidgeAttention as MultiheadRidgeAttention,
+)
+from .mixer import (
+    RidgeMixer as RidgeMixer,
+    MixerState as MixerState,
 )
 from .huggingface import (
     register_ridge_attention as register_ridge_attention,
