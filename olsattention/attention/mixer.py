@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 from fastcore.basics import patch
-from torch import nn
+import torch.nn as nn
 from torch.nn import functional as F
 
 from .cuts import starts_of
@@ -57,42 +57,44 @@ class RidgeMixer(nn.Module):
     head_dim: int
     least_lam: float
 
-    def __init__(
-        self,
-        embed_dim: int,
-        num_heads: int,
-        *,
-        key_heads: int | None = None,
-        head_dim: int | None = None,
-        taps: int = 4,
-        forgets: bool = True,
-        weighs: bool = True,
-        least_lam: float = 0.25,
-        device: torch.device | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__()
-        H, d = key_heads or num_heads, head_dim or embed_dim // num_heads
-        if min(embed_dim, num_heads, H, d, taps) < 1 or num_heads % H:
-            raise ValueError(
-                "embed_dim, num_heads, key_heads, head_dim and taps must be at least 1, and key_heads a divisor of num_heads, "
-                f"got {embed_dim}, {num_heads}, {H}, {d} and {taps}"
-            )
-        if not 0 < least_lam < math.inf:
-            raise ValueError(f"least_lam must be > 0 and finite, got {least_lam}")
-        self.embed_dim, self.num_heads, self.key_heads = embed_dim, num_heads, H
-        self.head_dim, self.least_lam = d, float(least_lam)
-        place = {"device": device, "dtype": dtype}
-        self.project = nn.Linear(embed_dim, (num_heads + 2 * H) * d, bias=False, **place)
-        self.filter = nn.Parameter(torch.empty(taps, (num_heads + 2 * H) * d, **place))
-        self.gate = nn.Linear(embed_dim, H, **place) if forgets else None
-        self.log_rate = nn.Parameter(torch.empty(H, **place)) if forgets else None
-        self.weight = nn.Linear(embed_dim, H, **place) if weighs else None
-        self.raw_lam = nn.Parameter(torch.empty(H, d, **place))
-        self.out = nn.Linear(num_heads * d, embed_dim, bias=False, **place)
-        self.reset_parameters()
+# %% ../../nbs/attention/07b2_mixer.ipynb #d70fc989
+@patch
+def __init__(
+    self: RidgeMixer,
+    embed_dim: int,
+    num_heads: int,
+    *,
+    key_heads: int | None = None,
+    head_dim: int | None = None,
+    taps: int = 4,
+    forgets: bool = True,
+    weighs: bool = True,
+    least_lam: float = 0.25,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    super(RidgeMixer, self).__init__()
+    H, d = key_heads or num_heads, head_dim or embed_dim // num_heads
+    if min(embed_dim, num_heads, H, d, taps) < 1 or num_heads % H:
+        raise ValueError(
+            "embed_dim, num_heads, key_heads, head_dim and taps must be at least 1, and key_heads a divisor of num_heads, "
+            f"got {embed_dim}, {num_heads}, {H}, {d} and {taps}"
+        )
+    if not 0 < least_lam < math.inf:
+        raise ValueError(f"least_lam must be > 0 and finite, got {least_lam}")
+    self.embed_dim, self.num_heads, self.key_heads = embed_dim, num_heads, H
+    self.head_dim, self.least_lam = d, float(least_lam)
+    place = {"device": device, "dtype": dtype}
+    self.project = nn.Linear(embed_dim, (num_heads + 2 * H) * d, bias=False, **place)
+    self.filter = nn.Parameter(torch.empty(taps, (num_heads + 2 * H) * d, **place))
+    self.gate = nn.Linear(embed_dim, H, **place) if forgets else None
+    self.log_rate = nn.Parameter(torch.empty(H, **place)) if forgets else None
+    self.weight = nn.Linear(embed_dim, H, **place) if weighs else None
+    self.raw_lam = nn.Parameter(torch.empty(H, d, **place))
+    self.out = nn.Linear(num_heads * d, embed_dim, bias=False, **place)
+    self.reset_parameters()
 
-# %% ../../nbs/attention/07b2_mixer.ipynb #f3671b10
+# %% ../../nbs/attention/07b2_mixer.ipynb #ecbec1ec
 @patch
 def reset_parameters(self: RidgeMixer) -> None:
     """Draw the projections as `nn.Linear` does; filters pass the token itself, penalties exceed the least by about .7."""
@@ -109,7 +111,7 @@ def reset_parameters(self: RidgeMixer) -> None:
             self.log_rate.copy_((-(-1 / memory).log1p() / math.log(2)).log())
             self.gate.bias.zero_()
 
-# %% ../../nbs/attention/07b2_mixer.ipynb #6025ef1a
+# %% ../../nbs/attention/07b2_mixer.ipynb #b971681e
 @patch(as_prop=True)
 def lam(self: RidgeMixer) -> torch.Tensor:
     """The penalty of each channel of each key head, shape (H, d)."""
@@ -129,7 +131,7 @@ def weights(self: RidgeMixer, x: torch.Tensor) -> torch.Tensor | None:
     """The weight of each token (B, T, E) in each key head, shape (B, H, T); None if the layer does not weigh."""
     return None if self.weight is None else self.weight(x).sigmoid().mT
 
-# %% ../../nbs/attention/07b2_mixer.ipynb #c498f504
+# %% ../../nbs/attention/07b2_mixer.ipynb #498582fe
 def filtered(
     x: torch.Tensor,
     taps: torch.Tensor,
@@ -156,7 +158,7 @@ class _Heads(NamedTuple):
     key: torch.Tensor
     value: torch.Tensor
 
-# %% ../../nbs/attention/07b2_mixer.ipynb #0582d46d
+# %% ../../nbs/attention/07b2_mixer.ipynb #1e225cbc
 @patch
 def _heads(
     self: RidgeMixer,
@@ -170,7 +172,7 @@ def _heads(
     q, k, v = rows.split([self.num_heads, self.key_heads, self.key_heads], 1)
     return _Heads(F.normalize(q, dim=-1), F.normalize(k, dim=-1), v)
 
-# %% ../../nbs/attention/07b2_mixer.ipynb #14083b18
+# %% ../../nbs/attention/07b2_mixer.ipynb #8e84899d
 @patch
 def _starts(
     self: RidgeMixer,
@@ -191,7 +193,7 @@ def _require_tokens(self: RidgeMixer, x: torch.Tensor) -> None:
             f"tokens must have shape (B, T, {self.embed_dim}), got {tuple(x.shape)}"
         )
 
-# %% ../../nbs/attention/07b2_mixer.ipynb #0f24d0d8
+# %% ../../nbs/attention/07b2_mixer.ipynb #1d4e142f
 @patch
 def forward(
     self: RidgeMixer,
@@ -224,7 +226,7 @@ def forward(
     )
     return self.out(out.transpose(1, 2).flatten(2))
 
-# %% ../../nbs/attention/07b2_mixer.ipynb #b903672d
+# %% ../../nbs/attention/07b2_mixer.ipynb #39138c65
 class MixerState(NamedTuple):
     """What a `RidgeMixer` remembers of earlier tokens.
 
@@ -239,7 +241,7 @@ class MixerState(NamedTuple):
     memory: RidgeAttentionState
     last: torch.Tensor
 
-# %% ../../nbs/attention/07b2_mixer.ipynb #555762fc
+# %% ../../nbs/attention/07b2_mixer.ipynb #41c0cd6f
 @patch
 def step(
     self: RidgeMixer, x: torch.Tensor, state: MixerState | None = None

@@ -5,7 +5,7 @@ import math
 from typing import NamedTuple
 import torch
 from fastcore.basics import patch
-from torch import nn
+import torch.nn as nn
 from torch.nn import functional as F
 from .cuts import starts_of
 from .functional import ridge_attention

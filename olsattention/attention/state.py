@@ -88,29 +88,29 @@ class RidgeAttentionState:
     keys: torch.Tensor | None
     values: torch.Tensor | None
 
-    def __init__(
-        self,
-        lam: float | torch.Tensor,
-        d: int,
-        d_v: int,
-        heads: tuple[int, ...] = (),
-        window: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str | None = None,
-    ) -> None:
-        if window is not None and window < 1:
-            raise ValueError(f"window must be at least 1, got {window}")
-        if dtype not in (torch.float32, torch.float64):
-            raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
-        blank = torch.zeros(*heads, 0, d, dtype=dtype, device=device)
-        self.lam, self.channels = penalties_of(lam, blank)
-        R = self.lam.sqrt()[..., None, None] * torch.eye(d, dtype=dtype, device=device)
-        self._memory = Memory(R, torch.zeros(*heads, d, d_v, dtype=dtype, device=device))
-        self.fade = torch.ones_like(self.lam)
-        self.count, self.window = 0, window
-        self.keys, self.values = (
-            (blank, self._memory.Z[..., :0, :]) if window else (None, None)
-        )
+# %% ../../nbs/attention/06f_state.ipynb #5b1e7a23
+@patch
+def __init__(
+    self: RidgeAttentionState,
+    lam: float | torch.Tensor,
+    d: int,
+    d_v: int,
+    heads: tuple[int, ...] = (),
+    window: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> None:
+    if window is not None and window < 1:
+        raise ValueError(f"window must be at least 1, got {window}")
+    if dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+    blank = torch.zeros(*heads, 0, d, dtype=dtype, device=device)
+    self.lam, self.channels = penalties_of(lam, blank)
+    R = self.lam.sqrt()[..., None, None] * torch.eye(d, dtype=dtype, device=device)
+    self._memory = Memory(R, torch.zeros(*heads, d, d_v, dtype=dtype, device=device))
+    self.fade = torch.ones_like(self.lam)
+    self.count, self.window = 0, window
+    self.keys, self.values = (blank, self._memory.Z[..., :0, :]) if window else (None, None)
 
 # %% ../../nbs/attention/06f_state.ipynb #85c4497f
 @patch
