@@ -118,11 +118,21 @@ def decoding(T=32768, new=64):
     return Case(name, ours, {"softmax with a cache": cached})
 
 
-def forgetting(T=2048):
+def trained_gates(T, seed=0):
+    """Between .9 and 1, and a reset every 500 tokens, elsewhere in each head."""
+    gates = 0.9 + 0.1 * torch.rand(
+        1, HEADS, T, generator=torch.Generator().manual_seed(seed)
+    )
+    for h in range(HEADS):
+        gates[0, h, 37 * h % 500 :: 500] = 0
+    return gates
+
+
+def forgetting(T, name, decay):
     query, key, value = tokens(T)
     return Case(
-        f"causal with gates, T = {T}",
-        lambda: ridge_attention(query, key, value, LAM, is_causal=True, decay=0.99),
+        f"causal with gates {name}, T = {T}",
+        lambda: ridge_attention(query, key, value, LAM, is_causal=True, decay=decay),
         {
             "without gates": lambda: ridge_attention(
                 query, key, value, LAM, is_causal=True
@@ -135,6 +145,62 @@ def forgetting(T=2048):
     )
 
 
+def forgetting_backward(T=8192, decay=0.99):
+    inputs = [x.requires_grad_() for x in tokens(T)]
+    weights = torch.randn(1, HEADS, T, WIDTH)
+
+    def forward():
+        return ridge_attention(*inputs, LAM, is_causal=True, decay=decay)
+
+    def both():
+        torch.autograd.grad(forward(), inputs, weights)
+
+    name = f"forward and backward, causal with gates {decay}, T = {T}"
+    return Case(name, both, {"forward alone": forward}, repeats=3)
+
+
+def forgetting_decoding(T=4096, new=64, decay=0.99):
+    query, key, value = tokens(T + new)
+    state = RidgeAttentionState(LAM, WIDTH, WIDTH, (1, HEADS))
+    state.update(key[:, :, :T], value[:, :, :T])
+    steps = [
+        [x[:, :, t].contiguous() for x in (query, key, value)] for t in range(T, T + new)
+    ]
+
+    def decode(decay):
+        memory = state.clone()
+        for q, k, v in steps:
+            memory.update(k, v, decay).attend(q)
+
+    return Case(
+        f"decoding {new} tokens with gates {decay}",
+        lambda: decode(decay),
+        {"without gates": lambda: decode(None)},
+    )
+
+
+def packed(T=8192):
+    query, key, value = tokens(T)
+    cuts = torch.tensor([0, 500, 1700, 1900, 4000, 6100, 7000, T])
+    one = {"one sequence": lambda: ridge_attention(query, key, value, LAM, is_causal=True)}
+    return Case(
+        f"{len(cuts) - 1} packed documents, T = {T}",
+        lambda: ridge_attention(query, key, value, LAM, is_causal=True, cu_seqlens=cuts),
+        one,
+    )
+
+
+def sliding(T=8192, window=1024):
+    query, key, value = tokens(T)
+    whole = {"no window": lambda: ridge_attention(query, key, value, LAM, is_causal=True)}
+    return Case(
+        f"a window of {window}, T = {T}",
+        lambda: ridge_attention(query, key, value, LAM, is_causal=True, window=window),
+        whole,
+        repeats=3,
+    )
+
+
 def cases():
     """Sizes: one sequence, eight heads of width 64, float32."""
     assert CHUNK == 64
@@ -143,4 +209,11 @@ def cases():
     yield causal(32768)
     yield backward()
     yield decoding()
-    yield forgetting()
+    for T in (4096, 8192):
+        yield forgetting(T, ".99", 0.99)
+    yield forgetting(8192, ".9", 0.9)
+    yield forgetting(8192, "as trained", trained_gates(8192))
+    yield forgetting_backward()
+    yield forgetting_decoding()
+    yield packed()
+    yield sliding()

@@ -82,16 +82,21 @@ from .selection.without import (
 from . import attention as attention
 from .attention import (
     causal as causal,
+    cuts as cuts,
     ensemble as ensemble,
     forgetting as forgetting,
+    gated as gated,
     heads as heads,
     huggingface as huggingface,
+    mixer as mixer,
     multihead as multihead,
     relatives as relatives,
     state as state,
     tokens as tokens,
     triangle as triangle,
     waiting as waiting,
+    weights as weights,
+    window as window,
 )
 from .attention.causal import causal_ridge as causal_ridge
 from .attention.ensemble import (
@@ -105,6 +110,7 @@ from .attention.functional import (
     head_lam as head_lam,
     ridge_attention as ridge_attention,
 )
+from .attention.gated import gated_ridge as gated_ridge
 from .attention.heads import (
     cross_hat_matrix as cross_hat_matrix,
     head_coefficients as head_coefficients,
@@ -115,9 +121,11 @@ from .attention.huggingface import (
     RidgeCache as RidgeCache,
     register_ridge_attention as register_ridge_attention,
 )
+from .attention.mixer import MixerState as MixerState, RidgeMixer as RidgeMixer
 from .attention.multihead import MultiheadRidgeAttention as MultiheadRidgeAttention
 from .attention.state import RidgeAttentionState as RidgeAttentionState
 from .attention.tokens import token_influence as token_influence
+from .attention.window import windowed_ridge as windowed_ridge
 
 # V. Theory
 from . import theory as theory

@@ -1060,7 +1060,7 @@ BAD = {
         "lam must be > 0",
     ),
     "lam shape": (
-        lambda: ridge_attention(q, k, v, torch.ones(4)),
+        lambda: ridge_attention(q, k, v, torch.ones(6)),
         ValueError,
         "broadcast to the heads",
     ),

@@ -50,7 +50,7 @@ def test_every_numbered_statement_is_checked(name):
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_numbers_are_consecutive_and_belong_to_the_chapter(name):
-    chapter = re.match(r"0*(\d+[a-z]?)_", Path(name).name)
+    chapter = re.match(r"0*(\d+(?:[a-z]\d?)?)_", Path(name).name)
     labels = [label for label, _ in book.numbered_statements(read(name))]
     equations = [label for label in labels if " " not in label]
     theorems = [label.split()[1] for label in labels if " " in label]

@@ -665,15 +665,16 @@ def mistral(window):
     [
         (lambda: llama(attention_dropout=0.1).train(), {}, "no weights to drop"),
         (lambda: bert(attention_probs_dropout_prob=0.1).train(), {}, "no weights to drop"),
-        (lambda: mistral(8), {}, "no sliding window or chunks .here of 8."),
-        (llama, {"position_ids": PACKED, "use_cache": False}, "not packed sequences"),
         (llama, {"attention_mask": TABLE}, "made by hand"),
         (llama, {"attention_mask": TABLE > 0}, "made by hand"),
         (llama, {"attention_mask": OLD}, "made by hand"),
         (llama, {"output_attentions": True}, "weights are not formed"),
         (llama, {"softcap": 30.0}, "no scores to cap"),
-        (llama, {"cu_seq_lens_q": torch.tensor([0, 9])}, "row of its own"),
-        (llama, {"seq_idx": torch.zeros(2, 20).int()}, "row of its own"),
+        (
+            llama,
+            {"cu_seq_lens_q": torch.tensor([0, 9])},
+            "must lead from 0 to the 20 tokens",
+        ),
         (llama, {"sinks": torch.zeros(4)}, "cannot take sinks: it has no softmax"),
         (llama, {"block_indices": torch.zeros(2, 20, 1)}, "cannot take block_indices"),
         (llama, {"indices": torch.zeros(2, 20, 1)}, "cannot take indices"),
@@ -751,8 +752,49 @@ def test_a_mask_that_no_layer_uses_is_no_obstacle():
     close(moe()(TOKENS).logits, moe("definition")(TOKENS).logits)
     windows = {"use_sliding_window": True, "sliding_window": 8}
     windows |= {"layer_types": ["full_attention", "sliding_attention"]}
-    with pytest.raises(ValueError, match="no sliding window or chunks"):
-        moe(**windows)(TOKENS)
+    whole = moe(**windows)(TOKENS, use_cache=False).logits
+    assert (whole - moe()(TOKENS).logits).abs().max() > 1e-3
+    close(whole[:, :8], moe()(TOKENS[:, :8]).logits)
+
+
+# ---- windows and packed sequences ----------------------------------------------------------------------------
+
+
+def test_a_window_in_one_pass_is_the_window_of_generation():
+    model = mistral(8)
+    whole = model(TOKENS, use_cache=False).logits
+    told = model(TOKENS[:, :5], use_cache=True)
+    close(told.logits, whole[:, :5], 1e-9)
+    cache, at = told.past_key_values, 5
+    for n in (7, 1, 1, 5, 1):  # several tokens at once, and one
+        step = model(TOKENS[:, at : at + n], past_key_values=cache)
+        close(step.logits, whole[:, at : at + n], 1e-9)
+        at += n
+    padded = torch.cat([torch.zeros(2, 3, dtype=torch.long), TOKENS], 1)
+    mask = torch.ones(2, 23, dtype=torch.long)
+    mask[:, :3] = 0
+    places = (mask.cumsum(1) - 1).clamp(min=0)
+    found = model(padded, attention_mask=mask, position_ids=places, use_cache=False)
+    close(found.logits[:, 3:], whole, 1e-9)
+
+
+@pytest.mark.parametrize("window", [None, 5])
+@pytest.mark.parametrize("facts", ["position_ids", "cu_seq_lens_q", "both"])
+def test_packed_sequences_are_rows_of_their_own(window, facts):
+    model, row = mistral(window), TOKENS[:1]
+    lengths = torch.tensor([0, 12, 20], dtype=torch.int32)
+    told = {"cu_seq_lens_q": lengths, "cu_seq_lens_k": lengths, "max_length_q": 12}
+    if facts == "position_ids" or window:
+        told = {}
+    if facts != "cu_seq_lens_q" or window:
+        told["position_ids"] = PACKED
+    found = model(row, use_cache=False, **told).logits
+    alone = [model(x, use_cache=False).logits for x in (row[:, :12], row[:, 12:])]
+    close(found, torch.cat(alone, 1), 1e-6)
+    changed = row.clone()
+    changed[:, :12] = TOKENS[1:, :12]
+    again = model(changed, use_cache=False, **told).logits
+    assert torch.equal(again[:, 12:], found[:, 12:])
 
 
 # ---- where the library cannot look ---------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from . import relatives as relatives
 from . import tokens as tokens
 from . import ensemble as ensemble
 from . import multihead as multihead
+from . import mixer as mixer
 from . import huggingface as huggingface
 from .heads import (
     head_coefficients as head_coefficients,
@@ -64,6 +65,10 @@ from .ensemble import (
 )
 from .multihead import (
     MultiheadRidgeAttention as MultiheadRidgeAttention,
+)
+from .mixer import (
+    RidgeMixer as RidgeMixer,
+    MixerState as MixerState,
 )
 from .huggingface import (
     register_ridge_attention as register_ridge_attention,

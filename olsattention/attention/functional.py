@@ -211,59 +211,44 @@ def ridge_attention(
     ----------
     query, key, value : Tensor, shapes (..., T_q, d), (..., T_k, d) and (..., T_k, d_v)
         All of one floating dtype, half precision included, on one device.
-    lam : float, Tensor or "gcv"
-        Penalty > 0, in the unit of squared keys; a tensor broadcasts to the heads, or to (..., d) with a penalty for each
-        channel of the keys. ``"gcv"`` lets every head choose (not if causal). None takes that of `state`; a number may differ from it.
-    is_causal : bool
-        Whether query t knows the keys up to t only; then ``T_q == T_k``.
-    key_mask : Tensor of bool, broadcasting to shape (..., T_k), optional
-        False where a key is padding, whatever it holds; (B, T_k) goes with keys (B, H, T_k, d). Outputs that have no key
-        are zero, and so are causal ones at padding.
-    scale : float or Tensor, optional
-        Factor of ``QK'``: the same as ``lam / scale``. Default 1.
-    enable_gqa : bool
-        Whether the query may have a multiple of the key's heads.
-    decay : float or Tensor, broadcasting to shape (..., T_k), optional
-        Gates in [0, 1] by which the past fades before each token; causal only. The penalty does not fade.
-    weight : float or Tensor, broadcasting to shape (..., T_k), optional
-        How much each pair counts, >= 0.
+    lam, scale : float, Tensor or, of lam, "gcv"
+        Penalty > 0, in the unit of squared keys, also by head or (..., d) by channel. ``"gcv"`` lets every head choose (not if
+        causal). None takes that of `state`; a number may differ. A factor `scale` of ``QK'`` is the same as ``lam / scale``.
+    is_causal, enable_gqa : bool
+        Whether query t knows the keys up to t only, and ``T_q == T_k``; whether there may be a multiple of query heads.
+    key_mask : Tensor of bool, (..., T_k) or (B, T_k), optional
+        False where a key is padding, whatever it holds. Outputs that have no key are zero, and causal ones at padding.
+    decay, weight : float or Tensor, broadcasting to shape (..., T_k), optional
+        Gates in [0, 1] by which the past fades before each token, but not the penalty (causal); how much each pair counts.
     window : int, optional
-        Causal: a token knows the last `window` pairs, its own among them.
-    cu_seqlens, document_ids : Tensor of integers, shapes (D + 1,) or broadcasting to (..., T_k), optional
-        Causal: where packed documents begin, as 0 and the tokens up to the end of each, or as a number for every token. A
-        document knows nothing of others; states, in and out, have a last leading dimension more, that of documents.
+        How many pairs a token knows, its own among them (causal).
+    cu_seqlens, document_ids : Tensor of integers, shapes (D + 1,) and (..., T_k), optional
+        Where packed documents begin (causal), which know nothing of one another; states have them as a last leading dimension.
     state : RidgeAttentionState, optional
         Of earlier tokens.
     full_output : bool
-        Whether to return a `RidgeAttentionOutput` instead of the output, shape (..., T_q, d_v), in the dtype of the query.
+        Whether to return a `RidgeAttentionOutput` instead of the output, (..., T_q, d_v) in the dtype of the query.
     chunk : int, optional
-        Tokens a chunk of the causal form; by default d, at most 64.
+        Tokens a chunk of the causal form.
 
     Notes
     -----
-    Raises TypeError or ValueError on what does not fit together and, where looking costs nothing, on NaN, infinities and
-    systems that cannot be solved; on a GPU these give NaN. Precision and sources: chapter 6g, "What it promises".
+    Raises TypeError or ValueError on what does not fit together and, but for a GPU, on NaN and singular systems. See chapter 6g.
     """
     dtype = query.dtype
     query, key, value, g = _aligned(query, key, value, is_causal, enable_gqa)
-    packed = cu_seqlens is not None or document_ids is not None
-    _require_order(is_causal, window, packed, decay, full_output)
-    lam, channels = _penalty(lam, key, value, key_mask, scale, is_causal, state)
-    gates = _gates(decay, key, is_causal)
-    given = _without_padding(query, key, value, gates, key_mask, is_causal)
-    *given, root = _in_units(*given, channels, weight)
-    if packed:
-        starts = starts_of(cu_seqlens, document_ids, key.shape[:-1], key.device)
-        found = _packed(*given, lam, g, state, starts, window, full_output)
-    else:
-        found = _solved(*given, lam, g, state, is_causal, window, full_output, chunk)
-    if not full_output:
-        return found.to(dtype)
-    return _out_of_units(found, dtype, channels, root, packed)
+    _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_output)
+    starts = _starts(cu_seqlens, document_ids, key)
+    lam, channels = _penalty(lam, key, value, key_mask, scale, is_causal, state, starts)
+    given = query, key, value, _gates(decay, key, is_causal), key_mask, is_causal
+    *given, root = _in_units(*_without_padding(*given), channels, weight)
+    found = _solved(*given, lam, g, state, window, full_output, starts, is_causal, chunk)
+    return _out_of_units(found, dtype, channels, root, starts is not None)
 
 # %% ../../nbs/attention/06g_functional.ipynb #6482c2d2
-def _penalty(lam, key, value, key_mask, scale, is_causal, state):
+def _penalty(lam, key, value, key_mask, scale, is_causal, state, starts=None):
     """The penalty of each head, in units of squared keys, and that of each channel or None."""
+    state = state if starts is None else _of_documents(state)
     if lam is None:
         if state is None:
             raise TypeError("lam must be given, unless a state has one")
@@ -335,8 +320,16 @@ def _without_padding(query, key, value, gates, key_mask, is_causal):
     return query, key, value, gates
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3311
-def _require_order(is_causal, window, packed, decay, full_output):
+def _starts(cu_seqlens, document_ids, key):
+    """Which tokens begin a document, or None if nothing is packed."""
+    if cu_seqlens is None and document_ids is None:
+        return None
+    return starts_of(cu_seqlens, document_ids, key.shape[:-1], key.device)
+
+
+def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_output):
     """Raise unless a window or documents come with an order, and go together with what else is asked."""
+    packed = cu_seqlens is not None or document_ids is not None
     if window is None and not packed:
         return
     if not is_causal:
@@ -373,7 +366,9 @@ def _in_units(query, key, value, gates, channels, weight):
 
 
 def _out_of_units(found, dtype, channels, root, packed):
-    """A `RidgeAttentionOutput` in the units of the user."""
+    """An output, or all of a `RidgeAttentionOutput`, in the units of the user."""
+    if isinstance(found, torch.Tensor):
+        return found.to(dtype)
     if channels is not None:
         if packed:
             channels = channels[..., None, :].expand(*found.state.heads, -1)
@@ -382,8 +377,13 @@ def _out_of_units(found, dtype, channels, root, packed):
     return found._replace(output=found.output.to(dtype), error=error)
 
 # %% ../../nbs/attention/06g_functional.ipynb #1087ed83
-def _solved(query, key, value, gates, lam, g, state, is_causal, window, full_output, chunk):
+def _solved(
+    query, key, value, gates, lam, g, state, window, full_output, starts, is_causal, chunk
+):
     """The answers of heads that fit together, with all that is known if it is asked for."""
+    if starts is not None:
+        given = query, key, value, gates, lam, g, state, window
+        return _packed(*given, full_output, starts)
     if window is not None:
         return _windowed(query, key, value, lam, g, state, window, full_output)
     heads, d, d_v = key.shape[:-2], key.shape[-1], value.shape[-1]
@@ -486,7 +486,7 @@ def _window_by_rows(q, k, v, lam, window):
     return out, h.to(own), e.to(own)
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3315
-def _packed(query, key, value, gates, lam, g, state, starts, window, full_output):
+def _packed(query, key, value, gates, lam, g, state, window, full_output, starts):
     """The answers of heads in which documents stand one after another."""
     heads, T, d, d_v = key.shape[:-2], key.shape[-2], key.shape[-1], value.shape[-1]
     N, D = math.prod(heads), int(starts.sum(-1).max()) if starts.numel() else 0
@@ -520,12 +520,33 @@ def _packed(query, key, value, gates, lam, g, state, starts, window, full_output
         out, after, leverage.reshape(*heads, T), error.reshape(value.shape)
     )
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #6a0e3317
 def _left(starts, gates, D):
     """The product of the gates (N, T) of each document, (N, D)."""
     document = starts.long().cumsum(1) - 1
     whole = gates.new_ones(len(gates), D)
     return whole.scatter_reduce(1, document, gates, "prod")
+
+
+class _Penalties(NamedTuple):
+    """Those of a state."""
+
+    lam: object
+    channels: object
+
+
+def _of_documents(state):
+    """The penalties that all documents of a state share."""
+    if state is None:
+        return None
+    if not state.heads or not state.heads[-1]:
+        raise ValueError(
+            f"state must have a last leading dimension of documents, got {state}"
+        )
+    if may_look(state.lam) and not bool((state.lam == state.lam[..., :1]).all()):
+        raise ValueError("the documents of a state must have one penalty, got several")
+    channels = state.channels
+    return _Penalties(state.lam[..., 0], None if channels is None else channels[..., 0, :])
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3316
 def _apart(q, k, v, gates, lam, starts, g, state, window, ungated):

@@ -77,22 +77,38 @@ class Factors(NamedTuple):
     inflated: torch.Tensor  # of both systems (M,)
 
 
-def chunk_systems(k: torch.Tensor, before: torch.Tensor, mu: torch.Tensor) -> Factors:
-    """The `Factors` of keys (M, C, d) after what was known before them (M, d, d)."""
-    A = before + mu[:, None, None] * torch.eye(k.shape[-1], dtype=k.dtype, device=k.device)
+def chunk_systems(
+    k: torch.Tensor, before: torch.Tensor, mu: torch.Tensor, plain: bool = False
+) -> Factors:
+    """The `Factors` of keys (M, C, d) after what was known before them (M, d, d); if plain, those that no gates need."""
+    A = before
+    A.diagonal(dim1=1, dim2=2).add_(mu[:, None])
     W0 = inverse_cholesky(A)
     Y = k @ W0.mT
     S = Y @ Y.mT
     S.diagonal(dim1=1, dim2=2).add_(1)
-    W, M = inverse_cholesky(S), W0 @ W0.mT
+    W = inverse_cholesky(S)
+    M = Y[:, :0] if plain else W0 @ W0.mT
     with torch.no_grad():
-        both = [
-            (w.square().sum(1) * a.diagonal(dim1=1, dim2=2)).amax(1)
-            for w, a in ((W0, A), (W, S))
-        ]
-        m = mu.maximum(0.999 / M.flatten(1).norm(dim=1))
-    inflated = SHARE * both[0].maximum(both[1])
-    return Factors(W0, Y, W, W @ Y, 4 * m[:, None, None] * M, m, inflated)
+        inflated = worst_of(W0, A).maximum(worst_of(W, S, 1.0))
+        m = mu if plain else mu.maximum(0.999 / M.flatten(1).norm(dim=1))
+    Z = M if plain else W @ Y
+    return Factors(W0, Y, W, Z, 4 * m[:, None, None] * M, m, SHARE * inflated)
+
+
+def worst_of(W: torch.Tensor, A: torch.Tensor, least: float = 0.0) -> torch.Tensor:
+    """The inflation of each system (M, n, n), or a bound that is harmless for all; `least` is below all eigenvalues."""
+    diagonal = A.diagonal(dim1=1, dim2=2)
+    if least and may_look(A):
+        bound = diagonal.amax(1) / least
+        if bool(sound(SHARE * bound, A.dtype).all()):
+            return bound
+    return (W.square().sum(1) * diagonal).amax(1)
+
+
+def sound(inflated: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Which chunks keep their digits in a dtype; NaN do not."""
+    return inflated * torch.finfo(dtype).eps <= LOST
 
 # %% ../../nbs/attention/06c3_gated.ipynb #f307819b
 def lower(P: torch.Tensor, diagonal: int = 0) -> torch.Tensor:
@@ -145,11 +161,13 @@ class Block(NamedTuple):
     scale: torch.Tensor  # of keys and values (M, C); zero where a row is no token
     first: torch.Tensor  # (N, n)
     left: torch.Tensor  # (N, n, C)
-    begins: torch.Tensor  # (N, n)
+    begins: (
+        torch.Tensor
+    )  # (N, n): the document that begins, -1 for none, -2 for one that brings nothing along
 
     @property
     def carry(self) -> torch.Tensor:
-        return torch.where(self.begins < 0, self.first, 0.0)
+        return torch.where(self.begins == -1, self.first, 0.0)
 
 # %% ../../nbs/attention/06c3_gated.ipynb #c46f1618
 class Sequence(NamedTuple):
@@ -171,7 +189,8 @@ def block_of(given: Sequence, cuts: Cuts, a: int, b: int, dtype: torch.dtype) ->
     q, k, v = (rows_of(x, cuts, a, b, dtype) for x in given[:3])
     scale, mask = left.flatten(0, 1).rsqrt(), mask_of(cuts, a, b, dtype)
     scale = scale if mask is None else scale * mask
-    k, v = scale[..., None] * k, scale[..., None] * v
+    if bool((scale != 1).any()):
+        k, v = scale[..., None] * k, scale[..., None] * v
     return Block(q, k, v, scale, first, left, cuts.begins[:, a:b])
 
 # %% ../../nbs/attention/06c3_gated.ipynb #a9005a08
@@ -199,7 +218,7 @@ def sums_of(block: Block, S: torch.Tensor, dS: torch.Tensor, priors: torch.Tenso
 
 # %% ../../nbs/attention/06c3_gated.ipynb #fb0f349f
 def prepared(
-    block: Block, given: Sequence, G: torch.Tensor, B: torch.Tensor
+    block: Block, given: Sequence, G: torch.Tensor, B: torch.Tensor, plain: bool = False
 ) -> tuple[Factors, torch.Tensor, Sums, Sums]:
     """Systems, delta (M, C), and both sums of a block."""
     lam = given.lam.to(G.dtype)
@@ -208,14 +227,16 @@ def prepared(
     with torch.no_grad():
         mu = (lam[:, None] / block.left[..., -1].sqrt()).flatten()
     delta = (lam[:, None, None] / block.left).flatten(0, 1) - mu[:, None]
-    return chunk_systems(block.k, grams.known, mu), delta, grams, moments
+    return chunk_systems(block.k, grams.known, mu, plain), delta, grams, moments
 
 # %% ../../nbs/attention/06c3_gated.ipynb #7d9397ac
 def attend_block(
     block: Block, given: Sequence, G: torch.Tensor, B: torch.Tensor, traced: bool = False
 ) -> list[torch.Tensor]:
     """Outputs (M, g C, d_v), both sums after each chunk, inflation (M,); if traced, leverage and errors (M, C, .) too."""
-    f, delta, grams, moments = prepared(block, given, G, B)
+    # documents without gates need no series
+    plain = not traced and bool((block.left == 1).all())
+    f, delta, grams, moments = prepared(block, given, G, B, plain)
     c = coefficients(
         delta / f.m[:, None], torch.finfo(G.dtype).eps / 2, MORE if traced else 0
     )
@@ -240,11 +261,6 @@ def known_before(
     return (s / (1 + s))[..., None], error / scale[..., None]
 
 # %% ../../nbs/attention/06c3_gated.ipynb #bb0a3f4e
-def sound(inflated: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Which chunks keep their digits in a dtype; NaN do not."""
-    return inflated * torch.finfo(dtype).eps <= LOST
-
-
 def where(at: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """a where `at`, which has the first dimensions of both, b elsewhere; in the dtype of a."""
     return torch.where(at.reshape(*at.shape, *[1] * (a.ndim - at.ndim)), a, b.to(a.dtype))
@@ -343,7 +359,7 @@ def attend(
             block = block_of(given, cuts, a, b, dtype)
             return attend_block(block, given, *(x.to(dtype) for x in begun[:2]), traced)
 
-        carry = torch.where(cuts.begins[:, a:b] < 0, given.first[:, a:b], 0.0)
+        carry = torch.where(cuts.begins[:, a:b] == -1, given.first[:, a:b], 0.0)
         found, wide, doubled = carefully(run, narrow, carried.wide, carry)
         begins.append(carried)
         lost.append(doubled)
@@ -423,9 +439,8 @@ def sums_back(
     H = (Gamma @ own.flip(1).flatten(2)).unflatten(2, own.shape[2:]).flip(1)
     added = last * H
     known = known + added
-    source = sums.before
-    if sums.brought is not None:
-        source = where(block.begins < 0, source, sums.brought)
+    source = sums.before * (block.begins == -1)[..., None, None]
+    source = source if sums.brought is None else source + sums.brought
     d_first, d_last = ((a * b).sum((-2, -1)) for a, b in ((known, source), (H, sums.after)))
     brought, came = block.first[..., None, None] * known, (carry * known)[:, 0]
     return Back(added.flatten(0, 1), d_first, d_last / block.left[..., -1], brought, came)
@@ -618,9 +633,10 @@ def gated_ridge(
     Differentiable any number of times. Source: Theorem 6c3.1, (6c3.6).
     """
     (N, _, T, d), d_v = query.shape, value.shape[-1]
-    plain = starts is None
+    plain, known = starts is None, True
     if gram is None or moment is None:
         D = 1 if starts is None else int(starts.sum(1).max()) if starts.numel() else 0
+        known = False
         gram, moment = lam.new_zeros(N, D, d, d), lam.new_zeros(N, D, d, d_v)
     elif plain:
         gram, moment = gram[:, None], moment[:, None]
@@ -631,6 +647,8 @@ def gated_ridge(
             decay = torch.where(starts, 0.0, decay)
         given = query, key, value, decay, lam, gram[:, 0], moment[:, 0]
         return forgetful_ridge(*given, diagnostics=diagnostics)
+    if not known:
+        cuts = cuts._replace(begins=torch.where(cuts.begins >= 0, -2, cuts.begins))
     given = query, key, value, *chunk_gates(decay, cuts), lam, gram, moment
     if diagnostics:
         (out, h, e), finals, *_ = attend(Sequence(*given), cuts, traced=True)

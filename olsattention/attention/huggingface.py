@@ -21,8 +21,9 @@ except ImportError:  # the names below exist all the same, and say what is missi
 class Seen:
     """A mask made by `_mask`. No tensor: other attention than `_forward` cannot compute with it by mistake."""
 
-    def __init__(self, positions, refused=None):
+    def __init__(self, positions, refused=None, window=None, documents=None):
         self.positions, self.refused = positions, refused  # why no layer may use it
+        self.window, self.documents = window, documents  # how far a query sees, and in what
 
     @property
     def shape(self):
@@ -33,7 +34,8 @@ class Seen:
         return self.positions.ndim
 
     def __getitem__(self, index):
-        return Seen(self.positions[index], self.refused)
+        documents = None if self.documents is None else self.documents[index]
+        return Seen(self.positions[index], self.refused, self.window, documents)
 
     def contiguous(self):
         return self
@@ -75,7 +77,7 @@ def _mask(
 
     places = torch.arange(kv_length, device=device) + kv_offset
     keep = _kept(attention_mask, batch_size, kv_offset, kv_length)
-    refused = None
+    refused = window = documents = None
     if mask_function is bidirectional_mask_function:
         mask = places[None] >= 0 if keep is None else keep
     else:
@@ -83,10 +85,14 @@ def _mask(
         mask = mask if keep is None else torch.where(keep, mask, NEVER)
         if mask_function is not causal_mask_function:
             shape = batch_size, q_length, kv_length, q_offset + kv_offset
-            traced = local_size is None and is_tracing(mask)
-            if not (traced and _proves_causal(mask_function, shape, device)):
+            if not is_tracing(mask):
+                found = _limits(mask_function, shape, kv_offset, local_size, keep, device)
+                refused = _pattern(local_size) if found is None else None
+                window, documents = found or (None, None)
+            elif local_size or not _proves_causal(mask_function, shape, device):
                 refused = _pattern(local_size)
-    return Seen(mask[:, None, None], refused)
+    documents = None if documents is None else documents[:, None, None]
+    return Seen(mask[:, None, None], refused, window, documents)
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #a83417d8
 def _proves_causal(mask_function, shape, device):
@@ -105,12 +111,12 @@ def _proves_causal(mask_function, shape, device):
 def _pattern(local_size):
     if local_size is not None:
         return (
-            f"ridge attention has no sliding window or chunks (here of {local_size}): "
+            f"ridge attention cannot follow this window (here of {local_size}), or not in a graph: "
             "set config.sliding_window = None, or take another attn_implementation for these layers"
         )
     return (
-        "ridge attention takes causal and bidirectional masks with padding, nothing else: "
-        "not packed sequences (give each its own row, and an attention_mask), nor blocks that are seen both ways"
+        "ridge attention takes causal and bidirectional masks with padding, windows and packed sequences, nothing else: "
+        "not packed sequences in a graph or with a cache, nor blocks that are seen both ways"
     )
 
 
@@ -132,6 +138,47 @@ def _kept(attention_mask, rows, first, length):
         )
     return torch.nn.functional.pad(keep, (0, max(missing, 0)))[:, :length]
 
+# %% ../../nbs/attention/07c_huggingface.ipynb #7c0de411
+EVERY = 1 << 22  # entries of a mask that are all compared; of larger ones the edges
+
+
+def _limits(mask_function, shape, kv_offset, local_size, keep, device):
+    """The window (or None) and the documents (B, T) of the keys (or None) of a pattern of the kind (7c.4); None if it is of no such kind."""
+    B, T_q, T_k, offset = shape
+    row = torch.arange(B, device=device)[:, None]
+    zero, s = torch.zeros_like(row), kv_offset + torch.arange(T_k, device=device)
+    first = T_k - T_q if offset else 0  # where the queries are among the keys
+    seen = lambda t, s: mask_function(row, zero, t, s).expand(B, -1)
+    for window in dict.fromkeys((local_size, None)):
+        starts = torch.ones(B, T_k, dtype=torch.bool, device=device)
+        if window != 1:
+            starts[:, 1:] = ~seen(s[1:], s[:-1])
+        low = torch.where(starts, s, s[0]).cummax(1).values
+        if window is not None:
+            low = low.maximum(s - window + 1)
+        if _agrees(mask_function, low, s, first):
+            documents = starts.cumsum(1) if window != 1 else None
+            several = documents is not None and bool((documents[:, -1] > 1).any())
+            return window, documents if several else None
+    return None
+
+
+def _agrees(mask_function, low, s, first):
+    """Whether the pattern is that of (7c.4), with the first key low (B, T_k) of every query."""
+    B, T_k = low.shape
+    row = torch.arange(B, device=s.device)[:, None]
+    asked, low = s[first:], low[:, first:]
+    if B * T_k * len(asked) <= EVERY:
+        at = row[..., None], 0 * row[..., None], asked[:, None], s
+        want = (s >= low[..., None]) & (s <= asked[:, None])
+        return bool((mask_function(*at) == want).all())
+    for key, wanted in ((low, True), (asked, True), (low - 1, False), (asked + 1, False)):
+        inside = (key >= s[0]) & (key <= s[-1])
+        answer = mask_function(row, 0 * row, asked, key.clamp(s[0], s[-1]))
+        if bool(((answer != wanted) & inside).any()):
+            return False
+    return True
+
 # %% ../../nbs/attention/07c_huggingface.ipynb #1f44d6cf
 @outside_autocast
 def _forward(
@@ -148,6 +195,10 @@ def _forward(
 ):
     """Ridge attention in the signature of transformers: outputs (B, T_q, H_q, d_v), and None for the weights."""
     _refuse(attention_mask, dropout, kwargs)
+    window = getattr(attention_mask, "window", kwargs.get("sliding_window"))
+    documents = _documents(attention_mask, kwargs, query)
+    if window is not None and isinstance(key, Rows):
+        raise ValueError(MERGED)
     key, value = _delivered(key, value)
     dtype = torch.promote_types(key.dtype, value.dtype)  # they can differ under autocast
     q, k, v = (x.to(dtype) for x in (query, key, value))
@@ -158,41 +209,87 @@ def _forward(
     else:
         # the mask knows, whatever the layer says of itself
         causal = mask.dtype != torch.bool
-    attend = _causal if causal and query.shape[-2] > 1 else _full
-    out = attend(q, k, v, lam, mask)
+    if not causal or query.shape[-2] == 1 and documents is None:
+        out = _full(q, k, v, lam, mask, window)
+    else:
+        out = _causal(q, k, v, lam, mask, window, documents)
     return out.to(query.dtype).transpose(1, 2).contiguous(), None
 
 
-def _full(query, key, value, lam, mask):
-    """Every query uses all keys that are no padding, and, if these are positions, not in the future."""
+MERGED = (
+    "RidgeCache has merged its tokens and cannot let those go that leave a window (of config.sliding_window); "
+    "use the default cache"
+)
+_forward.is_ridge_attention = True  # `_is_ridge` knows it by this
+
+# %% ../../nbs/attention/07c_huggingface.ipynb #7c0de412
+def _full(query, key, value, lam, mask, window=None):
+    """Every query uses all keys that are no padding, and, if these are positions, not in the future nor before its window."""
     if mask is not None and mask.dtype != torch.bool:
-        mask = mask <= 0
+        mask = (mask <= 0) & (True if window is None else mask > -window)
     return ridge_attention(query, key, value, lam, key_mask=mask, enable_gqa=True)
 
 
-def _causal(query, key, value, lam, mask):
+def _causal(query, key, value, lam, mask, window=None, documents=None):
     """Query t uses the keys up to its own; keys from before the first query are its prior."""
     T, first, state = query.shape[-2], 0, None
+    options = {"is_causal": True, "enable_gqa": True}
+    if mask is not None and key.shape[-2] > T:
+        first = _first(mask)
     if mask is not None:
-        if key.shape[-2] > T:
-            first = _first(mask)
-        if first:
-            earlier = (mask[:, :first] < 0)[:, None, :, None]
-            k, v = (torch.where(earlier, x[:, :, :first], 0) for x in (key, value))
-            state = RidgeAttentionState(
-                lam, k.shape[-1], v.shape[-1], k.shape[:2], None, lam.dtype, k.device
-            ).update(k, v)
-        key, value, mask = (
-            x[..., first : first + T, :] for x in (key, value, mask[..., None])
-        )
-        mask = mask[..., 0] != NEVER
+        last, keep = first + T, mask != NEVER
+        if (
+            window is not None or documents is not None
+        ):  # earlier pairs stand before the others
+            query = torch.nn.functional.pad(query, (0, 0, first, 0))
+            key, value, keep = key[..., :last, :], value[..., :last, :], keep[:, :last]
+        else:
+            state = _earlier(key, value, lam, mask[:, :first]) if first else None
+            key, value = (x[..., first:last, :] for x in (key, value))
+            keep = keep[:, first:last]
+        options["key_mask"] = keep
+    if documents is not None:
+        options["document_ids"] = documents[:, : key.shape[-2]]
+    if window is not None:
+        options["window"] = window
     lam = lam if state is None else None
-    return ridge_attention(
-        query, key, value, lam, is_causal=True, key_mask=mask, enable_gqa=True, state=state
-    )
+    out = ridge_attention(query, key, value, lam, state=state, **options)
+    return out[..., -T:, :]
 
 
-_forward.is_ridge_attention = True  # `_is_ridge` knows it by this
+def _earlier(key, value, lam, mask):
+    """The state of keys with these positions (B, T), but for padding."""
+    known = (mask < 0)[:, None, :, None]
+    k, v = (torch.where(known, x[:, :, : mask.shape[1]], 0) for x in (key, value))
+    heads, place = k.shape[:2], (lam.dtype, k.device)
+    state = RidgeAttentionState(lam, k.shape[-1], v.shape[-1], heads, None, *place)
+    return state.update(k, v)
+
+# %% ../../nbs/attention/07c_huggingface.ipynb #7c0de413
+def _documents(mask, kwargs, query):
+    """A number for the document of each token (B, T), or None: from the mask, or from what flash-attention would be given."""
+    given = getattr(mask, "documents", None)
+    found = None if given is None else given[:, 0, 0]
+    for name in ("cu_seq_lens_q", "cu_seq_lens_k", "seq_idx"):
+        told = kwargs.get(name)
+        if told is None:
+            continue
+        B, T = query.shape[0], query.shape[-2]
+        if name != "seq_idx":
+            if B != 1 or told.ndim != 1 or int(told[0]) != 0 or int(told[-1]) != T:
+                raise ValueError(
+                    f"{name} must lead from 0 to the {T} tokens of one row, got {told.tolist()} for {B} rows"
+                )
+            places = torch.arange(T, device=query.device)
+            told = torch.searchsorted(told.to(places), places, right=True)[None]
+        begins = told.to(query.device).expand(B, T).diff(dim=1) != 0
+        if found is None:
+            found = told.to(query.device).expand(B, T)
+        elif not bool((begins == (found.diff(dim=1) != 0)).all()):
+            raise ValueError(
+                f"{name} and position_ids, or another argument, say that documents begin at different tokens"
+            )
+    return found
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #0e3437f9
 def _penalties(module, key, lam):
@@ -272,18 +369,16 @@ HARMLESS = {
     *("position_ids", "position_embeddings", "cache_position", "past_key_values"),
     *("use_cache", "return_dict", "output_hidden_states", "output_router_logits"),
     *("num_items_in_batch", "max_length_q", "max_length_k", "deterministic"),
+    # read by `_forward`
+    *("sliding_window", "cu_seq_lens_q", "cu_seq_lens_k", "seq_idx"),
 }
 REFUSED = {
-    "sliding_window": "a regression on a window has no chunked form; set config.sliding_window = None",
     "softcap": "it has no scores to cap",
     "position_bias": "it has no scores to add to",
     "s_aux": "it has no softmax for a sink to be in",
     "sinks": "it has no softmax for a sink to be in",
     "indices": "a regression on keys that differ from query to query has no chunked form",
     "block_indices": "a regression on keys that differ from query to query has no chunked form",
-    "cu_seq_lens_q": "give each sequence a row of its own, and an attention_mask",
-    "cu_seq_lens_k": "give each sequence a row of its own, and an attention_mask",
-    "seq_idx": "give each sequence a row of its own, and an attention_mask",
     "output_attentions": "its weights are not formed; olsattention.cross_hat_matrix(query, key, lam / scaling) forms them",
     "cache": "a paged cache holds sequences in pieces; use generate",
 }
@@ -358,8 +453,9 @@ def register_ridge_attention(lam=1.0, name="ridge"):
 
     Notes
     -----
-    Registering again replaces the penalty. Causal and bidirectional attention with padding, grouped heads, cross-attention
-    and caches of any kind; dropout on weights, sliding windows, packed sequences and masks made by hand raise an error.
+    Registering again replaces the penalty. Causal and bidirectional attention with padding, grouped heads, cross-attention,
+    sliding windows, packed sequences (``position_ids`` that restart, ``cu_seq_lens_q``) and caches of any kind; dropout on
+    weights and masks made by hand raise an error, and so do, in a graph, windows and packed sequences.
     So do models such as BLOOM that ask for a mask but compute attention themselves. Those that ask for neither, such as
     DeBERTa, cannot be seen from here and keep softmax: build a model without a name and call ``model.set_attn_implementation(name)``,
     which warns if the model has no use for it. The library does not save the name with a model: give it to ``from_pretrained`` too.

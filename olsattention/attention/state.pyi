@@ -1,9 +1,11 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['SAVED', 'RidgeAttentionState']
 import math
+import os
 import pickle
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 import torch
 from fastcore.basics import patch
 from .forgetting import gates_of
@@ -11,14 +13,15 @@ from olsattention.attention.heads import factor, may_look, outside_autocast, req
 from .triangle import carefully, change, rank_one
 from .waiting import WAITING, answer, inverse, reduced
 from .weights import penalties_of, weights_of
+__all__ = ['SAVED', 'RidgeAttentionState']
 
 class Memory(NamedTuple):
     """What a state holds. One assignment replaces it, so that whoever reads meanwhile has the old one or the new."""
     R: torch.Tensor
     Z: torch.Tensor
-    pairs: torch.Tensor = None
-    rows: torch.Tensor = None
-    inverse: torch.Tensor = None
+    pairs: torch.Tensor | None = None
+    rows: torch.Tensor | None = None
+    inverse: torch.Tensor | None = None
 
 class RidgeAttentionState:
     """What causal ridge-attention heads remember, in square-root form; its size does not depend on how much they saw.
@@ -59,18 +62,25 @@ class RidgeAttentionState:
     Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs; with a gate O(d^3).
     Source: (6d.1) to (6d.5), (6e.1); Gill et al. (1974).
     """
+    lam: torch.Tensor
+    channels: torch.Tensor | None
+    fade: torch.Tensor
+    count: int
+    window: int | None
+    keys: torch.Tensor | None
+    values: torch.Tensor | None
 
-    def __init__(self, lam, d, d_v, heads=(), window=None, dtype=torch.float32, device=None):
+    def __init__(self, lam: float | torch.Tensor, d: int, d_v: int, heads: tuple[int, ...]=(), window: int | None=None, dtype: torch.dtype=torch.float32, device: torch.device | str | None=None) -> None:
         ...
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
     def _become(self, R, Z, tokens):
         ...
 
     @property
-    def heads(self):
+    def heads(self) -> tuple[int, ...]:
         """Leading dimensions, a tuple."""
 
     def _settled(self):
@@ -83,26 +93,26 @@ class RidgeAttentionState:
         ...
 
     @property
-    def R(self):
+    def R(self) -> torch.Tensor:
         """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d); with penalties by channel in their units."""
 
     @property
-    def Z(self):
+    def Z(self) -> torch.Tensor:
         """The rotated outcomes, ``R' Z = K'V``, shape (..., d, d_v)."""
 
     @property
-    def gram(self):
+    def gram(self) -> torch.Tensor:
         """``K'K``, discounted, shape (..., d, d)."""
 
     def _moments(self):
         """``K'K`` and ``K'V``, in the units of the triangle."""
 
     @property
-    def moment(self):
+    def moment(self) -> torch.Tensor:
         """``K'V``, discounted, shape (..., d, d_v)."""
 
     @property
-    def coefficients(self):
+    def coefficients(self) -> torch.Tensor:
         """The ridge coefficients, shape (..., d, d_v)."""
 
     def _require(self, name, x, width):
@@ -117,7 +127,7 @@ class RidgeAttentionState:
     def _in_units(self, key, value, weight=None, tokens=()):
         """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the roots of their weights."""
 
-    def update(self, key, value, decay=None, weight=None):
+    def update(self, key: torch.Tensor, value: torch.Tensor, decay: float | torch.Tensor | None=None, weight: float | torch.Tensor | None=None) -> RidgeAttentionState:
         """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and ``(..., T, d_v)`` for T tokens.
 
     `decay` is the gate by which the past fades before each token: a number, or a tensor that broadcasts to the shape of
@@ -136,65 +146,65 @@ class RidgeAttentionState:
     def _sliding(self, key, value):
         ...
 
-    def attend(self, query, enable_gqa=False):
+    def attend(self, query: torch.Tensor, enable_gqa: bool=False) -> torch.Tensor:
         """Answer queries ``(..., d)`` or ``(..., T, d)``; with the same shape but d_v, in the dtype of the query.
 
     With `enable_gqa` the last of the leading dimensions of the query may be a multiple of that of the state. Raises
     TypeError or ValueError if the queries do not fit.
     """
 
-    def leverage(self, key):
+    def leverage(self, key: torch.Tensor) -> torch.Tensor:
         """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the variance of their prediction, per unit of noise.
 
     Raises TypeError or ValueError if the keys do not fit.
     """
 
-    def downdate(self, key, value, weight=None):
+    def downdate(self, key: torch.Tensor, value: torch.Tensor, weight: float | torch.Tensor | None=None) -> RidgeAttentionState:
         """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; with the weight that it had; returns the state.
 
     Raises ValueError, and stays as it was, if (on the CPU) the pair cannot have been learned. The rounding errors of the
     state are divided by one minus the pair's leverage.
     """
 
-    def merge(self, other):
+    def merge(self, other: RidgeAttentionState) -> RidgeAttentionState:
         """The state after these tokens and then those of `other`; both stay as they are.
 
     Raises ValueError if they differ in shape, dtype or lam, or one has a window.
     """
 
-    def clone(self):
+    def clone(self) -> RidgeAttentionState:
         """A copy that shares nothing which is written to."""
 
-    def map(self, function):
+    def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> RidgeAttentionState:
         """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()`` or ``lambda x: x[beams]``."""
 
-    def to(self, *args, **kwargs):
+    def to(self, *args: Any, **kwargs: Any) -> RidgeAttentionState:
         """The state on another device or in another dtype, float32 or float64; arguments as those of `torch.Tensor.to`."""
 
-    def detach(self):
+    def detach(self) -> RidgeAttentionState:
         """The state without what it depends on: derivatives stop here."""
 
     @property
-    def dtype(self):
+    def dtype(self) -> torch.dtype:
         """Of the state, a torch.dtype."""
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
         """Where the state is, a torch.device."""
 
     @classmethod
-    def from_moments(cls, gram, moment, lam, count=0):
+    def from_moments(cls, gram: torch.Tensor, moment: torch.Tensor, lam: float | torch.Tensor, count: int=0) -> RidgeAttentionState:
         """The state of heads whose moments are known: ``gram = K'K`` (..., d, d) and ``moment = K'V`` (..., d, d_v).
 
     `count` says of how many tokens. The penalty `lam` may be a number or a tensor that broadcasts to the heads. Raises TypeError or
     ValueError if they do not fit together, or the moments are those of no keys: not finite, not symmetric, not positive semidefinite.
     """
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file, for `load`."""
 
     @classmethod
-    def load(cls, path, device=None):
+    def load(cls, path: str | os.PathLike[str], device: torch.device | str | None=None) -> RidgeAttentionState:
         """Read a state that `save` wrote; only tensors and numbers are read. Raises ValueError if the file holds none."""
 HUGE = 10000000000.0
 

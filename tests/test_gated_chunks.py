@@ -1,0 +1,257 @@
+"""Gates in chunks, packed documents, windows, weights: against definitions, in both precisions, and to the bit."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from olsattention import RidgeAttentionState, causal_ridge, forgetful_ridge, ridge_attention
+from olsattention.attention.gated import gated_ridge, planned
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def heads(N, T, d, d_v, dtype=torch.float64, seed=0, g=1):
+    draw = rng(seed)
+    shapes = (N, g, T, d), (N, T, d), (N, T, d_v)
+    return [torch.randn(*s, generator=draw, dtype=torch.float64).to(dtype) for s in shapes]
+
+
+def gates_like_trained(N, T, seed=0):
+    """Between .9 and 1, a reset every 500 tokens, elsewhere in each head."""
+    gates = 0.9 + 0.1 * torch.rand(N, T, generator=rng(seed), dtype=torch.float64)
+    for h in range(N):
+        gates[h, 37 * h % 500 :: 500] = 0
+    return gates
+
+
+GATES = {
+    ".99": lambda N, T: torch.full((N, T), 0.99).double(),
+    ".9": lambda N, T: torch.full((N, T), 0.9).double(),
+    "trained": gates_like_trained,
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+@pytest.mark.parametrize(("lam", "bar"), [(1.0, 5e-6), (0.1, 5e-5), (1e-3, 2e-3)])
+def test_single_precision_with_gates(name, lam, bar):
+    N, T, d = 2, 1024, 64
+    q, k, v = heads(N, T, d, d, torch.float32)
+    gates = GATES[name](N, T).float()
+    penalty = torch.full((N,), lam).double()
+    want, *_ = gated_ridge(*(x.double() for x in (q, k, v, gates)), penalty)
+    part = [x[..., :90, :].double() for x in (q, k, v)]
+    exact, *_ = forgetful_ridge(*part, gates[:, :90].double(), penalty)
+    assert (want[:, :, :90] - exact).norm() <= 1e-10 * exact.norm()
+    assert planned(gates, d, None)
+    for size in (1e-3, 1e3):
+        got = gated_ridge(size * q, k, v, gates, penalty.float())[0].double() / size
+        assert (got - want).norm() <= bar * want.norm()
+        assert ((got - want).norm(dim=-1) / want.norm(dim=-1)).max() <= 2 * bar
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 150), st.integers(1, 20), st.integers(0, 10**6))
+def test_chunks_are_one_factorisation_a_token(T, d, seed):
+    draw = rng(seed)
+    q, k, v = heads(2, T, d, 3, seed=seed, g=2)
+    gates = torch.rand(2, T, generator=draw).double() ** 0.2
+    gates[torch.rand(2, T, generator=draw) < 0.05] = 0.0
+    gates[torch.rand(2, T, generator=draw) < 0.2] = 1.0
+    lam = torch.tensor([0.5, 3.0]).double()
+    ours = gated_ridge(q, k, v, gates, lam, diagnostics=True)
+    theirs = forgetful_ridge(q, k, v, gates, lam, diagnostics=True)
+    for a, b in zip((*ours, *gated_ridge(q, k, v, gates, lam)), (*theirs, *theirs[:3])):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_gates_of_one_are_no_gates():
+    q, k, v = heads(2, 200, 16, 4, torch.float32)
+    lam = torch.ones(2)
+    ones = torch.ones(2, 200)
+    got, *_ = gated_ridge(q, k, v, ones, lam)
+    torch.testing.assert_close(got, causal_ridge(q, k, v, lam)[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("lam", [1.0, 1e-3])
+def test_a_document_changes_no_bit_of_another(lam):
+    draw = rng(3)
+    q, k, v = (torch.randn(1, 2, 300, 16, generator=draw) for _ in range(3))
+    cuts = torch.tensor([0, 70, 150, 155, 300])
+    gates = 0.9 + 0.1 * torch.rand(1, 2, 300, generator=draw)
+
+    def found(q, k, v, gates):
+        given = [x.clone().requires_grad_() for x in (q, k, v)]
+        options = dict(is_causal=True, cu_seqlens=cuts, decay=gates)
+        whole = ridge_attention(*given, lam, full_output=True, **options)
+        out = ridge_attention(*given, lam, **options)
+        by = torch.autograd.grad(out.square().sum(), given)
+        rows = out, *by, whole.output, whole.error, whole.leverage[..., None]
+        return [x[:, :, 150:] for x in rows] + [
+            whole.state.R[:, :, 2:],
+            whole.state.Z[:, :, 2:],
+        ]
+
+    for decay in (None, gates):
+        before = found(q, k, v, decay)
+        for size in (1e-4, 1e3):
+            changed = [x.clone() for x in (q, k, v)]
+            for x in changed:
+                x[:, :, :150] = size * torch.randn(1, 2, 150, 16, generator=draw)
+            for a, b in zip(before, found(*changed, decay)):
+                assert torch.equal(a, b)
+
+
+def test_documents_by_numbers_differ_by_row():
+    draw = rng(5)
+    q, k, v = (
+        torch.randn(2, 3, 60, 8, generator=draw, dtype=torch.float64) for _ in range(3)
+    )
+    ids = torch.zeros(2, 60, dtype=torch.long)
+    ids[0, 10:], ids[0, 30:], ids[1, 45:] = 5, 2, 1
+    whole = ridge_attention(
+        q, k, v, 0.3, is_causal=True, document_ids=ids, full_output=True
+    )
+    for row, cuts in ((0, (0, 10, 30, 60)), (1, (0, 45, 60))):
+        for i, (a, b) in enumerate(zip(cuts, cuts[1:])):
+            part = [x[row, :, a:b] for x in (q, k, v)]
+            alone = ridge_attention(*part, 0.3, is_causal=True, full_output=True)
+            for x, y in (
+                (whole.output[row, :, a:b], alone.output),
+                (whole.state.gram[row, :, i], alone.state.gram),
+            ):
+                torch.testing.assert_close(x, y, rtol=1e-10, atol=1e-10)
+
+
+def test_padding_and_documents():
+    """What a masked token holds reaches nothing, NaN least of all."""
+    draw = rng(6)
+    q, k, v = (
+        torch.randn(1, 2, 40, 6, generator=draw, dtype=torch.float64) for _ in range(3)
+    )
+    ids = torch.arange(40)[None] // 20
+    mask = torch.ones(1, 40, dtype=torch.bool)
+    mask[0, 5:12] = False
+    options = dict(is_causal=True, document_ids=ids, key_mask=mask, decay=0.95)
+    want = ridge_attention(q, k, v, 1.0, **options)
+    spoilt = [x.clone() for x in (q, k, v)]
+    for x in spoilt:
+        x[:, :, 5:12] = float("nan")
+    assert torch.equal(ridge_attention(*spoilt, 1.0, **options), want)
+
+
+def test_a_weight_of_zero_is_no_token_but_has_a_derivative():
+    draw = rng(7)
+    q, k, v = (
+        torch.randn(1, 2, 30, 4, generator=draw, dtype=torch.float64) for _ in range(3)
+    )
+    weight = torch.rand(1, 2, 30, generator=draw, dtype=torch.float64)
+    weight[..., 7] = 0
+    mask = torch.ones(1, 30, dtype=torch.bool)
+    mask[0, 7] = False
+    for options in ({}, {"is_causal": True}, {"is_causal": True, "decay": 0.95}):
+        got = ridge_attention(q, k, v, 0.5, weight=weight, **options)
+        same = ridge_attention(q, k, v, 0.5, weight=weight, key_mask=mask, **options)
+        left = torch.arange(30) != 7 if options else torch.arange(30) >= 0
+        if options.get("decay"):  # of a masked token the gate is one
+            left &= torch.arange(30) < 7
+        torch.testing.assert_close(
+            got[:, :, left], same[:, :, left], rtol=1e-10, atol=1e-10
+        )
+        w = weight.clone().requires_grad_()
+        f = ridge_attention(q, k, v, 0.5, weight=w, **options).square().sum()
+        (by,) = torch.autograd.grad(f, w)
+        step = torch.zeros_like(weight)
+        step[0, 0, 7] = 1e-6
+        up = ridge_attention(q, k, v, 0.5, weight=weight + step, **options).square().sum()
+        slope = (up - f.detach()) / 1e-6
+        torch.testing.assert_close(by[0, 0, 7], slope, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("window", [1, 5, 64, 100])
+def test_a_window_decodes_to_the_same(window):
+    q, k, v = heads(3, 90, 8, 4, torch.float32)
+    whole = ridge_attention(q[:, 0], k, v, 0.5, is_causal=True, window=window)
+    state = RidgeAttentionState(0.5, 8, 4, (3,), window=window)
+    rows = [state.update(k[:, t], v[:, t]).attend(q[:, 0, t]) for t in range(90)]
+    torch.testing.assert_close(whole, torch.stack(rows, 1), rtol=2e-3, atol=2e-4)
+
+
+def test_a_penalty_by_channel_in_the_state(tmp_path):
+    draw = rng(8)
+    K, V, Q = (
+        torch.randn(2, 40, n, generator=draw, dtype=torch.float64) for n in (5, 3, 5)
+    )
+    lam = 0.1 + torch.rand(2, 5, generator=draw, dtype=torch.float64)
+    want = torch.linalg.solve(K.mT @ K + torch.diag_embed(lam), K.mT @ V)
+    state = RidgeAttentionState(lam, 5, 3, (2,), dtype=torch.float64).update(K, V)
+    near = dict(rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(state.coefficients, want, **near)
+    torch.testing.assert_close(state.attend(Q), Q @ want, **near)
+    torch.testing.assert_close(state.gram, K.mT @ K, **near)
+    torch.testing.assert_close(state.moment, K.mT @ V, **near)
+    again = RidgeAttentionState.from_moments(K.mT @ K, K.mT @ V, lam)
+    torch.testing.assert_close(again.attend(Q), Q @ want, **near)
+    parts = [
+        RidgeAttentionState(lam, 5, 3, (2,), dtype=torch.float64).update(K[:, s], V[:, s])
+        for s in (slice(9), slice(9, 40))
+    ]
+    torch.testing.assert_close(parts[0].merge(parts[1]).coefficients, want, **near)
+    state.save(tmp_path / "state.pt")
+    kept = RidgeAttentionState.load(tmp_path / "state.pt")
+    assert torch.equal(kept.attend(Q), state.attend(Q))
+    for k, v in zip(K[:, 9:].unbind(1), V[:, 9:].unbind(1)):
+        state.downdate(k, v)
+    torch.testing.assert_close(
+        state.coefficients, parts[0].coefficients, rtol=1e-7, atol=1e-7
+    )
+    with pytest.raises(ValueError, match="different penalties by channel"):
+        state.merge(RidgeAttentionState(1.0, 5, 3, (2,), dtype=torch.float64))
+
+
+Q, K, V = heads(2, 12, 4, 3)
+Q = Q[:, 0]
+CAUSAL = {"is_causal": True}
+BAD = {
+    "documents without an order": (dict(cu_seqlens=torch.tensor([0, 12])), "need is_causal=True"),
+    "a window without an order": (dict(window=3), "window needs is_causal=True"),
+    "documents too short": (CAUSAL | dict(cu_seqlens=torch.tensor([0, 11])), "lead from 0 to the number of tokens, 12, got"),
+    "documents that come back": (CAUSAL | dict(document_ids=torch.tensor([1] * 4 + [2] * 4 + [1] * 4)), "come back"),
+    "ids of other tokens": (CAUSAL | dict(document_ids=torch.ones(2, 5, dtype=torch.long)), "document_ids must broadcast"),
+    "a window with gates": (CAUSAL | dict(window=3, decay=0.9), "cannot be combined"),
+    "no window": (CAUSAL | dict(window=0), "window must be a whole number of at least 1"),
+    "a negative weight": (dict(weight=-1.0), "weight must be >= 0"),
+    "a weight that is NaN": (dict(weight=torch.full((12,), float("nan"))), "weight must be >= 0 and finite"),
+    "weights of other tokens": (dict(weight=torch.ones(7)), "weight must broadcast"),
+    "other channels": (dict(lam=torch.ones(2, 5)), "lam must be a number, or broadcast to the heads"),
+    "a negative channel": (dict(lam=torch.tensor([1.0, -1.0, 1.0, 1.0])), "lam must be > 0"),
+    "a gate above one": (CAUSAL | dict(decay=1.5), r"decay must be in \[0, 1\]"),
+    "a state of no documents": (CAUSAL | dict(cu_seqlens=torch.tensor([0, 12]), state=RidgeAttentionState(1.0, 4, 3, dtype=torch.float64)), "of documents"),
+    "a state with another window": (CAUSAL | dict(window=3, state=RidgeAttentionState(1.0, 4, 3, (2,), 4, torch.float64)), "state must have window=3"),
+    "a state without channels": (dict(lam=torch.ones(2, 4), state=RidgeAttentionState(1.0, 4, 3, (2,), dtype=torch.float64)), "for each channel, or neither"),
+    "a window of documents in full": (CAUSAL | dict(window=3, cu_seqlens=torch.tensor([0, 12]), full_output=True), "documents with a window"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_fit_is_refused(name):
+    options, message = BAD[name]
+    with pytest.raises(ValueError, match=message):
+        ridge_attention(Q, K, V, **{"lam": 1.0, **options})
+
+
+def test_both_ways_of_saying_where_documents_begin():
+    with pytest.raises(TypeError, match="not both"):
+        ridge_attention(
+            Q,
+            K,
+            V,
+            1.0,
+            is_causal=True,
+            cu_seqlens=torch.tensor([0, 12]),
+            document_ids=torch.ones(12, dtype=torch.long),
+        )
+    with pytest.raises(TypeError, match="tensor of integers"):
+        ridge_attention(Q, K, V, 1.0, is_causal=True, cu_seqlens=[0, 12])
