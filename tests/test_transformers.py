@@ -800,7 +800,9 @@ def test_packed_sequences_are_rows_of_their_own(window, facts):
 # ---- where the library cannot look ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize(
+    "checkpointing", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_training_without_a_mask_compiles(checkpointing):
     model = llama(use_cache=False).train()
     if checkpointing:
@@ -808,24 +810,45 @@ def test_training_without_a_mask_compiles(checkpointing):
     facts = {"labels": TOKENS, "use_cache": False}
     weight = model.model.layers[0].self_attn.k_proj.weight
     (wanted,) = torch.autograd.grad(model(TOKENS, **facts).loss, weight)
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    backend = "aot_eager" if checkpointing else "eager"
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
     (found,) = torch.autograd.grad(compiled(TOKENS, **facts).loss, weight)
     close(found, wanted, 1e-9)
 
 
 def test_packed_sequences_are_noticed_when_the_graph_runs():
     model = llama(use_cache=False)
-    compiled = torch.compile(model, backend="aot_eager")
+    compiled = torch.compile(model, backend="eager")
     whole = torch.arange(20)[None]
     close(compiled(TOKENS, position_ids=whole).logits, model(TOKENS).logits, 1e-9)
     with pytest.raises(RuntimeError, match="not packed sequences"):
         compiled(TOKENS, position_ids=PACKED)
 
 
-def test_a_model_without_a_mask_can_be_exported():
-    model = llama(use_cache=False)
-    exported = torch.export.export(model, (TOKENS,), strict=False).module()
-    close(exported(TOKENS).logits, model(TOKENS).logits, 1e-9)
+@torch.no_grad()
+@pytest.mark.parametrize("side", [None, "left"])
+def test_a_model_over_many_lengths_makes_two_graphs(side):
+    graphs, model = [], llama(use_cache=False)
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(model, backend=backend)
+    for T in (23, 30, 64, 65, 70, 130):
+        facts = {} if side is None else {"attention_mask": padding(side, T)}
+        found, wanted = (f(words(3, T), **facts).logits for f in (compiled, model))
+        keep = slice(None) if side is None else facts["attention_mask"].bool()
+        close(found[keep], wanted[keep], 1e-9)
+    assert len(graphs) <= 2
+
+
+def test_a_model_of_any_length_can_be_exported():
+    model, auto = llama(use_cache=False), torch.export.Dim.AUTO
+    shapes = ({0: auto, 1: auto},)
+    made = torch.export.export(model, (TOKENS,), dynamic_shapes=shapes, strict=False)
+    for tokens in (words(3, 77), words(2, 130)):
+        close(made.module()(tokens).logits, model(tokens).logits, 1e-9)
 
 
 # ---- registration --------------------------------------------------------------------------------------------

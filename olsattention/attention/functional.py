@@ -6,9 +6,11 @@ __all__ = ['head_lam', 'RidgeAttentionOutput', 'ridge_attention']
 # %% ../../nbs/attention/06g_functional.ipynb #bcd824af
 import math
 import warnings
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 from .causal import causal_ridge
 from .cuts import starts_of
@@ -399,12 +401,9 @@ def _solved(
     try:
         if not is_causal or not N:
             found = _full(q, k, v, flat, *prior, diagnostics=full_output)
-        elif gates is None:
-            found = causal_ridge(
-                q, k, v, flat, *prior, diagnostics=full_output, chunk=chunk
-            )
         else:
-            found = gated_ridge(q, k, v, fades, flat, *prior, diagnostics=full_output)
+            causal = _in_one_node if _in_graph(q) else _causal
+            found = causal(q, k, v, flat, *prior, fades, chunk, full_output)
         memory = _triangle(flat, *found[1:3]) if full_output else None
     except LostDigits:
         _require_finite(query, key, value)
@@ -732,3 +731,147 @@ def _require_finite(query, key, value):
             raise ValueError(
                 f"{name} contains {x[where]} at {where}; mask it with key_mask, or mend it"
             )
+
+# %% ../../nbs/attention/06g_functional.ipynb #f8d8488f
+def _causal(q, k, v, lam, G, B, gates, chunk, diagnostics):
+    """Causal heads in one dimension, without gates or with: what `causal_ridge` returns."""
+    if gates is None:
+        return causal_ridge(q, k, v, lam, G, B, diagnostics=diagnostics, chunk=chunk)
+    return gated_ridge(q, k, v, gates, lam, G, B, diagnostics=diagnostics)
+
+
+def _in_graph(x):
+    """Whether this is being written down for later, by a compiler or with tensors that have shapes only."""
+    return torch.compiler.is_compiling() or isinstance(x, FakeTensor)
+
+
+def _in_one_node(q, k, v, lam, G, B, gates, chunk, diagnostics):
+    """As `_causal`, in an operation that a graph does not look into; moments, on a processor, in double precision."""
+    (N, _, _, d), d_v = q.shape, v.shape[-1]
+    G = lam.new_zeros(N, d, d) if G is None else G
+    B = lam.new_zeros(N, d, d_v) if B is None else B
+    found = CausalHeads.apply(q, k, v, lam, G, B, gates, chunk, diagnostics)
+    return found if diagnostics else found[:3]
+
+# %% ../../nbs/attention/06g_functional.ipynb #06f26c2e
+@outside_autocast
+def _heads_of_a_graph(q, k, v, lam, G, B, gates, chunk, diagnostics):
+    """What the operation does: outputs, moments, leverages and errors, the last two empty without `diagnostics`."""
+    try:
+        out, *found = _causal(q, k, v, lam, G, B, gates, chunk, diagnostics)
+    except LostDigits:
+        _require_finite(q, k, v)
+        if bool(G.any()):  # moments that have lost them already
+            raise
+        (out, *found), _ = _by_rows(q, k, v, gates, lam, None, True)
+    if not diagnostics:
+        found = *found[:2], lam.new_empty(len(lam), 0), lam.new_empty(len(lam), 0, 0)
+    dtypes = q.dtype, *[_moments_dtype(lam)] * 2, *[lam.dtype] * 2
+    # an operation must not return what it was given
+    return tuple(x.to(dtype).clone() for x, dtype in zip((out, *found), dtypes))
+
+
+def _moments_dtype(lam):
+    return torch.float64 if lam.device.type == "cpu" else lam.dtype
+
+
+def _shapes(q, k, v, lam, G, B, gates, chunk, diagnostics):
+    out = q.new_empty(*q.shape[:-1], v.shape[-1])
+    (N, T), d_v = (k.shape[:2], v.shape[-1]) if diagnostics else ((lam.shape[0], 0), 0)
+    G, B = (torch.empty_like(x, dtype=_moments_dtype(lam)) for x in (G, B))
+    return out, G, B, lam.new_empty(N, T), lam.new_empty(N, T, d_v)
+
+# %% ../../nbs/attention/06g_functional.ipynb #b5ed809d
+def _derivatives(q, k, v, lam, G, B, gates, chunk, diagnostics, by, needed):
+    """Derivatives by the `needed` ones of the first seven, given those by the outputs: what is done outside of graphs, done again."""
+    given = [
+        x if x is None else x.detach().requires_grad_(asked)
+        for x, asked in zip((q, k, v, lam, G, B, gates), needed)
+    ]
+    # inside an operation PyTorch keeps no graph; this one needs it
+    with ExitStack() as stack:
+        for key in ("AutogradFunctionality", "ADInplaceOrView"):
+            key = getattr(torch._C.DispatchKey, key)
+            stack.enter_context(torch._C._SetExcludeDispatchKeyGuard(key, False))
+        stack.enter_context(torch.enable_grad())
+        found = _heads_of_a_graph(*given, chunk, diagnostics)
+        known, by = zip(*((x, d_x) for x, d_x in zip(found, by) if x.requires_grad))
+        wanted = [x for x, asked in zip(given, needed) if asked]
+        found = torch.autograd.grad(known, wanted, by, materialize_grads=True)
+    return [d_x.clone(memory_format=torch.contiguous_format) for d_x in found]
+
+
+def _derivative_shapes(q, k, v, lam, G, B, gates, chunk, diagnostics, by, needed):
+    given = zip((q, k, v, lam, G, B, gates), needed)
+    return [x.new_empty(x.shape) for x, asked in given if asked]
+
+# %% ../../nbs/attention/06g_functional.ipynb #43497822
+GIVEN = (
+    "Tensor q, Tensor k, Tensor v, Tensor lam, Tensor G, Tensor B, Tensor? gates, "
+    "int? chunk, bool diagnostics"
+)
+FORWARD = torch.library.custom_op(
+    "olsattention::causal_heads",
+    _heads_of_a_graph,
+    mutates_args=(),
+    schema=f"({GIVEN}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+BACKWARD = torch.library.custom_op(
+    "olsattention::causal_heads_backward",
+    _derivatives,
+    mutates_args=(),
+    schema=f"({GIVEN}, Tensor[] by, bool[] needed) -> Tensor[]",
+)
+FORWARD.register_fake(_shapes)
+BACKWARD.register_fake(_derivative_shapes)
+
+
+class CausalHeads(torch.autograd.Function):
+    """The operation with its derivative."""
+
+    @staticmethod
+    def forward(q, k, v, lam, G, B, gates, chunk, diagnostics):
+        node = torch.ops.olsattention.causal_heads
+        return node(q, k, v, lam, G, B, gates, chunk, diagnostics)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        *given, ctx.chunk, ctx.diagnostics = inputs
+        ctx.save_for_backward(*given)
+
+    @staticmethod
+    def backward(ctx, *by):
+        needed = list(ctx.needs_input_grad[:7])
+        options = ctx.chunk, ctx.diagnostics, list(by), needed
+        node = torch.ops.olsattention.causal_heads_backward
+        found = iter(node(*ctx.saved_tensors, *options))
+        return *(next(found) if asked else None for asked in needed), None, None
+
+
+FORWARD.register_autograd(CausalHeads.backward, setup_context=CausalHeads.setup_context)
+
+# %% ../../nbs/attention/06g_functional.ipynb #230d8b58
+def _joined(x, dim, n):
+    """What `vmap` maps over, n of each, joined with the heads, which are the first dimension of all that is given."""
+    if isinstance(x, (list, tuple)):
+        return [_joined(one, d, n) for one, d in zip(x, dim)]
+    if not isinstance(x, torch.Tensor):
+        return x
+    x = x.expand(n, *x.shape) if dim is None else x.movedim(dim, 0)
+    return x.flatten(0, 1)
+
+
+def _mapped(node):
+    """The rule of `vmap` for an operation on heads."""
+
+    def rule(info, in_dims, *given):
+        n = info.batch_size
+        found = node(*(_joined(*pair, n) for pair in zip(given, in_dims)))
+        kind = type(found)
+        return kind(x.unflatten(0, (n, -1)) for x in found), kind([0] * len(found))
+
+    return rule
+
+
+FORWARD.register_vmap(_mapped(torch.ops.olsattention.causal_heads))
+BACKWARD.register_vmap(_mapped(torch.ops.olsattention.causal_heads_backward))

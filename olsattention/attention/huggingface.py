@@ -37,6 +37,9 @@ class Seen:
         documents = None if self.documents is None else self.documents[index]
         return Seen(self.positions[index], self.refused, self.window, documents)
 
+    def __setitem__(self, index, value):
+        raise ValueError(FOREIGN.format("a change"))
+
     def contiguous(self):
         return self
 
@@ -458,7 +461,8 @@ def register_ridge_attention(lam=1.0, name="ridge"):
     weights and masks made by hand raise an error, and so do, in a graph, windows and packed sequences.
     So do models such as BLOOM that ask for a mask but compute attention themselves. Those that ask for neither, such as
     DeBERTa, cannot be seen from here and keep softmax: build a model without a name and call ``model.set_attn_implementation(name)``,
-    which warns if the model has no use for it. The library does not save the name with a model: give it to ``from_pretrained`` too.
+    which warns if the model has no use for it. Falcon, GPT-Neo, GIT and others that have a table of attention classes of their own
+    fail with ``KeyError: 'ridge'`` when they are built. The library does not save the name with a model: give it to ``from_pretrained`` too.
     Source: chapter 7c; (6g.1).
     """
     _require_transformers()
