@@ -997,6 +997,7 @@ def mended(body):
     body = re.sub(
         r'<dt class="sig .*?</dt>', lambda found: lines(found[0]), body, flags=re.S
     )
+    body = body.replace('role="doc-biblioentry"', 'role="listitem"')  # deprecated
     return re.sub(r"<th[^>]*>\s*(<p>\s*</p>)?\s*</th>", "<td></td>", body)
 
 
