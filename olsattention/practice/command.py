@@ -201,8 +201,7 @@ def fit_blocks(
     Raises
     ------
     ValueError
-        If the source is empty, a block is bad (its number and row are named; the checkpoint holds what was before), or the checkpoint is of
-        another source.
+        If the source is empty, a block is bad (number and row are named; the checkpoint holds what was before), or the checkpoint is another's.
 
     Notes
     -----
@@ -215,11 +214,7 @@ def fit_blocks(
         state = resumed(Path(checkpoint), identity)
     state = LeastSquaresState() if state is None else state
     first = state.blocks if checkpoint is not None else 0
-    source = (
-        blocks.since(first)
-        if hasattr(blocks, "since")
-        else itertools.islice(blocks, first, None)
-    )
+    source = blocks_since(blocks, first)
     saved, note = time.monotonic(), {"source": identity}
     for block in counted(source, blocks, first, progress):
         try:
@@ -258,6 +253,13 @@ def counted(source, blocks, first, progress):
 
     total = len(blocks) if hasattr(blocks, "__len__") else None
     return tqdm(source, total=total, initial=first, unit="block", file=sys.stderr)
+
+
+def blocks_since(blocks, first):
+    """The blocks of a source from number `first` on."""
+    if hasattr(blocks, "since"):
+        return blocks.since(first)
+    return itertools.islice(blocks, first, None)
 
 # %% ../../nbs/practice/13a_command.ipynb #dfb4a2f1
 class Fit(NamedTuple):

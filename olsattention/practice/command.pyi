@@ -109,8 +109,7 @@ def fit_blocks(blocks: ArrayBlocks | ParquetBlocks | Iterable[tuple[Any, ...]], 
     Raises
     ------
     ValueError
-        If the source is empty, a block is bad (its number and row are named; the checkpoint holds what was before), or the checkpoint is of
-        another source.
+        If the source is empty, a block is bad (number and row are named; the checkpoint holds what was before), or the checkpoint is another's.
 
     Notes
     -----
@@ -122,6 +121,9 @@ def resumed(path, identity):
 
 def counted(source, blocks, first, progress):
     """The blocks, with a progress bar if wanted."""
+
+def blocks_since(blocks, first):
+    """The blocks of a source from number `first` on."""
 
 class Fit(NamedTuple):
     """What the command reports of a state at a penalty; `seconds` are those of reading and of solving."""

@@ -42,7 +42,7 @@ __all__ = ['PANEL', 'KernelProduct', 'Preconditioner', 'random_pivots', 'Indefin
 # %% ../../nbs/practice/13d_large.ipynb #ca17de32
 PANEL = 512  # rows of the Gram matrix that exist at a time
 
-
+# %% ../../nbs/practice/13d_large.ipynb #cd880dbf
 class KernelProduct:
     """Products with a Gram matrix that is never held as a whole.
 
@@ -95,27 +95,33 @@ class KernelProduct:
         ]
         return self.xp.concat(parts) * self.xp.astype(self.root, self.xp.float32) ** 2
 
-    def single_product(self, V: SameKind) -> SameKind:
-        """``K V`` for V (n, k) in float32."""
-        return self._product(self.single, V, self._panels)
+# %% ../../nbs/practice/13d_large.ipynb #f0a1b10a
+@patch
+def single_product(self: KernelProduct, V: SameKind) -> SameKind:
+    """``K V`` for V (n, k) in float32."""
+    return self._product(self.single, V, self._panels)
 
-    def double_product(self, V: SameKind) -> SameKind:
-        """``K V`` for V (n, k) in float64, every entry made anew."""
-        return self._product(self.X, V, None)
 
-    def _product(self, X, V, kept):
-        S = self.xp.astype(self.root, V.dtype)[:, None]
-        out, V = self.xp.zeros_like(V), S * V
-        for a in range(0, self.n, PANEL):
-            end = min(a + PANEL, self.n)
-            P = kept.get(a) if kept is not None else None
-            if P is None:
-                P = self.kernel(X[a:end], X[:end])
-                if kept is not None and 4 * a * self.n / 2 < self.memory:
-                    kept[a] = P
-            out[a:end] += P @ V[:end]
-            out[:a] += P[:, :a].T @ V[a:end]
-        return S * out
+@patch
+def double_product(self: KernelProduct, V: SameKind) -> SameKind:
+    """``K V`` for V (n, k) in float64, every entry made anew."""
+    return self._product(self.X, V, None)
+
+
+@patch
+def _product(self: KernelProduct, X, V, kept):
+    S = self.xp.astype(self.root, V.dtype)[:, None]
+    out, V = self.xp.zeros_like(V), S * V
+    for a in range(0, self.n, PANEL):
+        end = min(a + PANEL, self.n)
+        P = kept.get(a) if kept is not None else None
+        if P is None:
+            P = self.kernel(X[a:end], X[:end])
+            if kept is not None and 4 * a * self.n / 2 < self.memory:
+                kept[a] = P
+        out[a:end] += P @ V[:end]
+        out[:a] += P[:, :a].T @ V[a:end]
+    return S * out
 
 # %% ../../nbs/practice/13d_large.ipynb #fa462419
 class Preconditioner(NamedTuple):
@@ -286,21 +292,15 @@ def solve_kernel(
     -------
     KernelSolution
 
-    Warns
-    -----
-    UserWarning
-        If `tol` was not reached; the true residual is in the result.
-
     Notes
     -----
-    Where float32 makes no progress, for lam is below its rounding errors, the inner solves go on in float64, several times slower.
+    Warns if `tol` was not reached; the true residual is in the result. Where float32 makes no progress, for lam is below its rounding errors, the inner solves go on in float64, several times slower.
     Those of float64 end it: no residual is below about ``eps * largest eigenvalue / lam``.
     Source: (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
     """
     xp = products.xp
     A, R, used, judged = xp.zeros_like(B), B, 0, 0
-    size = xp.sqrt(xp.sum(B * B, axis=0))
-    size = xp.where(size > 0, size, xp.ones_like(size))
+    size = _sizes(B)
     residual, before = _relative(R, size), math.inf
     worker = xp.float32, products.single_product
     while float(xp.max(residual)) > tol and used < most:
@@ -325,17 +325,29 @@ def solve_kernel(
         left = B - products.double_product(tried) - lam * tried
         if float(xp.max(_relative(left, size))) < before:  # or it is no correction
             A, R, residual = tried, left, _relative(left, size)
-    if float(xp.max(residual)) > tol:
-        warnings.warn(
-            f"the relative residual is {float(xp.max(residual)):.1e}, not {tol:.1e}: take a larger lam or rank",
-            stacklevel=2,
-        )
+    warn_above(float(xp.max(residual)), tol)
     return KernelSolution(A, residual, used, judged)
 
 # %% ../../nbs/practice/13d_large.ipynb #59c6b9b0
+def _sizes(B):
+    """Lengths of columns, with one for zero."""
+    xp = array_api_compat.array_namespace(B)
+    size = xp.sqrt(xp.sum(B * B, axis=0))
+    return xp.where(size > 0, size, xp.ones_like(size))
+
+
 def _relative(R, size):
     xp = array_api_compat.array_namespace(R)
     return xp.sqrt(xp.sum(R * R, axis=0)) / size
+
+
+def warn_above(residual, tol):
+    """Warn of a residual that is too large."""
+    if residual > tol:
+        warnings.warn(
+            f"the relative residual is {residual:.1e}, not {tol:.1e}: take a larger lam or rank",
+            stacklevel=4,
+        )
 
 # %% ../../nbs/practice/13d_large.ipynb #8c156a1d
 class LargeKernelRegressor(RegressorMixin, BaseEstimator):
@@ -351,10 +363,8 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         Leave a constant unpenalised.
     length_scale, kernel_params : float and dict, optional
         Of the kernel; the default length is the root of the summed variances of the columns.
-    rank : int, optional
-        Of the preconditioner; default five times the root of n.
-    tol, memory, probes : float, int, int
-        Relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
+    rank, tol, memory, probes : int, float, int, int
+        Of the preconditioner, default five times the root of n; relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
     random_state : int, RandomState or None
     weight_type : {"frequency", "precision"}
         What `sample_weight` means to GCV: so many copies of a row, or one over the variance of its error, up to a factor.
@@ -363,12 +373,10 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     ----------
     alpha_, dual_coef_, intercept_, X_fit_
         As in scikit-learn's KernelRidge, with a constant.
-    residual_ : float
-        The largest relative residual of the systems (13d.1), recomputed.
-    gcv_ : RandomizedGCV or None
-        Score and degrees of freedom with their standard errors, if the penalty was chosen.
-    curve_, solution_ : dict of float to RandomizedGCV, KernelSolution
-        All penalties tried; how many products it took.
+    residual_, solution_ : float, KernelSolution
+        The largest relative residual of the systems (13d.1), recomputed; how many products it took.
+    gcv_, curve_ : RandomizedGCV or None, dict of float to RandomizedGCV
+        Scores with their standard errors, of the penalty and of all that were tried, if it was chosen.
 
     Notes
     -----
@@ -400,15 +408,16 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         random_state: Any = 0,
         weight_type: str = "frequency",
     ) -> None:
-        self.kernel, self.alpha, self.fit_intercept = kernel, alpha, fit_intercept
-        self.length_scale, self.kernel_params, self.rank = length_scale, kernel_params, rank
-        self.tol, self.memory, self.probes = tol, memory, probes
-        self.random_state, self.weight_type = random_state, weight_type
+        given = dict(locals())
+        for name in given.keys() - {"self"}:
+            setattr(self, name, given[name])
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
+# %% ../../nbs/practice/13d_large.ipynb #f9e217ff
+@patch
+def __sklearn_tags__(self: LargeKernelRegressor):
+    tags = super(LargeKernelRegressor, self).__sklearn_tags__()
+    tags.target_tags.multi_output = True
+    return tags
 
 # %% ../../nbs/practice/13d_large.ipynb #efc36b29
 def valid_rows(estimator, **given):

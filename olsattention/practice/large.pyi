@@ -142,20 +142,21 @@ def solve_kernel(products: KernelProduct, M: Preconditioner, B: SameKind, lam: f
     -------
     KernelSolution
 
-    Warns
-    -----
-    UserWarning
-        If `tol` was not reached; the true residual is in the result.
-
     Notes
     -----
-    Where float32 makes no progress, for lam is below its rounding errors, the inner solves go on in float64, several times slower.
+    Warns if `tol` was not reached; the true residual is in the result. Where float32 makes no progress, for lam is below its rounding errors, the inner solves go on in float64, several times slower.
     Those of float64 end it: no residual is below about ``eps * largest eigenvalue / lam``.
     Source: (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
     """
 
+def _sizes(B):
+    """Lengths of columns, with one for zero."""
+
 def _relative(R, size):
     ...
+
+def warn_above(residual, tol):
+    """Warn of a residual that is too large."""
 
 class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     """Kernel ridge regression for many rows: conjugate gradients with random pivots, refined to a true residual.
@@ -170,10 +171,8 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         Leave a constant unpenalised.
     length_scale, kernel_params : float and dict, optional
         Of the kernel; the default length is the root of the summed variances of the columns.
-    rank : int, optional
-        Of the preconditioner; default five times the root of n.
-    tol, memory, probes : float, int, int
-        Relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
+    rank, tol, memory, probes : int, float, int, int
+        Of the preconditioner, default five times the root of n; relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
     random_state : int, RandomState or None
     weight_type : {"frequency", "precision"}
         What `sample_weight` means to GCV: so many copies of a row, or one over the variance of its error, up to a factor.
@@ -182,12 +181,10 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     ----------
     alpha_, dual_coef_, intercept_, X_fit_
         As in scikit-learn's KernelRidge, with a constant.
-    residual_ : float
-        The largest relative residual of the systems (13d.1), recomputed.
-    gcv_ : RandomizedGCV or None
-        Score and degrees of freedom with their standard errors, if the penalty was chosen.
-    curve_, solution_ : dict of float to RandomizedGCV, KernelSolution
-        All penalties tried; how many products it took.
+    residual_, solution_ : float, KernelSolution
+        The largest relative residual of the systems (13d.1), recomputed; how many products it took.
+    gcv_, curve_ : RandomizedGCV or None, dict of float to RandomizedGCV
+        Scores with their standard errors, of the penalty and of all that were tried, if it was chosen.
 
     Notes
     -----

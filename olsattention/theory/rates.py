@@ -77,11 +77,13 @@ class SequenceModel:
     def __repr__(self) -> str:
         return f"SequenceModel(smoothness={self.smoothness:g}, order={self.order:g}, dimension={self.dimension}, sigma={self.sigma:g})"
 
-    def coordinates(self, count: int) -> tuple[Numpy, Numpy]:
-        """The first `count` eigenvalues and coefficients, two arrays (count,)."""
-        j = np.arange(1.0, count + 1)
-        d = self.dimension
-        return j ** (-2 * self.order / d), j ** (-self.smoothness / d - 0.5)
+# %% ../../nbs/theory/08b_rates.ipynb #6cbf4576
+@patch
+def coordinates(self: SequenceModel, count: int) -> tuple[Numpy, Numpy]:
+    """The first `count` eigenvalues and coefficients, two arrays (count,)."""
+    j = np.arange(1.0, count + 1)
+    d = self.dimension
+    return j ** (-2 * self.order / d), j ** (-self.smoothness / d - 0.5)
 
 # %% ../../nbs/theory/08b_rates.ipynb #e85ae656
 @patch

@@ -111,7 +111,7 @@ class RiskCurve(NamedTuple):
 
         return plot_risk(self, ax=ax)
 
-
+# %% ../../nbs/theory/08_risk.ipynb #f529c6a8
 def bias_variance(
     smoother: SpectralSmoother,
     truth: AnyArray,
