@@ -21,6 +21,7 @@ PACKAGES = (
     "dask",
     "gpytorch",
     "online-cp",
+    "mapie",
     "olsattention",
 )
 

@@ -779,35 +779,45 @@ def same_sizes(codes: Numpy) -> list[Numpy]:
     return found
 
 
-def solve_groups(M: Array, top: Array, least: float) -> Array:
-    """``M^-1 top`` for symmetric positive semidefinite M (g, s, s) and top (g, s, k); NaN where a row is not determined.
+def solve_groups(M: Array, top: Array, least: float) -> tuple[Array, Any]:
+    """``M^-1 top`` for symmetric positive semidefinite M (g, s, s) and top (g, s, k), and what they leave undetermined.
 
-    `least` is what an eigenvalue may be by rounding alone, beside the diagonal.
+    `least` is what an eigenvalue may be by rounding alone, beside the diagonal. Where a matrix is singular the first is the
+    solution of least norm, and the second the projection (g, s, s) on its null space; None if none is.
     """
     xp = array_api_compat.array_namespace(M)
     size = xp.linalg.diagonal(M)
     try:
         pivots = xp.linalg.diagonal(xp.linalg.cholesky(M)) ** 2
         if bool(xp.all(pivots > least * size)):
-            return xp.linalg.solve(M, top)
+            return xp.linalg.solve(M, top), None
     except (np.linalg.LinAlgError, RuntimeError):
         pass  # not positive definite, in NumPy's words and in torch's
     values, V = xp.linalg.eigh(M)
     dead = values <= least * xp.max(size, axis=-1, keepdims=True)
     inverse = xp.where(dead, 0 * values, 1 / xp.where(dead, 1 + 0 * values, values))
-    V_top = xp.matrix_transpose(V) @ top
-    found = V @ (inverse[..., None] * V_top)
-    touched = xp.sum(xp.where(dead[:, None, :], V**2, 0 * V), axis=-1) > 1e-8
-    return xp.where(touched[..., None], math.nan + 0 * found, found)
+    found = V @ (inverse[..., None] * (xp.matrix_transpose(V) @ top))
+    null = xp.where(dead[:, None, :], V, 0 * V)
+    return found, null @ xp.matrix_transpose(null)
+
+
+def not_determined(n: int, doubts: list[Any]) -> Numpy:
+    """Which of n rows null spaces touch, (n,); `doubts` are places (g, s) and the projections (g, s, s) of their groups."""
+    touched = np.zeros(n, dtype=bool)
+    for rows, null in doubts:
+        touched[rows] = np.diagonal(to_numpy(null), axis1=1, axis2=2) > 1e-8
+    return touched
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e1606
-def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> SameKind:
-    """Errors (m, k) of the scaled rows, each predicted without its group; codes (m,)."""
+def group_errors(
+    smoother: Any, y: Outcome, lam: Number, codes: Numpy
+) -> tuple[SameKind, list[Any]]:
+    """Errors (m, k) of the scaled rows, each predicted without its group, and the doubts; codes (m,)."""
     xp, q = smoother._xp, removed(smoother, [lam])[0]
     U, N, full = smoother.U, smoother.null, _full(smoother)
     top = U @ (q * y.z) + (0 if full else y.centred - U @ y.z)
     least = nothing_left(U.shape) * max(1.0, float(xp.finfo(U.dtype).eps) * 2.0**52)
-    places, parts = [], []
+    places, parts, doubts = [], [], []
     for rows in same_sizes(codes):
         at = xp.asarray(rows, device=array_api_compat.device(U))
         own, M = U[at, ...], (U[at, ...] * q[:, 0]) @ xp.matrix_transpose(U[at, ...])
@@ -818,14 +828,33 @@ def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> SameKi
                 xp.linalg.diagonal(free) > least
             )  # a row without it has no share in any direction
             M = M + xp.where(some[:, :, None] & some[:, None, :], free, 0 * free)
-        parts.append(xp.reshape(solve_groups(M, top[at, ...], least), (-1, top.shape[1])))
+        found, null = solve_groups(M, top[at, ...], least)
+        doubts += [] if null is None else [(rows, null)]
+        parts.append(xp.reshape(found, (-1, top.shape[1])))
         places.append(rows.ravel())
     order = xp.asarray(
         np.argsort(np.concatenate(places)), device=array_api_compat.device(U)
     )
-    return xp.concat(parts, axis=0)[order, ...]
+    return xp.concat(parts, axis=0)[order, ...], doubts
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e1607
+@patch
+def _deleted(self: SpectralSmoother, y, lam, codes):
+    """Errors (n, k) of all rows without their groups, least in norm where they are not determined, and the doubts."""
+    kept = np.arange(self.rows.n) if self.rows.kept is None else to_numpy(self.rows.kept)
+    y = Outcome.of(self, y)
+    errors, doubts = group_errors(self, y, lam, codes[kept])
+    dropped = None
+    if self._dropped:
+        beside = codes[to_numpy(self.rows.dropped)][:, None] == codes[kept][None, :]
+        W = self._attend(*self._dropped, lam, "ridge")
+        beside = self._xp.asarray(beside, device=array_api_compat.device(W))
+        W = self._xp.where(beside, W, 0 * W)
+        dropped = y.dropped - self._answer(*self._dropped, y, lam, "ridge") + W @ errors
+    errors = self.rows.spread(self.rows.unscaled(errors), dropped)
+    return errors, [(kept[rows], null) for rows, null in doubts], y
+
+
 @patch
 def group_residuals(
     self: SpectralSmoother, y: AnyArray, lam: Number, groups: AnyArray
@@ -835,19 +864,13 @@ def group_residuals(
     `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other groups
     do not determine the prediction.
     """
-    y, lam = Outcome.of(self, y), as_lam(lam)
     codes = as_groups(groups, self._source.train, self.rows.kept).codes
-    kept = self.rows.kept
-    counted = codes if kept is None else codes[to_numpy(kept)]
-    errors, dropped = group_errors(self, y, lam, counted), None
-    if self._dropped:
-        beside = codes[to_numpy(self.rows.dropped)][:, None] == counted[None, :]
-        W = self._attend(*self._dropped, lam, "ridge")
-        W = self._xp.where(
-            self._xp.asarray(beside, device=array_api_compat.device(W)), W, 0 * W
-        )
-        dropped = y.dropped - self._answer(*self._dropped, y, lam, "ridge") + W @ errors
-    return self._reported(y, errors, dropped)
+    errors, doubts, y = self._deleted(y, as_lam(lam), codes)
+    if doubts:
+        touched = not_determined(self.rows.n, doubts)
+        touched = self._xp.asarray(touched, device=array_api_compat.device(errors))
+        errors = self._xp.where(touched[:, None], math.nan + 0 * errors, errors)
+    return labelled(y.squeeze(errors), self._index, y.columns)
 
 
 @patch
@@ -858,8 +881,9 @@ def leave_group_out(
     y = Outcome.of(self, y)
     codes = as_groups(groups, self._source.train, self.rows.kept).codes
     codes = codes if self.rows.kept is None else codes[to_numpy(self.rows.kept)]
-    errors = group_errors(self, y, as_lam(lam), codes)
-    return y.squeeze(self._xp.sum(errors**2, axis=0)[None, :] / self.rows.total)[0]
+    errors, doubts = group_errors(self, y, as_lam(lam), codes)
+    total = self._xp.sum(errors**2, axis=0) / self.rows.total
+    return y.squeeze((total + math.nan if doubts else total)[None, :])[0]
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df7
 class CriterionSums(NamedTuple):

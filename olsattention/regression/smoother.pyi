@@ -180,6 +180,9 @@ class SpectralSmoother:
     def loo(self, y: AnyArray, lam: Number) -> SameKind:
         """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
 
+    def _deleted(self, y, lam, codes):
+        """Errors (n, k) of all rows without their groups, least in norm where they are not determined, and the doubts."""
+
     def group_residuals(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
         """Prediction errors of ridge, the shape of y, each row predicted without its group, without refitting.
 
@@ -397,14 +400,18 @@ def as_groups(groups: AnyArray, train: Table, counting: Any=None) -> RowGroups:
 def same_sizes(codes: Numpy) -> list[Numpy]:
     """The places of the rows of each group, those of groups of one size stacked: arrays (groups, size)."""
 
-def solve_groups(M: Array, top: Array, least: float) -> Array:
-    """``M^-1 top`` for symmetric positive semidefinite M (g, s, s) and top (g, s, k); NaN where a row is not determined.
+def solve_groups(M: Array, top: Array, least: float) -> tuple[Array, Any]:
+    """``M^-1 top`` for symmetric positive semidefinite M (g, s, s) and top (g, s, k), and what they leave undetermined.
 
-    `least` is what an eigenvalue may be by rounding alone, beside the diagonal.
+    `least` is what an eigenvalue may be by rounding alone, beside the diagonal. Where a matrix is singular the first is the
+    solution of least norm, and the second the projection (g, s, s) on its null space; None if none is.
     """
 
-def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> SameKind:
-    """Errors (m, k) of the scaled rows, each predicted without its group; codes (m,)."""
+def not_determined(n: int, doubts: list[Any]) -> Numpy:
+    """Which of n rows null spaces touch, (n,); `doubts` are places (g, s) and the projections (g, s, s) of their groups."""
+
+def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> tuple[SameKind, list[Any]]:
+    """Errors (m, k) of the scaled rows, each predicted without its group, and the doubts; codes (m,)."""
 
 class CriterionSums(NamedTuple):
     """What criteria for choosing a penalty are made of: one outcome, L penalties, up to the factor that the q have in common.

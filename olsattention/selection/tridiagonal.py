@@ -386,7 +386,12 @@ def _reported(self: TridiagonalSmoother, y, lam, over=None):
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #05b16005
 from olsattention.arrays import AnyArray, Number, Numpy, SameKind
-from olsattention.regression.smoother import as_groups, same_sizes, solve_groups
+from olsattention.regression.smoother import (
+    as_groups,
+    not_determined,
+    same_sizes,
+    solve_groups,
+)
 from olsattention.regression.svd import nothing_left
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #05b16002
@@ -402,24 +407,34 @@ def _block(self: TridiagonalSmoother, rows: Numpy, lam: float) -> Numpy:
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #05b16003
 @patch
+def _deleted(self: TridiagonalSmoother, y, lam, codes):
+    """As of `SpectralSmoother`: errors (n, k) without the groups, and the doubts, of which a positive penalty leaves those of the null space."""
+    level, rest, single, y = self._split(y)
+    kept = np.arange(self.rows.n) if self.rows.kept is None else self.rows.kept
+    a, b = self._dual(level, rest, lam)
+    errors, doubts, least, dropped = np.empty_like(a), [], nothing_left((self.n,)), None
+    for rows in (rows for stack in same_sizes(codes[kept]) for rows in stack):
+        found, null = solve_groups(self._block(rows, lam)[None], a[None, rows], least)
+        errors[rows] = found[0]
+        doubts += [] if null is None else [(kept[rows][None], null)]
+    if self._source.dropped is not None:
+        K, T = self._source.dropped
+        beside = codes[self.rows.dropped][:, None] == codes[kept][None, :]
+        change = np.where(beside, self._attend(K, T, lam), 0.0) @ errors
+        dropped = y[self.rows.dropped] - K @ a - T @ b + change
+    return self.rows.spread(self.rows.unscaled(errors), dropped), doubts, single
+
+
+@patch
 def group_residuals(
     self: TridiagonalSmoother, y: AnyArray, lam: Number, groups: AnyArray
 ) -> SameKind:
     """Leave-group-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
-    names, (level, rest, single, y), lam = labels_of(y), self._split(y), as_lam(lam)
-    codes = as_groups(groups, self._source.train, self.rows.kept).codes
-    counted = codes if self.rows.kept is None else codes[self.rows.kept]
-    a, b = self._dual(level, rest, lam)
-    errors, least, dropped = np.empty_like(a), nothing_left((self.n,)), None
-    for rows in (rows for stack in same_sizes(counted) for rows in stack):
-        errors[rows] = solve_groups(self._block(rows, lam)[None], a[None, rows], least)[0]
-    if self._source.dropped is not None:
-        K, T = self._source.dropped
-        beside = codes[self.rows.dropped][:, None] == counted[None, :]
-        change = np.where(beside, self._attend(K, T, lam), 0.0) @ errors
-        dropped = y[self.rows.dropped] - K @ a - T @ b + change
-    left = self.rows.spread(self.rows.unscaled(errors), dropped)
-    return labelled(left[:, 0] if single else left, self._source.train.index, names)
+    names, train = labels_of(y), self._source.train
+    codes = as_groups(groups, train, self.rows.kept).codes
+    errors, doubts, single = self._deleted(y, as_lam(lam), codes)
+    errors[not_determined(self.rows.n, doubts)] = np.nan
+    return labelled(errors[:, 0] if single else errors, train.index, names)
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0dec
 MANY_ROWS = 500  # from here on, eigenvectors are computed only for criteria that need them

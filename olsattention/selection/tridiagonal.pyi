@@ -149,13 +149,16 @@ class TridiagonalSmoother:
     def _block(self, rows: Numpy, lam: float) -> Numpy:
         """The rows and columns `rows` (s,) of ``(I - H) / lam``, of the scaled rows."""
 
+    def _deleted(self, y, lam, codes):
+        """As of `SpectralSmoother`: errors (n, k) without the groups, and the doubts, of which a positive penalty leaves those of the null space."""
+
     def group_residuals(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
         """Leave-group-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
 
 def _rows_of(K, *settings):
     ...
 from olsattention.arrays import AnyArray, Number, Numpy, SameKind
-from olsattention.regression.smoother import as_groups, same_sizes, solve_groups
+from olsattention.regression.smoother import as_groups, not_determined, same_sizes, solve_groups
 from olsattention.regression.svd import nothing_left
 MANY_ROWS = 500
 

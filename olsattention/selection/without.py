@@ -23,6 +23,7 @@ from olsattention.regression.smoother import (
     SpectralSmoother,
     as_groups,
     group_errors,
+    not_determined,
 )
 
 if TYPE_CHECKING:
@@ -76,24 +77,18 @@ def influence(
     W = smoother.weights(X, as_lam(lam), null_space=null_space)
     rows, index = getattr(W, "columns", None), X.index if hasattr(X, "columns") else None
     W = W.to_numpy() if hasattr(W, "to_numpy") else W
-    changes = _changes(W, _errors_without(smoother, y, lam, groups))
-    if groups is not None:
-        parted = as_groups(groups, smoother._source.train, smoother.rows.kept)
-        changes, rows = _summed(changes, parted.codes), parted.labels
+    if groups is None and smoother.rows.share is None:
+        errors = smoother.loo_residuals(y, lam)
+        changes = _changes(W, errors.to_numpy() if hasattr(errors, "to_numpy") else errors)
+    else:  # the errors of leave-one-out would leave out one copy
+        labels = np.arange(smoother.rows.n) if groups is None else groups
+        parted = as_groups(labels, smoother._source.train, smoother.rows.kept)
+        changes = _changes_by_groups(smoother, W, y, as_lam(lam), parted.codes)
+        rows = rows if groups is None else parted.labels
     both = index is not None and rows is not None and changes.ndim == 2
     return labelled(changes, index, rows) if both else changes
 
 # %% ../../nbs/selection/05c_without.ipynb #05c00009
-def _errors_without(smoother, y, lam, groups):
-    """The errors (n,) or (n, k) at all rows that fits without them, or without their groups, would make; an array."""
-    if groups is None and smoother.rows.share is None:
-        errors = smoother.loo_residuals(y, lam)
-    else:  # the errors of leave-one-out would leave out one copy
-        groups = np.arange(smoother.rows.n) if groups is None else groups
-        errors = smoother.group_residuals(y, lam, groups)
-    return errors.to_numpy() if hasattr(errors, "to_numpy") else errors
-
-
 def _changes(W, errors):
     """``-W * errors``, (m, n) or (m, n, k); an error that is not determined counts where it is listened to."""
     xp = array_api_compat.array_namespace(W, errors)
@@ -104,13 +99,32 @@ def _changes(W, errors):
     return xp.where(heard, -W * errors, 0 * W)
 
 
-def _summed(changes, codes):
-    """Sums of changes (m, n, ...) over groups, (m, G, ...)."""
-    xp = array_api_compat.array_namespace(changes)
-    place = array_api_compat.device(changes)
+def _changes_by_groups(smoother, W, y, lam, codes):
+    """Changes (m, G) or (m, G, k) by deleting groups; NaN where a prediction depends on what is not determined."""
+    errors, doubts, _ = smoother._deleted(y, lam, codes)
+    xp, single = array_api_compat.array_namespace(W, errors), np.ndim(y) == 1
+    place, scaled = array_api_compat.device(W), _by_root(smoother.rows, W)
     members = [np.flatnonzero(codes == group) for group in range(codes.max() + 1)]
-    sums = [xp.sum(changes[:, xp.asarray(at, device=place), ...], axis=1) for at in members]
-    return xp.stack(sums, axis=1)
+    sums = []
+    for at in (xp.asarray(places, device=place) for places in members):
+        sums.append(-(W[:, at] @ errors[at, ...]))
+    for rows, null in ((r, p) for places, stack in doubts for r, p in zip(places, stack)):
+        own, g = scaled[:, xp.asarray(rows, device=place)], codes[rows[0]]
+        heard = xp.linalg.vector_norm(own @ null, axis=1) > 1e-8 * xp.linalg.vector_norm(
+            own, axis=1
+        )
+        sums[g] = xp.where(heard[:, None], sums[g] + np.nan, sums[g])
+    found = xp.stack(sums, axis=1)
+    return found[..., 0] if single else found
+
+
+def _by_root(rows, W):
+    """Weights (m, n) over the roots of what the rows weigh; zero stays zero."""
+    if rows.w is None:
+        return W
+    xp = array_api_compat.array_namespace(W)
+    root = rows.spread(xp.astype(rows.w**0.5, W.dtype, copy=False))
+    return W / xp.where(root > 0, root, 1 + 0 * root)
 
 # %% ../../nbs/selection/05c_without.ipynb #05c00017
 def _diagonals(smoother: SpectralSmoother, lam: Number) -> tuple[Numpy, Numpy]:
@@ -204,7 +218,8 @@ def _single(smoother, y):
 
 def _scaled_errors(smoother, y, lam):
     """Errors (m,) of the scaled rows of an `Outcome`, each predicted without itself."""
-    return to_numpy(group_errors(smoother, y, lam, np.arange(smoother.n)))[:, 0]
+    errors, doubts = group_errors(smoother, y, lam, np.arange(smoother.n))
+    return np.where(not_determined(smoother.n, doubts), np.nan, to_numpy(errors)[:, 0])
 
 # %% ../../nbs/selection/05c_without.ipynb #05c0001a
 def coefficient_weights(smoother: SpectralSmoother, lam: Number) -> tuple[Numpy, list]:
