@@ -21,7 +21,7 @@ docs test readme: export OPENBLAS_NUM_THREADS := 1
 docs test readme: export MKL_NUM_THREADS := 1
 docs test readme: export IPYTHONDIR := $(CURDIR)/_build/ipython
 
-.PHONY: help docs test serve lab readme export bench clean
+.PHONY: help docs test serve lab readme export bench release clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -60,6 +60,9 @@ export: $(INSTALLED) ## write the modules of olsattention/ from the notebooks
 
 bench: $(INSTALLED) $(EXPORTED) ## run the benchmarks, print the table, write benchmarks/results
 	$(BIN)/python benchmarks/run.py
+
+release: docs ## wheel, source distribution and the site as a zip in dist/, each tried in a clean environment
+	$(BIN)/python nbs/_site/release.py --requirement '$(TORCH)'
 
 clean: ## remove what was built (.venv stays)
 	rm -rf _build _docs build dist .pytest_cache .ruff_cache .hypothesis

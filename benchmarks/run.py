@@ -14,6 +14,7 @@ TOPICS = (
     "ridge_attention",
     "stream",
     "cluster",
+    "sharded",
     "large_kernel",
     "watch_and_prove",
     "intervals",

@@ -157,9 +157,11 @@ from .models import (
     commitments as commitments,
     fingerprint as fingerprint,
     gates as gates,
+    importance as importance,
     monitoring as monitoring,
     proofs as proofs,
     report as report,
+    routing as routing,
     spectrum as spectrum,
     structure as structure,
 )
@@ -175,8 +177,25 @@ from .models.gates import (
     ablation_effects as ablation_effects,
     head_gates as head_gates,
     integrated_gradients as integrated_gradients,
+    set_means as set_means,
 )
 from .models.report import head_report as head_report, pattern_scores as pattern_scores
+from .models.importance import (
+    RankCorrelation as RankCorrelation,
+    head_scores as head_scores,
+    rank_correlation as rank_correlation,
+    rank_heads as rank_heads,
+)
+from .models.routing import (
+    HeadMask as HeadMask,
+    HeadModes as HeadModes,
+    ablate as ablate,
+    budget_curve as budget_curve,
+    head_modes as head_modes,
+    mode_scores as mode_scores,
+    pruned_state_dict as pruned_state_dict,
+    route as route,
+)
 from .models.spectrum import (
     HeadSpectrum as HeadSpectrum,
     circuit_importance as circuit_importance,

@@ -275,6 +275,16 @@ def _require_finite(values, name, columns=None):
     )
 
 # %% ../nbs/00_notation.ipynb #8dbd30b4
+def _one_dimensional(labelled, queries):
+    """What to write instead of a vector: the row that queries are likely to be, or the column that it might be."""
+    row = "X.iloc[[i]]" if labelled else "x[None, :]"
+    column = "x.to_frame()" if labelled else "x[:, None]"
+    ways = [f"for one column write {column}", f"for one row {row}"]
+    if queries:
+        ways = [f"for one row write {row}", f"for one column {column}"]
+    return f"; {ways[0]}, {ways[1]}"
+
+
 def as_matrix(X: AnyArray | Table, name: str = "X", min_rows: int = 1) -> Table:
     """Validate a matrix of observations, one a row.
 
@@ -308,7 +318,7 @@ def as_matrix(X: AnyArray | Table, name: str = "X", min_rows: int = 1) -> Table:
     if values.ndim != 2:
         raise ValueError(
             f"{name} must have shape (rows, columns), got shape {tuple(values.shape)}"
-            + ("; for one column write x[:, None]" if values.ndim == 1 else "")
+            + (_one_dimensional(_is_pandas(X), min_rows == 0) if values.ndim == 1 else "")
         )
     rows, width = values.shape
     if rows < min_rows or width < 1:

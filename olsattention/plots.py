@@ -27,6 +27,8 @@ from olsattention.arrays import (
 from .regression.ridge import spectral_filter
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from olsattention.attention.ensemble import EnsembleDecomposition
     from olsattention.regression.smoother import RidgePath
     from olsattention.selection.gcv import SelectedLam
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_two_readings', 'plot_ridge_path',
            'plot_digits_lost', 'plot_kernels', 'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits',
            'plot_lines', 'plot_errors', 'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble',
-           'plot_risk', 'plot_rates', 'plot_head_map', 'plot_null_band', 'plot_fan', 'plot_influence', 'plot_forecast']
+           'plot_risk', 'plot_rates', 'plot_head_map', 'plot_null_band', 'plot_fan', 'plot_influence', 'plot_forecast',
+           'plot_importance', 'plot_budget']
 
 # %% ../nbs/14_plots.ipynb #49868975
 COLOURS = [
@@ -191,6 +194,20 @@ def plot_shrinkage(
     ax.legend(loc="center right")
     return ax
 
+# %% ../nbs/14_plots.ipynb #0c13e280
+def _places(labels, most):
+    """Where ticks go, and what they say: at round years where labels are dates, else at every so many labels."""
+    years = getattr(labels, "year", None)
+    if years is None or len(labels) <= most:
+        at = np.arange(0, len(labels), max(1, -(-len(labels) // most)))
+        return at, [str(labels[i]) for i in at]
+    first = np.flatnonzero(np.diff(years, prepend=years[0] - 1))  # of each year
+    for step in (1, 2, 5, 10, 20, 50, 100):
+        at = first[years[first] % step == 0]
+        if len(at) <= most:
+            break
+    return at, [str(year) for year in years[at]]
+
 # %% ../nbs/14_plots.ipynb #d51dd27e
 @_styled
 def plot_weights(weights: AnyArray, ax: Axes | None = None) -> Axes:
@@ -220,8 +237,7 @@ def plot_weights(weights: AnyArray, ax: Axes | None = None) -> Axes:
     )
     for axis, labels, most in ((ax.yaxis, table.index, 16), (ax.xaxis, table.columns, 5)):
         if labels is not None:
-            at = np.arange(0, len(labels), max(1, -(-len(labels) // most)))
-            axis.set_ticks(at, [str(labels[i]) for i in at])
+            axis.set_ticks(*_places(labels, most))
     ax.set(xlabel="training row", ylabel="forecast")
     ax.spines[:].set_visible(False)
     ax.figure.colorbar(image, ax=ax, label="weight", pad=0.02)
@@ -1070,4 +1086,107 @@ def plot_forecast(
     names = [f"without {row}" for row in explanation["row"]]
     ax.set_yticks(range(len(names)), names)
     ax.set(ylim=(len(names) - 0.4, -0.6), xlabel="forecast (line) and its interval (band)")
+    return ax
+
+# %% ../nbs/14_plots.ipynb #bf6e354e
+@_styled
+def plot_importance(
+    heads: pd.DataFrame,
+    score: str,
+    effect: str = "effect",
+    label: Iterable[int] = (),
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the effect of closing each head against a score.
+
+    Parameters
+    ----------
+    heads : DataFrame
+        One row a head; ``layer`` and ``head`` for the labels.
+    score, effect : str
+        Columns.
+    label : iterable of int
+        Rows whose dots are labelled with layer and head.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        Linear near zero, where about half of the numbers are, and logarithmic beyond.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
+    """
+    for column in (score, effect):
+        if column not in heads:
+            raise ValueError(f"heads has no column {column!r}; it has {list(heads)}")
+    ax, (x, y) = _axes(ax), (heads[name].to_numpy(float) for name in (score, effect))
+    ax.axhline(0, color="0.8", lw=0.8)
+    ax.plot(x, y, "o", ms=4, alpha=0.6, mew=0)
+    for row in label:
+        name = f"{heads['layer'][row]}.{heads['head'][row]}"
+        where = heads[score][row], heads[effect][row]
+        ax.annotate(
+            name, where, (-4, 4), textcoords="offset points", ha="right", fontsize=8
+        )
+    ax.set_yscale("symlog", linthresh=_half(y))
+    if x.min() < 0:
+        ax.axvline(0, color="0.8", lw=0.8)
+        ax.set_xscale("symlog", linthresh=_half(x))
+    ax.margins(0.08)
+    ax.set(xlabel=score, ylabel="effect of closing it")
+    return ax
+
+# %% ../nbs/14_plots.ipynb #99316ea2
+def _half(x):
+    """The least power of ten that half of the numbers stay below; 1 if they are zero."""
+    middle = float(np.median(np.abs(x)))
+    return 10.0 ** np.ceil(np.log10(middle)) if middle else 1.0
+
+# %% ../nbs/14_plots.ipynb #c7e3dd4c
+@_styled
+def plot_budget(
+    curves: pd.DataFrame,
+    names: dict[str, str] | None = None,
+    guess: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the loss of a model against how many of its heads are kept, one line a score.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        Rows are budgets, columns scores, as `budget_curve` gives it.
+    names : dict, optional
+        What to call the columns.
+    guess : float, optional
+        The loss of a guess, as a dotted line.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        Scores whose names begin with "source" are dashed, ``random`` is grey, and ``effect`` black.
+
+    Raises
+    ------
+    ValueError
+        If there are not two budgets.
+    """
+    if len(curves) < 2:
+        raise ValueError(f"curves must have at least two budgets, got {len(curves)}")
+    ax, names = _axes(ax), {} if names is None else names
+    grey = {"random": "0.6", "effect": "0.1"}
+    free = (c for c in plt.rcParams["axes.prop_cycle"].by_key()["color"])
+    for column in curves:
+        style = "--" if column.startswith("source") else ":" if column in grey else "-"
+        colour = grey[column] if column in grey else next(free)
+        label = names.get(column, column)
+        ax.plot(curves.index, curves[column], style, color=colour, lw=1.5, label=label)
+    if guess is not None:
+        ax.axhline(guess, color="0.8", lw=0.8, zorder=0)
+    ax.set(xlabel="heads kept", ylabel="loss")
+    ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax

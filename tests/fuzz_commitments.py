@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of every reader of chapter 11: ``pip install atheris``, then ``python tests/fuzz_commitments.py -max_total_time=150``.
 
-Not part of the suite. Last run, November 2026, one core of a busy machine: 597 828 inputs in 151 seconds from valid files, no
-error but the documented one, at most 74 MiB of memory. Whatever is read has to be written back to the same bytes.
+Not part of the suite. Last run, November 2026, one core of a busy machine: 1 218 069 inputs in 151 seconds from valid files, no
+error but the documented one, at most 108 MiB of memory. Whatever is read has to be written back to the same bytes.
 """
 
 import sys

@@ -54,10 +54,14 @@ def test_bounds_hold_where_products_and_squares_leave_the_range(scale):
     A, _, _ = known(rng, 6, 1)
     A = np.tril(scale * A) + np.tril(scale * A, -1).T
     with mpmath.workdps(40):
-        true = [float(x) for x in mpmath.eigsy(mpmath.matrix(A.tolist()), eigvals_only=True)]
+        true = [
+            float(x) for x in mpmath.eigsy(mpmath.matrix(A.tolist()), eigvals_only=True)
+        ]
     mu, vectors = np.linalg.eigh(A)
     for claim in (mu, 0 * mu, mu[::-1].copy()):
-        assert np.all(abs(claim - np.sort(true)) <= certify_eigenpairs(A, claim, vectors).bound)
+        assert np.all(
+            abs(claim - np.sort(true)) <= certify_eigenpairs(A, claim, vectors).bound
+        )
     assert certify_traces(A, mu, 1e-13 * abs(mu).max())
     K, W = np.sqrt(scale) * rng.normal(size=(5, 3)), rng.normal(size=(3, 1))
     got = certify_ridge(K, np.sqrt(scale) * rng.normal(size=(5, 1)), W, max(scale, 1e-300))

@@ -3,7 +3,6 @@
 import os
 import sys
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 
 from pybtex.style.template import optional_field
@@ -12,8 +11,9 @@ from sphinxcontrib.bibtex.style.referencing import BaseReferenceStyle, PersonSty
 from sphinxcontrib.bibtex.style.template import join, reference
 
 sys.path.insert(0, str(Path(__file__).parent))  # book.py, execute.py
-from book import settings  # noqa: E402
+from book import ROOT, settings  # noqa: E402
 from execute import ENVIRONMENT, TIMEOUT, cache_folder  # noqa: E402
+from order import write_scorer  # noqa: E402
 
 project = settings["title"]
 author = settings["author"]
@@ -100,12 +100,24 @@ bibtex_reference_style = "as_authored"
 # The page.
 html_theme = "furo"
 html_title = project
-# MathJax from a wheel, so that the site reads without a network. (Loaded as an extension, that package
-# forbids Sphinx to read in parallel; its files are all we need.)
-MATHJAX = Path(import_module("sphinx-mathjax-offline").__file__).with_name("static")
-html_static_path = ["static", str(MATHJAX)]
-mathjax_path = "mathjax/tex-chtml.js"
-mathjax3_config = {"chtml": {"scale": 0.95}}
+html_static_path = ["static"]
+# MathJax 4, which breaks long formulas into lines, from its npm package: the site reads without a network.
+# No part of it that speaks or explores is loaded; screen readers get MathML.
+mathjax_path = "mathjax/startup.js"
+mathjax4_config = {
+    "loader": {
+        "load": ["input/tex", "output/chtml", "a11y/assistive-mml"],
+        "paths": {"fonts": "[mathjax]/fonts"},
+    },
+    "output": {
+        "fontPath": "[fonts]/%%FONT%%-font",
+        "scale": 0.95,
+        "displayOverflow": "linebreak",
+        "linebreaks": {"inline": True, "width": "100%", "lineleading": 0.25},
+    },
+}
+html_js_files = [("book.js", {"defer": "defer", "priority": 100})]
+html_search_scorer = write_scorer(ROOT / "_build" / "scorer.js")
 html_css_files = ["book.css"]
 html_favicon = "static/favicon.svg"
 html_copy_source = html_show_sourcelink = html_show_sphinx = False

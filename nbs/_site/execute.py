@@ -17,6 +17,7 @@ import shutil
 import sys
 import time
 from importlib.metadata import distributions
+from pathlib import Path
 
 import book
 import nbformat
@@ -31,13 +32,18 @@ PRELOADED = """
     IPython ipykernel.kernelapp matplotlib.pyplot matplotlib_inline.backend_inline mpmath numpy pandas
     scipy.integrate scipy.interpolate scipy.linalg scipy.optimize scipy.signal scipy.sparse.linalg scipy.special scipy.stats
     sklearn.datasets sklearn.kernel_ridge sklearn.linear_model sklearn.model_selection sklearn.pipeline
-    statsmodels.api torch torch._dynamo torch.utils.flop_counter transformers.modeling_utils
+    statsmodels.api torch transformers
 """.split()
 TIMEOUT = 600  # of a cell, in seconds
-# What kernels inherit. tqdm looks for widgets, which a site has no use for, and would print a path.
+# What kernels inherit: one thread each, for they run side by side. Every figure has the style of chapter 14. Warnings print
+# paths: tqdm looks for widgets, which a site has no use for; and the oldest transformers that chapter 7c works with knows
+# only the old name of an argument. (Triton is not preloaded, nor what imports it: it must see how chapter 6a sets it up.)
 ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    "PYTHONWARNINGS": "ignore:IProgress not found",
+    "MATPLOTLIBRC": str(book.HERE / "matplotlibrc"),
+    "PYTHONWARNINGS": "ignore:IProgress not found,"
+    "ignore:`past_key_values` is deprecated:FutureWarning",
 }
 
 
@@ -45,10 +51,13 @@ def kernel(connection_file, folder, environment):
     """Be a kernel, until told to end."""
     os.setpgid(0, 0)  # so that what it starts ends with it
     os.chdir(folder)
-    os.environ.update(environment | {"JPY_PARENT_PID": str(os.getppid())})
+    os.environ.update(environment)
     from ipykernel.kernelapp import IPKernelApp
 
-    IPKernelApp.launch_instance(argv=["-f", connection_file, "--IPKernelApp.log_level=40"])
+    # the parent is named so that the kernel ends with it, and does not greet the terminal
+    options = {"parent_handle": os.getppid(), "log_level": 40}
+    given = [f"--IPKernelApp.{name}={value}" for name, value in options.items()]
+    IPKernelApp.launch_instance(argv=["-f", connection_file, *given])
 
 
 class Forked(multiprocessing.get_context("forkserver").Process):
@@ -160,6 +169,7 @@ async def execute_all(notebooks, cache, workers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="*", help="these, by default all")
     parser.add_argument("--force", action="store_true", help="even what is known")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
@@ -167,7 +177,8 @@ def main():
     if options.force:
         shutil.rmtree(folder, ignore_errors=True)
     cache = get_cache(folder)
-    wanted = {path: translated(path) for path in book.book_notebooks()}
+    paths = [Path(path).resolve() for path in options.notebooks] or book.book_notebooks()
+    wanted = {path: translated(path) for path in paths}
     wanted = {path: each for path, each in wanted.items() if not is_known(each, cache)}
     if not wanted:
         print("Notebooks: nothing changed since they were executed without error.")

@@ -111,16 +111,15 @@ def tuned(model, tokens, steps, rate=2e-5):
 
 def damages(model, tokens):
     """Name and damaged copy, one after the other."""
-    clone = lambda: copy.deepcopy(model)
-    for share in (0.02, 0.05, 0.1):
-        yield f"noise of {share:.0%}", noisy(clone(), share)
+    for share in (0.05, 0.1, 0.2):
+        yield f"noise of {share:.0%}", noisy(copy.deepcopy(model), share)
     for bits in (8, 6):
-        yield f"weights of {bits} bits", rounded(clone(), bits)
-    yield "two layers exchanged", exchanged(clone())
+        yield f"weights of {bits} bits", rounded(copy.deepcopy(model), bits)
+    yield "two layers exchanged", exchanged(copy.deepcopy(model))
     for steps in (1, 10):
         yield (
             f"{steps} steps of fine-tuning".replace("1 steps", "1 step"),
-            tuned(clone(), tokens, steps),
+            tuned(copy.deepcopy(model), tokens, steps),
         )
 
 
@@ -128,9 +127,9 @@ def damages(model, tokens):
 
 
 def charts(monitor, scores):
-    """CUSUM of the batch's score, the largest CUSUM of any series, and Kolmogorov-Smirnov of the last 20 scores.
+    """CUSUM of the batch's score, the largest CUSUM of any head, and Kolmogorov-Smirnov of the batch's last 20 scores.
 
-    `scores` (T, 1 + heads); all in units of the reference that the monitor ranks against.
+    The first two wait for distances to grow, the third for any change of their law. `scores` (T, 1 + heads); all in units of the reference that the monitor ranks against.
     """
     own = monitor._reference
     x = (scores - own.mean(0)) / own.std(0)
@@ -157,7 +156,8 @@ def stream(clean, later, rng, T, after, reference=200, ordered=False):
     order = rng.permutation(len(clean))[: reference + after]
     readings = [clean[i] for i in order[reference:]]
     readings += [*later] if ordered else [later[i] for i in rng.permutation(len(later))]
-    monitor = SpectrumMonitor(clean[order[:reference]], LAM, rng, alpha=ALPHA)
+    names = [f"layer {i}, head {j}" for i in range(6) for j in range(12)]
+    monitor = SpectrumMonitor(clean[order[:reference]], LAM, rng, alpha=ALPHA, names=names)
     for x in readings:
         monitor.update(x)
     scores = monitor._bag[:, len(monitor._reference) : len(monitor._reference) + T].T
@@ -174,9 +174,11 @@ def delay(crossed, after):
 def run(batches, streams, T=300, after=100):
     model, tokens = load()
     rng, start = np.random.default_rng(SEED), time.process_time()
-    spectra = lambda model, n: np.array(
-        [[*serve(model, batch_of(tokens, rng)).values()] for _ in range(n)]
-    )
+
+    def spectra(model, n):
+        found = (serve(model, batch_of(tokens, rng)) for _ in range(n))
+        return np.array([[*x.values()] for x in found])
+
     clean = spectra(model, batches)
     print(f"{batches} clean batches, {time.process_time() - start:.0f} s", flush=True)
     quiet = [
@@ -191,13 +193,13 @@ def run(batches, streams, T=300, after=100):
         for i, name in enumerate(NAMES)
     }
     out["delay"], out["named"] = {}, {}
-    shares = np.linspace(0, 0.1, T - after)
+    shares = np.linspace(0, 0.3, T - after)
     growing = (noisy(copy.deepcopy(model), share) for share in shares)
     growing = np.concatenate([spectra(damaged, 1) for damaged in growing])
     found = (
         (name, spectra(damaged, T - after)) for name, damaged in damages(model, tokens)
     )
-    for name, later in [("noise that grows to 10%", growing), *found]:
+    for name, later in [("noise that grows to 30%", growing), *found]:
         ordered = later is growing
         runs = [
             stream(clean, later, rng, T, after, ordered=ordered)

@@ -65,11 +65,11 @@ class Judge:
 
     def layer_by_layer(self, dtype):
         """Spectra of keys that are computed in an arithmetic from the inputs of each layer as they were opened."""
-        rough = lambda A: torch.tensor(A).to(dtype)
-        inputs, weights = self.maps
-        return {
-            name: of_keys(rough(inputs[name]) @ rough(weights[name])) for name in weights
-        }
+        inputs, weights = (
+            {name: torch.tensor(A).to(dtype) for name, A in maps.items()}
+            for maps in self.maps
+        )
+        return {name: of_keys(inputs[name] @ weights[name]) for name in weights}
 
 
 # ---- honest ------------------------------------------------------------------------------------------------------
@@ -158,8 +158,9 @@ def step(model, text, share):
     means = torch.nn.functional.normalize(model(text).last_hidden_state.mean(1))
     (means @ means.T).sum().backward()
     own = [p for p in model.parameters() if p.grad is not None]
-    size = lambda parts: torch.sqrt(sum(x.square().sum() for x in parts))
-    rate = share * size([p.detach() for p in own]) / size([p.grad for p in own])
+    weights = sum(p.detach().square().sum() for p in own).sqrt()
+    slope = sum(p.grad.square().sum() for p in own).sqrt()
+    rate = share * weights / slope
     with torch.no_grad():
         for p in own:
             p -= rate * p.grad
@@ -171,19 +172,26 @@ def step(model, text, share):
 def turn(model, layer, head=0):
     """The keys of one head turned by an orthogonal matrix, its queries left as they are."""
     generator = torch.Generator().manual_seed(0)
-    O = torch.linalg.qr(torch.randn(32, 32, dtype=torch.float64, generator=generator))[0]
+    turning = torch.linalg.qr(
+        torch.randn(32, 32, dtype=torch.float64, generator=generator)
+    )[0]
     for x in parts(model, layer)[0][2:4]:
-        x[head] = (O.T @ x[head].double()).to(x.dtype)
+        x[head] = (turning.T @ x[head].double()).to(x.dtype)
     return model
 
 
 def changed(model, text, other_text):
     """Name and spectra of one changed model after the other."""
-    clone = lambda: copy.deepcopy(model)
-    yield "weights of eight bits", spectra(eight_bits(clone()), text)
-    yield "keys of one head from another layer", spectra(transplant(clone()), text)
-    yield "two heads exchanged", spectra(exchange(clone()), text)
-    yield "a step of 1e-3 of the weights", spectra(step(clone(), text, 1e-3), text)
+    yield "weights of eight bits", spectra(eight_bits(copy.deepcopy(model)), text)
+    yield (
+        "keys of one head from another layer",
+        spectra(transplant(copy.deepcopy(model)), text),
+    )
+    yield "two heads exchanged", spectra(exchange(copy.deepcopy(model)), text)
+    yield (
+        "a step of 1e-3 of the weights",
+        spectra(step(copy.deepcopy(model), text, 1e-3), text),
+    )
     yield "another text", spectra(model, other_text)
 
 

@@ -47,13 +47,9 @@ class KernelSmoother:
     smoother : SpectralSmoother
         Of the Gram matrix: fit, df, shrinkage, leverage, gcv, loo.
 
-    Raises
-    ------
-    TypeError, ValueError
-        On bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue is named).
-
     Notes
     -----
+    Bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue is named) raise a TypeError or ValueError.
     Source: (4e.2), (4e.3); Kimeldorf and Wahba (1971); Schölkopf, Herbrich and Smola (2001).
     """
 
@@ -69,6 +65,8 @@ class KernelSmoother:
         weight_type: str = "precision",
         **parameters: Any,
     ) -> None:
+        if isinstance(X, str):
+            raise TypeError(f"training rows come first: write KernelSmoother(X, {X!r})")
         self._train = as_matrix(X, "X_train")
         self._kernel, self._parameters = get_kernel(kernel), parameters
         self._functions = null_space

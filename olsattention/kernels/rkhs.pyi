@@ -32,13 +32,9 @@ class KernelSmoother:
     smoother : SpectralSmoother
         Of the Gram matrix: fit, df, shrinkage, leverage, gcv, loo.
 
-    Raises
-    ------
-    TypeError, ValueError
-        On bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue is named).
-
     Notes
     -----
+    Bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue is named) raise a TypeError or ValueError.
     Source: (4e.2), (4e.3); Kimeldorf and Wahba (1971); Schölkopf, Herbrich and Smola (2001).
     """
     smoother: SpectralSmoother

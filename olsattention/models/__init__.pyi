@@ -5,6 +5,8 @@ from . import structure as structure
 from . import report as report
 from . import gates as gates
 from . import command as command
+from . import importance as importance
+from . import routing as routing
 from . import monitoring as monitoring
 from . import commitments as commitments
 from . import certificates as certificates
@@ -55,6 +57,24 @@ from .command import (
     main as main,
     report_arguments as report_arguments,
     run_report as run_report,
+)
+from .importance import (
+    SCORES as SCORES,
+    head_scores as head_scores,
+    RankCorrelation as RankCorrelation,
+    rank_correlation as rank_correlation,
+    rank_heads as rank_heads,
+)
+from .routing import (
+    HeadMask as HeadMask,
+    route as route,
+    ablate as ablate,
+    budget_curve as budget_curve,
+    loss_behind as loss_behind,
+    HeadModes as HeadModes,
+    head_modes as head_modes,
+    mode_scores as mode_scores,
+    pruned_state_dict as pruned_state_dict,
 )
 from .monitoring import (
     DELTAS as DELTAS,

@@ -51,7 +51,7 @@ COMMANDS = {  # name: (module, function that adds arguments, function that runs,
     ),
 }
 
-
+# %% ../../nbs/models/09f_command.ipynb #4adab46f
 def main(argv: list[str] | None = None) -> int:
     """The program ``olsattention``: hand over to one of `COMMANDS`.
 

@@ -257,7 +257,7 @@ def _scores(self: SpectrumMonitor, logs):
 
 @patch
 def reset(self: SpectrumMonitor) -> None:
-    """Start anew from the reference, with a capital of one; each start may raise a false alarm with probability alpha."""
+    """Start anew from the reference, with all capital put back; each start may raise a false alarm with probability alpha."""
     rows = len(self.names) + 1
     self.t, self.alarm_at, self._spent = 0, None, 0.0
     self._log_S = np.full((rows, len(DELTAS)), -np.inf)

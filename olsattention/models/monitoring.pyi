@@ -140,7 +140,7 @@ class SpectrumMonitor:
         """The score of the batch, and behind it those of its heads, for log-spectra (..., heads, d)."""
 
     def reset(self) -> None:
-        """Start anew from the reference, with a capital of one; each start may raise a false alarm with probability alpha."""
+        """Start anew from the reference, with all capital put back; each start may raise a false alarm with probability alpha."""
 
     def update(self, spectra: AnyArray | Mapping[str, AnyArray]) -> Reading:
         """Take in the spectra of one batch.

@@ -11,6 +11,7 @@ from .estimators import (
     AttentionRegressor as AttentionRegressor,
 )
 from .stream import (
+    WeightType as WeightType,
     BLOCK_ROWS as BLOCK_ROWS,
     AT_ONCE as AT_ONCE,
     MAGIC as MAGIC,
@@ -40,6 +41,7 @@ from .command import (
     run_fit as run_fit,
 )
 from .dask import (
+    Item as Item,
     tree_reduce as tree_reduce,
     dask_state as dask_state,
     dask_predict as dask_predict,
@@ -54,6 +56,7 @@ from .large import (
     KernelProduct as KernelProduct,
     Preconditioner as Preconditioner,
     random_pivots as random_pivots,
+    Indefinite as Indefinite,
     conjugate_gradients as conjugate_gradients,
     KernelSolution as KernelSolution,
     solve_kernel as solve_kernel,

@@ -1,6 +1,6 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['ArrayBlocks', 'ParquetBlocks', 'fit_blocks', 'Fit', 'number', 'fit_command', 'as_alpha', 'text_of', 'fit_arguments', 'run_fit']
 import hashlib
 import itertools
 import json
@@ -8,29 +8,33 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from fastcore.basics import patch
 from ..arrays import as_lam
 from .stream import LeastSquaresState
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator, Sequence
+__all__ = ['ArrayBlocks', 'ParquetBlocks', 'fit_blocks', 'Fit', 'number', 'fit_command', 'as_alpha', 'text_of', 'fit_arguments', 'run_fit']
 
 class ArrayBlocks(NamedTuple):
     """Blocks of rows of arrays or memory maps, which are read as they are needed.
 
     `X` has shape (n, p), `y` (n,) or (n, k), `weights` (n,) or None; `rows` a block.
     """
-    X: object
-    y: object
-    weights: object = None
+    X: Any
+    y: Any
+    weights: Any = None
     rows: int = 65536
 
-    def __len__(self):
+    def __len__(self) -> int:
         ...
 
-    def since(self, first):
+    def since(self, first: int) -> Iterator[tuple[Any, ...]]:
         """Yield ``(X, y, weights)`` of the blocks from number `first` on."""
 
-    def identity(self):
+    def identity(self) -> list[Any]:
         """What tells this source from another: shape, type and a digest of its first and last rows."""
 
 class ParquetBlocks:
@@ -55,17 +59,25 @@ class ParquetBlocks:
     ValueError
         If a column is not in the file, or does not hold numbers.
     """
+    path: Path
+    rows: int
+    target: str | Sequence[str]
+    targets: list[str]
+    columns: list[str]
+    weights: str | None
+    first: list[int]
+    file: Any
 
-    def __init__(self, path, target, columns=None, weights=None, rows=65536):
+    def __init__(self, path: str | Path, target: str | Sequence[str], columns: Sequence[str] | None=None, weights: str | None=None, rows: int=65536) -> None:
         ...
 
-    def __len__(self):
+    def __len__(self) -> int:
         ...
 
-    def since(self, first):
+    def since(self, first: int) -> Iterator[tuple[Any, ...]]:
         """Yield ``(X, y, weights)`` of the blocks from number `first` on, X a DataFrame."""
 
-    def identity(self):
+    def identity(self) -> list[Any]:
         """What tells this source from another: the columns asked for, and a digest of the file's footer."""
 
 def open_parquet(path):
@@ -74,7 +86,7 @@ def open_parquet(path):
 def require_numbers(schema, names, path):
     """Raise unless the columns are in the file and hold numbers."""
 
-def fit_blocks(blocks, state=None, *, checkpoint=None, every=10.0, progress=False):
+def fit_blocks(blocks: ArrayBlocks | ParquetBlocks | Iterable[tuple[Any, ...]], state: LeastSquaresState | None=None, *, checkpoint: str | Path | None=None, every: float=10.0, progress: bool=False) -> LeastSquaresState:
     """A `LeastSquaresState` of all blocks of a source.
 
     Parameters
@@ -115,25 +127,25 @@ class Fit(NamedTuple):
     """What the command reports of a state at a penalty; `seconds` are those of reading and of solving."""
     state: LeastSquaresState
     alpha: float
-    seconds: dict
+    seconds: dict[str, float]
 
-    def report(self):
+    def report(self) -> dict[str, Any]:
         """A dictionary that JSON can hold; what is not determined is None."""
 
-def number(value):
+def number(value: float) -> float | None:
     """A Python float, or None where there is none: JSON knows no NaN."""
 
-def fit_command(options):
+def fit_command(options: argparse.Namespace) -> Fit:
     """Go through a file as the command asks, and choose the penalty."""
 
-def as_alpha(state, text):
+def as_alpha(state: LeastSquaresState, text: str) -> float:
     """The penalty that a command names: a number or a criterion."""
 
-def text_of(report):
+def text_of(report: dict[str, Any]) -> str:
     """The report as a table for people."""
 
-def fit_arguments(parser):
+def fit_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``olsattention fit``."""
 
-def run_fit(options):
+def run_fit(options: argparse.Namespace) -> int:
     """``olsattention fit``: print what was asked for."""

@@ -1,22 +1,25 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['PANEL', 'KernelProduct', 'Preconditioner', 'random_pivots', 'conjugate_gradients', 'KernelSolution', 'solve_kernel', 'LargeKernelRegressor', 'RandomFeatures', 'random_features']
 import math
 import warnings
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
-from ..arrays import as_lam, as_matrix, to_numpy
+from olsattention.arrays import AnyArray, Numpy, SameKind, Table, as_lam, as_matrix, to_numpy
 from ..kernels.names import get_kernel
-from ..selection.gcv import randomized_gcv
+from ..regression.weighting import RowWeights
+from ..selection.gcv import RandomizedGCV, randomized_gcv
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
     from sklearn.utils import check_random_state
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError("olsattention.practice.large needs scikit-learn 1.6 or later; pip install 'olsattention[sklearn]'") from error
+__all__ = ['PANEL', 'KernelProduct', 'Preconditioner', 'random_pivots', 'Indefinite', 'conjugate_gradients', 'KernelSolution', 'solve_kernel', 'LargeKernelRegressor', 'RandomFeatures', 'random_features']
 PANEL = 512
 
 class KernelProduct:
@@ -30,40 +33,49 @@ class KernelProduct:
         ``kernel(X, Z)``, shape (n, m), in the dtype of the rows.
     memory : int
         Bytes of panels that may be kept, in float32.
+    root : array or tensor, shape (n,), optional
+        Roots of the weights of the rows: products are then with the matrix that has rows and columns times these.
     """
+    X: SameKind
+    kernel: Callable[..., Any]
+    memory: int
+    root: SameKind
+    n: int
+    single: SameKind
 
-    def __init__(self, X, kernel, memory=2 ** 29):
+    def __init__(self, X: SameKind, kernel: Callable[..., Any], memory: int=2 ** 29, root: SameKind=None) -> None:
         ...
 
     @property
-    def xp(self):
+    def xp(self) -> Any:
         """The array namespace of the rows."""
 
-    def columns(self, at):
+    def columns(self, at: SameKind) -> SameKind:
         """Columns of the Gram matrix, (n, len(at)), in float32."""
 
-    def diagonal(self):
+    def diagonal(self) -> SameKind:
         """The diagonal, (n,), in float32."""
 
-    def single_product(self, V):
+    def single_product(self, V: SameKind) -> SameKind:
         """``K V`` for V (n, k) in float32."""
 
-    def double_product(self, V):
+    def double_product(self, V: SameKind) -> SameKind:
         """``K V`` for V (n, k) in float64, every entry made anew."""
 
     def _product(self, X, V, kept):
         ...
 
 class Preconditioner(NamedTuple):
-    """A low-rank smoother: U (n, r) with orthonormal columns, squares (r,) of singular values, and the trace that is left."""
-    U: object
-    squares: object
+    """A low-rank smoother: U (n, r) in float32, squares (r,) of singular values, the trace that is left, and U'U (r, r)."""
+    U: SameKind
+    squares: SameKind
     left: float
+    overlap: SameKind
 
-    def residuals(self, V, lam):
-        """``lam M^-1 V`` (13d.2), for V (n, k)."""
+    def at(self, lam: float) -> Callable[[Any], Any]:
+        """The function that gives ``lam M^-1 V`` (13d.2) for V (n, k), in its dtype."""
 
-def random_pivots(products, rank, rng, block=32):
+def random_pivots(products: KernelProduct, rank: int, rng: np.random.Generator, block: int=32) -> Preconditioner:
     """A partial Cholesky factor of a `KernelProduct` with random pivots, as a `Preconditioner`.
 
     Parameters
@@ -90,7 +102,14 @@ def _columns_left(products, F, at, whole):
 def _singular(F, left):
     ...
 
-def conjugate_gradients(product, M, B, lam, tol, most):
+def _overlap(F):
+    """``F'F`` in float64, by blocks of rows."""
+
+class Indefinite(ValueError):
+    """A matrix that should be positive definite is not, or not to the rounding errors of its precision."""
+
+@np.errstate(over='ignore', invalid='ignore')
+def conjugate_gradients(product: Callable[[Any], Any], M: Preconditioner, B: SameKind, lam: float, tol: float, most: int) -> tuple[SameKind, int, float]:
     """Solve ``(K + lam I) A = B`` for every column of B (n, k) by preconditioned conjugate gradients, in the dtype of B.
 
     Returns the solutions (n, k), the number of products, and the largest relative residual of the recurrence: a claim. Source: (13d.3).
@@ -98,12 +117,13 @@ def conjugate_gradients(product, M, B, lam, tol, most):
 
 class KernelSolution(NamedTuple):
     """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64, products of the inner solves, and float64 residuals."""
-    solution: object
-    residual: object
+    solution: SameKind
+    residual: SameKind
     products: int
     judgements: int
 
-def solve_kernel(products, M, B, lam, tol=1e-06, share=0.0005, most=2000):
+@np.errstate(over='ignore', invalid='ignore')
+def solve_kernel(products: KernelProduct, M: Preconditioner, B: SameKind, lam: float, tol: float=1e-06, share: float=0.0005, most: int=2000) -> KernelSolution:
     """Solve ``(K + lam I) A = B`` for every column of B (n, k), to a recomputed relative residual.
 
     Parameters
@@ -130,6 +150,7 @@ def solve_kernel(products, M, B, lam, tol=1e-06, share=0.0005, most=2000):
     Notes
     -----
     Where float32 makes no progress, for lam is below its rounding errors, the inner solves go on in float64, several times slower.
+    Those of float64 end it: no residual is below about ``eps * largest eigenvalue / lam``.
     Source: (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
     """
 
@@ -154,6 +175,8 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     tol, memory, probes : float, int, int
         Relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
     random_state : int, RandomState or None
+    weight_type : {"frequency", "precision"}
+        What `sample_weight` means to GCV: so many copies of a row, or one over the variance of its error, up to a factor.
 
     Attributes
     ----------
@@ -170,20 +193,32 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     -----
     Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
     """
+    alpha_: float
+    dual_coef_: Numpy
+    intercept_: float | Numpy
+    X_fit_: Numpy
+    residual_: float
+    gcv_: RandomizedGCV | None
+    curve_: dict[float, RandomizedGCV]
+    solution_: KernelSolution
+    kernel_params_: dict[str, Any]
 
-    def __init__(self, kernel='rbf', alpha='gcv', *, fit_intercept=True, length_scale=None, kernel_params=None, rank=None, tol=1e-06, memory=2 ** 29, probes=10, random_state=0):
+    def __init__(self, kernel: str | Callable[..., Any]='rbf', alpha: str | float='gcv', *, fit_intercept: bool=True, length_scale: float | None=None, kernel_params: dict[str, Any] | None=None, rank: int | None=None, tol: float=1e-06, memory: int=2 ** 29, probes: int=10, random_state: Any=0, weight_type: str='frequency') -> None:
         ...
 
     def __sklearn_tags__(self):
         ...
 
-    def fit(self, X, y):
-        """Fit rows X (n, p) to outcomes y (n,) or (n, k); returns the estimator."""
+    def _prepare(self, X, seed):
+        """The products and the preconditioner of the rows that count (m, p)."""
 
-    def predict(self, X):
+    def fit(self, X: AnyArray, y: AnyArray, sample_weight: AnyArray | None=None) -> LargeKernelRegressor:
+        """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none negative; returns the estimator."""
+
+    def predict(self, X: AnyArray) -> Numpy:
         """Predictions at rows X (m, p), shape (m,) or (m, k)."""
 
-    def attention_weights(self, X):
+    def attention_weights(self, X: AnyArray) -> Numpy:
         """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are the predictions; a solve for each row.
 
     With ``c`` the kernel of a row with the training rows it is ``u + (1 - 1'u) / 1'w * w``, u and w as in (13d.1).
@@ -192,29 +227,32 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
 def valid_rows(estimator, **given):
     """X, or X and y, by scikit-learn's rules, in float64; an error names the first bad position."""
 
-def kernel_of(estimator, X):
-    """The kernel with its parameters, and these."""
+def kernel_of(estimator, X, w):
+    """The kernel with its parameters, and these; rows (n, p) count as their weights (n,) or None say."""
 
-def fits(products, M, Y, lam, intercept, tol):
-    """Dual coefficients (n, k) and constants (k,) of (13d.1), and the `KernelSolution` behind them."""
+def fits(products, M, Z, lam, intercept, tol):
+    """Solutions c (n, k) and constants (k,) of (13d.1) for weighted outcomes Z, and the `KernelSolution` behind them."""
 
-def guess(M, y, intercept, n):
-    """The penalty at which the low-rank smoother has its least GCV."""
+def guess(M, Z, one, n):
+    """The penalty at which the low-rank smoother has its least GCV, for outcomes (n, k), a constant (n, 1) or (n, 0), of n rows."""
 
-def choose(products, M, Y, intercept, seed, probes):
-    """The penalty of least randomised GCV, downhill from a guess, and all that were tried."""
+def choose(products, M, Z, intercept, seed, probes, n):
+    """The penalty of least randomised GCV, downhill from a guess, and all that were tried; of n observations."""
 
-def mean_gcv(fit, Y, seed, probes):
-    """`randomized_gcv` of the mean of outcomes (n, k), from one set of fits."""
+def mean_gcv(fit, Z, seed, probes, n):
+    """`randomized_gcv` of the mean of outcomes (m, k), from one set of fits, where the m rows stand for n observations."""
+
+def require_penalty(alpha):
+    """Raise unless conjugate gradients can work with a penalty, or choose one."""
 
 class RandomFeatures(NamedTuple):
     """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them with `random_features`."""
-    frequencies: object
+    frequencies: Numpy
 
-    def transform(self, X):
+    def transform(self, X: AnyArray) -> Numpy:
         """Features of rows X (m, p), shape (m, 2 D)."""
 
-def random_features(p, D, rng, kernel='rbf', length_scale=1.0, nu=1.5):
+def random_features(p: int, D: int, rng: np.random.Generator, kernel: str='rbf', length_scale: float=1.0, nu: float=1.5) -> RandomFeatures:
     """`RandomFeatures` of D frequencies for rows of p columns.
 
     Parameters

@@ -1,6 +1,6 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['BLOCK_ROWS', 'AT_ONCE', 'MAGIC', 'SAVED', 'LeastSquaresState', 'inverse_and_vif', 'whiten', 'absorb', 'preconditioned', 'absorb_gram', 'absorb_rows', 'harmless', 'Solved', 'take_apart', 'plain']
 import hashlib
 import io
 import json
@@ -10,16 +10,20 @@ import tempfile
 import warnings
 from functools import reduce
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from fastcore.basics import patch
 from scipy.linalg.blas import dsyrk, dtrsm
 from scipy.linalg.lapack import dpotrf, dtrtri
-from olsattention.arrays import Table, as_flag, as_lam, as_matrix, as_regression, labelled, labels_of, qr_triangle, require_same_columns, to_numpy
+from olsattention.arrays import AnyArray, Number, Numpy, SameKind, Table, as_flag, as_lam, as_matrix, as_regression, labelled, labels_of, qr_triangle, require_same_columns, to_numpy
 from ..regression.rfactor import VIF_HARMLESS
 from ..regression.smoother import CriterionSums, RidgePath, SpectralSmoother
 from ..regression.svd import RankDeficiencyWarning
-from ..selection.gcv import select_lam
+from ..selection.gcv import SelectedLam, select_lam
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+WeightType: TypeAlias = Literal['precision', 'frequency']
+__all__ = ['WeightType', 'BLOCK_ROWS', 'AT_ONCE', 'MAGIC', 'SAVED', 'LeastSquaresState', 'inverse_and_vif', 'whiten', 'absorb', 'preconditioned', 'absorb_gram', 'absorb_rows', 'harmless', 'Solved', 'take_apart', 'plain']
 
 class LeastSquaresState:
     """The R factor of ``[1 X y]`` of all rows seen so far: everything that least squares and ridge need of them.
@@ -45,14 +49,23 @@ class LeastSquaresState:
     -----
     The size depends on p and k only. Source: (13.1), Proposition 13.1; Demmel, Grigori, Hoemmen and Langou (2012).
     """
+    R: Numpy | None
+    count: float
+    blocks: int
+    columns: list[Any] | None
+    outcomes: list[Any] | None
+    p: int | None
+    k: int | None
+    single: bool
+    note: dict[str, Any] | None
 
-    def __init__(self):
+    def __init__(self) -> None:
         ...
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
-    def update(self, X, y, weights=None):
+    def update(self, X: AnyArray, y: AnyArray, weights: AnyArray | None=None) -> LeastSquaresState:
         """Add a block of rows.
 
     Parameters
@@ -82,7 +95,7 @@ class LeastSquaresState:
     def _name(self, table, outcomes, names):
         ...
 
-    def merge(self, other):
+    def merge(self, other: LeastSquaresState) -> LeastSquaresState:
         """A new state of the rows of both; neither is changed.
 
     Parameters
@@ -104,10 +117,10 @@ class LeastSquaresState:
     Associative and commutative up to rounding. Source: (1b.4).
     """
 
-    def copy(self):
+    def copy(self) -> LeastSquaresState:
         """Another state that holds the same."""
 
-    def forget(self, factor):
+    def forget(self, factor: float) -> LeastSquaresState:
         """Multiply the weights of all rows so far by a factor in [0, 1] (13.4), and `count` with them; returns the state."""
 
     def _apart(self, intercept):
@@ -119,50 +132,50 @@ class LeastSquaresState:
     def _outcomes(self, values):
         """Values (..., k) as the caller gave outcomes: without the last dimension for a vector."""
 
-    def coefficients(self, lam=0.0, intercept=True):
+    def coefficients(self, lam: Number=0.0, intercept: bool=True) -> tuple[SameKind, SameKind]:
         """Coefficients of ridge, shape (p,) or (p, k), and the intercept, a number or (k,); least squares by default.
 
     Warns of dependent columns if `lam` is 0; the minimum-norm answer is given. Source: (1b.3).
     """
 
-    def predict(self, X, lam=0.0, intercept=True):
+    def predict(self, X: AnyArray, lam: Number=0.0, intercept: bool=True) -> SameKind:
         """Predictions at new rows X (m, p), shape (m,) or (m, k)."""
 
     def _rows_of(self, X, name='X'):
         ...
 
-    def df(self, lam=0.0, intercept=True):
+    def df(self, lam: Number=0.0, intercept: bool=True) -> float:
         """Effective degrees of freedom, a number; the intercept counts one."""
 
-    def rss(self, lam=0.0, intercept=True):
+    def rss(self, lam: Number=0.0, intercept: bool=True) -> SameKind:
         """Weighted residual sum of squares (13.5), a number or (k,)."""
 
-    def gcv(self, lam=0.0, intercept=True):
+    def gcv(self, lam: Number=0.0, intercept: bool=True) -> SameKind:
         """Generalised cross-validation (13.5) of ridge, a number or (k,)."""
 
-    def select_penalty(self, criterion='gcv', intercept=True, **options):
+    def select_penalty(self, criterion: str='gcv', intercept: bool=True, **options: Any) -> SelectedLam:
         """The penalty that a criterion chooses, a `SelectedLam`; options as in `select_lam`. Leave-one-out would need the rows."""
 
-    def ridge_path(self, lams, intercept=True):
+    def ridge_path(self, lams: Iterable[Number], intercept: bool=True) -> RidgePath:
         """A `RidgePath` over penalties (L,), each >= 0; `loo` is NaN, for it would need the rows."""
 
-    def sigma2(self, intercept=True, weight_type='precision'):
+    def sigma2(self, intercept: bool=True, weight_type: WeightType='precision') -> SameKind:
         """Variance of the errors, a number or (k,): the residual sum of squares of least squares over ``n - df``.
 
     `weight_type` says what n is: ``"precision"``, the number of rows, for weights that are one over a variance;
     ``"frequency"``, the sum of the weights, for weights that are copies. NaN if nothing is left.
     """
 
-    def standard_errors(self, lam=0.0, intercept=True, weight_type='precision'):
+    def standard_errors(self, lam: Number=0.0, intercept: bool=True, weight_type: WeightType='precision') -> tuple[SameKind, SameKind]:
         """Standard errors of the coefficients, (p,) or (p, k), and of the intercept, a number or (k,); source (13.6).
 
     Of what the noise does to ridge coefficients, not of their bias. A coefficient that is not determined has NaN if `lam` is 0.
     """
 
-    def leverage(self, X, lam=0.0, intercept=True, weights=None):
+    def leverage(self, X: AnyArray, lam: Number=0.0, intercept: bool=True, weights: AnyArray | None=None) -> SameKind:
         """The leverage (13.7) of rows X (m, p) that the state has seen, with their weights (m,) if they had any; shape (m,)."""
 
-    def attention_weights(self, X_test, X_train, lam=0.0, intercept=True, weights=None):
+    def attention_weights(self, X_test: AnyArray, X_train: AnyArray, lam: Number=0.0, intercept: bool=True, weights: AnyArray | None=None) -> SameKind:
         """Attention of new rows over some of the training rows.
 
     Parameters
@@ -189,7 +202,7 @@ class LeastSquaresState:
     def _embedded(self, table, lam, intercept):
         """The constant's share, and centred rows in the triangle's directions, with the penalty and without, (m, p) each."""
 
-    def save(self, path, note=None):
+    def save(self, path: str | Path, note: dict[str, Any] | None=None) -> None:
         """Write the state to a file, whole or not at all.
 
     Parameters
@@ -208,7 +221,7 @@ class LeastSquaresState:
     """
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> LeastSquaresState:
         """The state in a file that `save` wrote; its note is in `.note`.
 
     Raises
@@ -218,13 +231,13 @@ class LeastSquaresState:
     """
 BLOCK_ROWS = 2048
 
-def inverse_and_vif(R):
+def inverse_and_vif(R: Numpy) -> tuple[Numpy, float]:
     """``R^-1`` and the largest variance inflation factor (1b.5) of a triangle; infinite where it is singular."""
 
-def whiten(R, B):
+def whiten(R: Numpy, B: Numpy) -> Numpy:
     """``B R^-1`` transposed, shape (q, b), by (13.3): a product where no variance inflation factor is large, else by solving."""
 
-def absorb(R, B):
+def absorb(R: Numpy | None, B: Numpy) -> Numpy:
     """The R factor of a triangle and a block of rows (13.2); Householder's where the block is news to the triangle.
 
     Parameters
@@ -243,13 +256,13 @@ def absorb(R, B):
     Source: Proposition 13.1.
     """
 
-def preconditioned(R, S):
+def preconditioned(R: Numpy, S: Numpy) -> Numpy | None:
     """``chol(I + S) R`` of (13.2), from the lower half of S, or None where S is large: the block is news."""
 
 def _square(R):
     """A triangle of fewer rows than columns, filled up with zeros."""
 
-def absorb_gram(R, G):
+def absorb_gram(R: Numpy, G: Numpy) -> Numpy | None:
     """The R factor of a triangle and of rows with Gram matrix G (q, q), or None where a variance inflation factor is large.
 
     Source: (13.2), with the digits of (1b.6).
@@ -274,10 +287,10 @@ def gram_of(buffer, X, y, w):
     """The Gram matrix (q, q) of the rows of `blocks_of`."""
 AT_ONCE: Any
 
-def absorb_rows(R, X, y, w):
+def absorb_rows(R: Numpy | None, X: Numpy, y: Numpy, w: Numpy | None) -> Numpy:
     """The triangle after rows X (b, p), outcomes and weights: by one product where that is harmless, else block by block."""
 
-def harmless(R):
+def harmless(R: Numpy) -> bool:
     """Whether no variance inflation factor of a triangle is large."""
 
 def require_mergeable(first, second):
@@ -285,18 +298,18 @@ def require_mergeable(first, second):
 
 class Solved(NamedTuple):
     """A state, taken apart: a smoother of the triangle R_xx, and what that does not know."""
-    smoother: object
-    z: object
-    left: object
+    smoother: SpectralSmoother
+    z: Numpy
+    left: Numpy
     n: float
     constants: int
-    mean: object
-    outcome: object
-    across: object
+    mean: Numpy
+    outcome: Numpy
+    across: Numpy
     total: float
-    triangle: object
+    triangle: Numpy
 
-def take_apart(state, intercept):
+def take_apart(state: LeastSquaresState, intercept: bool) -> Solved:
     """`Solved`, from the triangle with or without its constant."""
 
 def centred_triangle(state, Rxx, intercept):
@@ -304,20 +317,23 @@ def centred_triangle(state, Rxx, intercept):
 
 class OfState:
     """A state as a smoother, as far as `select_lam` needs one: (13.5)."""
+    solved: Solved
+    largest_eigenvalue: float
+    least_penalty: float
 
-    def __init__(self, solved):
+    def __init__(self, solved: Solved) -> None:
         ...
 
-    def df(self, lam):
+    def df(self, lam: Number) -> float:
         ...
 
-    def dfs(self, lams):
+    def dfs(self, lams: Numpy) -> Numpy:
         ...
 
-    def criterion_sums(self, y, lams):
+    def criterion_sums(self, y: object, lams: Numpy) -> tuple[list[CriterionSums], bool]:
         """As those of the smoother, of the outcomes of the state; `y` is not looked at."""
 MAGIC = b'olsattention least squares state 1\n'
 SAVED = ('count', 'blocks', 'columns', 'outcomes', 'p', 'k', 'single')
 
-def plain(label):
+def plain(label: object) -> float:
     """A NumPy number as Python's, for JSON."""

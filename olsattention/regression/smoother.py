@@ -85,8 +85,18 @@ class SpectralSmoother:
     rows: RowWeights
 
     def __init__(
-        self, mu: Any, U: Any, null: Any, source: Any, rows: RowWeights | None = None
+        self,
+        mu: Any = None,
+        U: Any = None,
+        null: Any = None,
+        source: Any = None,
+        rows: RowWeights | None = None,
     ) -> None:
+        if source is None:
+            raise TypeError(
+                "a SpectralSmoother is made from data: write SpectralSmoother.from_design(X) for a design, "
+                "or SpectralSmoother.from_gram(K) for a Gram matrix"
+            )
         self.mu, self.U, self.null, self._source = mu, U, null, source
         self.n = U.shape[0]
         self.rows = RowWeights(self.n) if rows is None else rows

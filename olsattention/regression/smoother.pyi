@@ -50,7 +50,7 @@ class SpectralSmoother:
     n: int
     rows: RowWeights
 
-    def __init__(self, mu: Any, U: Any, null: Any, source: Any, rows: RowWeights | None=None) -> None:
+    def __init__(self, mu: Any=None, U: Any=None, null: Any=None, source: Any=None, rows: RowWeights | None=None) -> None:
         ...
 
     def __repr__(self) -> str:

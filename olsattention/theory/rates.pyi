@@ -1,14 +1,15 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['SequenceModel', 'TheoryLine', 'Rate', 'empirical_rate']
 import math
 from typing import NamedTuple
 import numpy as np
 from fastcore.basics import patch
 from scipy.special import gamma, zeta
 from scipy.stats import t as student
-from ..arrays import as_floats, as_matrix, to_numpy
+from ..arrays import AnyArray, Numpy, as_floats, as_matrix, to_numpy
 from .risk import RiskCurve, best_lam
+__all__ = ['SequenceModel', 'TheoryLine', 'Rate', 'empirical_rate']
 
 class SequenceModel:
     """Regression as a sequence: eigenvalues ``j**(-2 m / d)``, squared coefficients ``j**(-2 s / d - 1)``, noise ``sigma / sqrt(n)``.
@@ -33,17 +34,21 @@ class SequenceModel:
     -----
     Penalties are those of the mean convention, ``lam / n``. Source: (8b.1); Caponnetto and De Vito (2007).
     """
+    smoothness: float
+    order: float
+    dimension: int
+    sigma: float
 
-    def __init__(self, smoothness: float, order: float=1, dimension: int=1, sigma: float=1.0):
+    def __init__(self, smoothness: float, order: float=1, dimension: int=1, sigma: float=1.0) -> None:
         ...
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
-    def coordinates(self, count: int):
+    def coordinates(self, count: int) -> tuple[Numpy, Numpy]:
         """The first `count` eigenvalues and coefficients, two arrays (count,)."""
 
-    def bias_variance(self, n: int, lams) -> RiskCurve:
+    def bias_variance(self, n: int, lams: AnyArray) -> RiskCurve:
         """Squared bias and variance (8b.2) of n rows at every penalty of a grid, in the mean convention; a RiskCurve of arrays (L,)."""
 
     def oracle_lam(self, n: int) -> float:
@@ -76,7 +81,7 @@ class Rate(NamedTuple):
     high: float
     intercept: float
 
-def empirical_rate(sizes, values, confidence: float=0.95) -> Rate:
+def empirical_rate(sizes: AnyArray, values: AnyArray, confidence: float=0.95) -> Rate:
     """The slope of log values on log sizes, with a confidence interval.
 
     Parameters
