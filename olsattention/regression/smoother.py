@@ -1042,9 +1042,11 @@ def _grouped(smoother, y, groups, lams):
     kept = smoother.rows.kept
     codes = as_groups(groups, smoother._source.train, kept).codes
     codes = codes if kept is None else codes[to_numpy(kept)]
-    errors = (to_numpy(group_errors(smoother, y, as_lam(lam), codes)) for lam in lams)
-    total = as_number(smoother.rows.total)
-    return np.array([np.sum(e**2) / total for e in errors])
+    found, total = [], as_number(smoother.rows.total)
+    for lam in lams:
+        errors, doubts = group_errors(smoother, y, as_lam(lam), codes)
+        found.append(math.nan if doubts else float(np.sum(to_numpy(errors) ** 2)) / total)
+    return np.array(found)
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dfd
 @patch
