@@ -336,7 +336,8 @@ def test_explain(name):
     m = AttentionRegressor(name).fit(FRAME, y)
     table, W = m.explain(QUERIES, top=3), m.attention_weights(QUERIES)
     assert (
-        table.columns.tolist() == "query rank row weight outcome contribution share".split()
+        table.columns.tolist()
+        == "query rank row weight outcome contribution share leverage without".split()
     )
     assert table["query"].tolist() == [q for q in QUERIES.index for _ in range(3)]
     assert table["rank"].tolist() == [1, 2, 3] * 7
@@ -433,7 +434,7 @@ def test_grid_search():
     }
     search = GridSearchCV(AttentionRegressor(), grid, cv=3, error_score="raise").fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    assert search.best_estimator_.explain(X_new, top=1).shape == (7, 7)
+    assert search.best_estimator_.explain(X_new, top=1).shape == (7, 9)
 
 
 def test_metadata_routing():

@@ -750,7 +750,7 @@ from ..selection.without import influence as change_by_deletion
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12160003
 @patch
-def influence(self: AttentionRegressor, X, groups=None):
+def influence(self: AttentionRegressor, X: Any, groups: AnyArray | None = None) -> SameKind:
     """How every prediction changes if a training row, or a group of them, is deleted; exact at the same `alpha_`.
 
     Parameters
@@ -893,8 +893,12 @@ def _kernel_with_itself(similarity, X):
 # %% ../../nbs/practice/12b_estimators.ipynb #12160008
 @patch
 def predict_interval(
-    self: AttentionRegressor, X, coverage=0.9, method="jackknife+", groups=None
-):
+    self: AttentionRegressor,
+    X: Any,
+    coverage: float = 0.9,
+    method: str = "jackknife+",
+    groups: AnyArray | None = None,
+) -> Interval:
     """Intervals for the outcomes of new rows.
 
     Parameters

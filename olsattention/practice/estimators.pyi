@@ -240,7 +240,7 @@ class AttentionRegressor(RegressorMixin, Fitted):
     def plot_weights(self, X: Any, ax: Any=None) -> Any:
         """Draw the attention of the queries (m, p) as a heat map; returns the Axes."""
 
-    def influence(self, X, groups=None):
+    def influence(self, X: Any, groups: AnyArray | None=None) -> SameKind:
         """How every prediction changes if a training row, or a group of them, is deleted; exact at the same `alpha_`.
 
     Parameters
@@ -278,7 +278,7 @@ class AttentionRegressor(RegressorMixin, Fitted):
     def _deviation(self, X):
         """Standard deviation (m,) or (m, k) of a new outcome of weight 1."""
 
-    def predict_interval(self, X, coverage=0.9, method='jackknife+', groups=None):
+    def predict_interval(self, X: Any, coverage: float=0.9, method: str='jackknife+', groups: AnyArray | None=None) -> Interval:
         """Intervals for the outcomes of new rows.
 
     Parameters

@@ -73,9 +73,8 @@ class SpectralSmoother:
     Notes
     -----
     Outcomes y have shape (n,) or (n, k), a penalty is one number. New rows are ``X (m, p)`` after `from_design`, and
-    ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights and answers are those of all training
-    rows on their own scale: a row of weight zero has leverage zero, and its fitted value is the prediction there.
-    Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
+    ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights and answers are on the original
+    scale: a row of weight zero has leverage zero, and its fitted value is the prediction there. Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
     """
 
     mu: SameKind
@@ -1042,9 +1041,11 @@ def _grouped(smoother, y, groups, lams):
     kept = smoother.rows.kept
     codes = as_groups(groups, smoother._source.train, kept).codes
     codes = codes if kept is None else codes[to_numpy(kept)]
-    errors = (to_numpy(group_errors(smoother, y, as_lam(lam), codes)) for lam in lams)
-    total = as_number(smoother.rows.total)
-    return np.array([np.sum(e**2) / total for e in errors])
+    found, total = [], as_number(smoother.rows.total)
+    for lam in lams:
+        errors, doubts = group_errors(smoother, y, as_lam(lam), codes)
+        found.append(math.nan if doubts else float(np.sum(to_numpy(errors) ** 2)) / total)
+    return np.array(found)
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dfd
 @patch
