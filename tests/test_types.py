@@ -26,7 +26,8 @@ STILL_UNTYPED = """
     theory.risk theory.rates theory.finite theory.descent theory.regret theory.incontext
     practice.command practice.dask practice.large practice.sharded practice.size practice.stream
 """.split()
-RESTS_ON_UNTYPED: list[str] = []  # TEMPORARY
+# TEMPORARY: annotated, but the checker does not know the base class, nn.Module
+RESTS_ON_UNTYPED: list[str] = ["attention.mixer"]
 
 
 def checker(*arguments, cwd):
