@@ -24,7 +24,8 @@ STILL_UNTYPED = """
     attention.launch attention.functional attention.relatives attention.ensemble
     attention.multihead attention.huggingface
 """.split()
-RESTS_ON_UNTYPED: list[str] = []  # TEMPORARY
+# TEMPORARY: annotated, but the checker does not know the base class, nn.Module
+RESTS_ON_UNTYPED: list[str] = ["attention.mixer"]
 
 
 OUTSIDE = {
