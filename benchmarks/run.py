@@ -16,6 +16,7 @@ TOPICS = (
     "cluster",
     "large_kernel",
     "watch_and_prove",
+    "head_report",
 )
 
 
