@@ -18,6 +18,7 @@ TOPICS = (
     "large_kernel",
     "watch_and_prove",
     "intervals",
+    "head_report",
 )
 
 

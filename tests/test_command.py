@@ -79,3 +79,22 @@ def test_help_is_light(root):
     assert "what every head of a model does" in said.stdout
     loaded = said.stdout.splitlines()[-1].split()
     assert not {"torch", "transformers", "matplotlib", "pandas"} & set(loaded)
+
+
+@pytest.mark.browser
+def test_the_page_fits_a_phone(folder, tmp_path, browser, capsys):
+    page = tmp_path / "page.html"
+    given = ["report", str(folder), "--text", str(folder / "text.txt"), "--length", "32"]
+    assert command.main([*given, "--repeats", "9", "--html", str(page)]) == 0
+    context = browser.new_context(viewport={"width": 390, "height": 844}, offline=True)
+    tab, errors = context.new_page(), []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("requestfailed", lambda request: errors.append(request.url))
+    tab.goto(page.as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    loaded = "[...document.images].map(x => x.complete && x.naturalWidth > 0)"
+    assert tab.evaluate(loaded) == [True] * 6
+    widths = tab.evaluate("[...document.images].map(x => x.getBoundingClientRect().right)")
+    assert max(widths) <= 390 and not errors
+    tab.screenshot(path=tmp_path / "phone.png", full_page=True)
+    context.close()

@@ -54,13 +54,26 @@ def relink(text):
     return re.sub(r"\]\((?!\w+:|#)(?P<path>[^)#\s]+)(#[^)\s]*)?\)", moved, text)
 
 
+def together(outputs):
+    """The outputs of a cell without what was written to the error stream, and with printed lines in one piece."""
+    joined = []
+    for output in outputs:
+        if output.get("name") == "stderr":
+            continue
+        if joined and output.output_type == joined[-1].output_type == "stream":
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
 def code_cell(cell, images):
     """Give the parts of a code cell: its code, its printed lines and its figures; nothing of a hidden one."""
     directives, code = split_directives(cell.source)
     if not code or "hide" in directives or "nbdev_export(" in code:
         return []
     parts = [] if directives.get("echo") == "false" else [f"```python\n{code}\n```"]
-    for output in cell.outputs:
+    for output in together(cell.outputs):
         data = output.get("data", {})
         if "image/svg+xml" in data or "image/png" in data:
             kind = "svg" if "image/svg+xml" in data else "png"

@@ -191,7 +191,7 @@ def progress(done, of, width=30):
 
 # %% ../../nbs/models/09f_command.ipynb #a4fcc81a
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:auto;padding:1rem}
-img{max-width:100%;height:auto}.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem}
+dd{overflow-wrap:anywhere}img{max-width:100%;height:auto}.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem}
 td,th{padding:.2rem .5rem;text-align:right;border-bottom:1px solid #ddd}"""
 
 

@@ -86,7 +86,9 @@ def head_gates(model: torch.nn.Module, run: Callable[[], object]) -> HeadGates:
     missing = [name for name, reader in found.items() if reader is None]
     if missing:
         raise CaptureError(
-            f"the heads of {missing[0]} are read by no module of their own: there is no place for a gate"
+            f"the heads of {missing[0]} are read by no module of their own: there is no place for a gate. "
+            "torch.nn.MultiheadAttention uses the weights of its projection without calling it; give the model a layer that "
+            "calls its output projection as a module"
         )
     return HeadGates(model, found, dict(captured.heads))
 

@@ -118,7 +118,7 @@ SCORES = {  # column of `head_scores`: what it is
     "random": "random",
 }
 
-
+# %% ../../nbs/models/09g_importance.ipynb #1fb53114
 def head_scores(
     gates: HeadGates,
     loss: Callable[[], torch.Tensor],

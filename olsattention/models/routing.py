@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -118,20 +119,13 @@ def route(
     Raises
     ------
     TypeError, ValueError
-        On a budget that is larger than the model, or none; on scores of another model, or that are NaN.
-
-    Notes
-    -----
-    Source: (9h.1), (9h.2).
+        On a budget that is larger than the model, or none; on scores of another model, or that are NaN. Source: (9h.1), (9h.2).
     """
-    sizes = {layer: (H,) for layer, H in gates.heads.items()}
-    if modes is not None:
-        sizes = {layer: tuple(B.shape[:2]) for layer, B in modes.bases.items()}
-    what, numbers = (
-        "heads" if modes is None else "modes",
-        list(map(np.prod, sizes.values())),
+    what, sizes = (
+        ("heads", head_sizes(gates)) if modes is None else ("modes", mode_sizes(modes))
     )
-    total = int(sum(numbers))
+    numbers = [math.prod(size) for size in sizes.values()]
+    total = sum(numbers)
     if len(scores) != total:
         raise ValueError(
             f"scores must have a row for each of the {total} {what}, got {len(scores)} rows"
@@ -144,7 +138,7 @@ def route(
     table = scores.reset_index(drop=True)
     best = rank_heads(table, by).index[: as_budget(budget, total, what)]
     kept[best.tolist()] = True
-    parts = zip(sizes.items(), kept.split([int(n) for n in numbers]))
+    parts = zip(sizes.items(), kept.split(numbers))
     return HeadMask(
         type(gates.model).__name__,
         mark_of(gates.model, gates.projections),
@@ -153,6 +147,16 @@ def route(
         {layer: mean.clone() for layer, mean in gates.means.items()},
         {} if modes is None else dict(modes.bases),
     )
+
+# %% ../../nbs/models/09h_routing.ipynb #985f06e6
+def head_sizes(gates):
+    """The shape of a layer's part of a mask of heads."""
+    return {layer: (H,) for layer, H in gates.heads.items()}
+
+
+def mode_sizes(modes):
+    """The shape of a layer's part of a mask of modes."""
+    return {layer: tuple(x.shape) for layer, x in modes.variance.items()}
 
 # %% ../../nbs/models/09h_routing.ipynb #36714d99
 def projector(keep, basis):
@@ -300,7 +304,7 @@ class HeadModes:
     def __len__(self) -> int:
         return sum(x.numel() for x in self.variance.values())
 
-
+# %% ../../nbs/models/09h_routing.ipynb #ebcbdb51
 def head_modes(gates: HeadGates, run: Callable[[], object]) -> HeadModes:
     """The modes of every head, from what `run` reads.
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 from typing import Any
 import hashlib
+import math
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -93,12 +94,14 @@ def route(gates: HeadGates, scores: pd.DataFrame, budget: int | float, by: str='
     Raises
     ------
     TypeError, ValueError
-        On a budget that is larger than the model, or none; on scores of another model, or that are NaN.
-
-    Notes
-    -----
-    Source: (9h.1), (9h.2).
+        On a budget that is larger than the model, or none; on scores of another model, or that are NaN. Source: (9h.1), (9h.2).
     """
+
+def head_sizes(gates):
+    """The shape of a layer's part of a mask of heads."""
+
+def mode_sizes(modes):
+    """The shape of a layer's part of a mask of modes."""
 
 def projector(keep, basis):
     """P (H, d, d) with which the centred answers of heads are multiplied, for modes that are kept by shares (H, d)."""
