@@ -12,23 +12,24 @@ INSTALLED := .venv/.installed
 EXPORTED := _build/exported
 NOTEBOOKS := $(wildcard nbs/*.ipynb nbs/*/*.ipynb)
 MODULES := $(wildcard olsattention/*.py* olsattention/*/*.py*)
+EXECUTE := $(BIN)/python nbs/_site/execute.py
 EXPORT := $(BIN)/nbdev_export && $(BIN)/python nbs/_site/stubs.py
-NOTEBOOKS_PASSED := _build/notebooks-passed
 
-# Notebooks run side by side: one thread each. IPython's start-up files and history stay out of it.
+# Notebooks and tests run side by side: one thread each. IPython's start-up files and history stay out of it.
 docs test readme: export OMP_NUM_THREADS := 1
 docs test readme: export OPENBLAS_NUM_THREADS := 1
 docs test readme: export MKL_NUM_THREADS := 1
 docs test readme: export IPYTHONDIR := $(CURDIR)/_build/ipython
 
-.PHONY: help docs test serve lab readme export bench clean
+.PHONY: help docs test serve lab readme export bench release clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 docs: $(INSTALLED) $(EXPORTED) ## execute every notebook and render the site into _docs/
-	@echo "Executing and rendering what changed:"
+	@$(EXECUTE) && echo "Rendering what changed:" || { \
+	  echo; echo "The site was not built. Mend the notebook above (make lab opens it) and run make docs again."; exit 1; }
 	@# After an error no page is remembered as read, or the next run would not report it; executed notebooks are kept.
 	@$(BIN)/python -m sphinx -q -c nbs/_site -d _build/doctrees -j auto -W --keep-going -w _build/problems nbs _docs || { \
 	  rm -rf _build/doctrees; \
@@ -37,18 +38,8 @@ docs: $(INSTALLED) $(EXPORTED) ## execute every notebook and render the site int
 	@echo "The site is in _docs/: open $(CURDIR)/_docs/index.html, or run make serve."
 
 test: $(INSTALLED) ## run the notebooks as tests (FORCE=1: even if unchanged), then pytest
-	@mkdir -p _build
-	@if [ -z "$(FORCE)" ] && [ -f $(NOTEBOOKS_PASSED) ] && [ -z "$$(find nbs olsattention settings.ini $(INSTALLED) \
-	    -type f -newer $(NOTEBOOKS_PASSED) -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' -not -path 'nbs/_site/*')" ]; then \
-	  echo "Notebooks: nothing changed since they last passed (make test FORCE=1 runs them all the same)."; \
-	else \
-	  rm -f $(NOTEBOOKS_PASSED); \
-	  echo "Notebooks as tests:"; \
-	  $(BIN)/nbdev_test --n_workers 2 --do_print --timing || { \
-	    echo "A notebook fails: its name, the cell and the error are above. Run it with make lab."; exit 1; }; \
-	  touch $(NOTEBOOKS_PASSED); \
-	fi
-	$(BIN)/python -m pytest
+	@$(EXECUTE) $(if $(FORCE),--force) || { echo; echo "A notebook fails: mend it with make lab."; exit 1; }
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 serve: _docs/index.html ## show the built site at http://localhost:8000 (PORT=...)
 	@echo "http://localhost:$(PORT)  (end with Ctrl-C)"
@@ -69,6 +60,9 @@ export: $(INSTALLED) ## write the modules of olsattention/ from the notebooks
 
 bench: $(INSTALLED) $(EXPORTED) ## run the benchmarks, print the table, write benchmarks/results
 	$(BIN)/python benchmarks/run.py
+
+release: docs ## wheel, source distribution and the site as a zip in dist/, each tried in a clean environment
+	$(BIN)/python nbs/_site/release.py --requirement '$(TORCH)'
 
 clean: ## remove what was built (.venv stays)
 	rm -rf _build _docs build dist .pytest_cache .ruff_cache .hypothesis

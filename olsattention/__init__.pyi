@@ -154,11 +154,11 @@ from .models import (
     capture as capture,
     certificates as certificates,
     command as command,
-    commands as commands,
     commitments as commitments,
     fingerprint as fingerprint,
     gates as gates,
     monitoring as monitoring,
+    proofs as proofs,
     report as report,
     spectrum as spectrum,
     structure as structure,
@@ -203,9 +203,13 @@ from .models.commitments import (
     verify as verify,
     verify_signature as verify_signature,
 )
-from .models.fingerprint import compare_spectra as compare_spectra
+from .models.fingerprint import (
+    compare_spectra as compare_spectra,
+    key_maps as key_maps,
+)
 from .models.monitoring import (
     SpectrumMonitor as SpectrumMonitor,
+    captured_spectra as captured_spectra,
     condition_number as condition_number,
 )
 

@@ -216,13 +216,43 @@ def _as_array(x, name):
         raise TypeError(f"{name} must be an array of numbers, got {x!r}")
     try:
         values = x.to_numpy() if _is_pandas(x) else np.asarray(x)
-        if values.dtype == object and any(isinstance(v, (str, bytes)) for v in values.flat):
-            raise TypeError("it holds text")
+        if values.dtype == object:
+            _require_numbers(values, name, getattr(x, "columns", None))
         return values if values.dtype != object else values.astype(float)
     except (TypeError, ValueError) as error:
+        if " at row " in str(error):
+            raise
         raise TypeError(
             f"{name} must be an array of numbers, got {type(x).__name__}: {error}"
         ) from error
+
+# %% ../nbs/00_notation.ipynb #0017a001
+def _require_numbers(values, name, columns):
+    """Raise an error that names the first entry of an object array (n,) or (n, p) that is no number."""
+    if values.ndim not in (1, 2):
+        return
+    for where, value in np.ndenumerate(values):
+        if type(value) is float:
+            continue
+        missing = type(value).__name__ in ("NAType", "NaTType")
+        place = _place(where, columns)
+        if missing:
+            raise ValueError(
+                f"{name} contains {value} at {place}; drop or impute it before the call"
+            )
+        if isinstance(value, (str, bytes)) or not (
+            value is None or hasattr(value, "__float__")
+        ):
+            raise TypeError(
+                f"{name} must be an array of numbers, got {value!r} at {place}; encode it, for example with pandas.get_dummies"
+            )
+
+
+def _place(where, columns=None):
+    """How an error should call a position, by row and perhaps column."""
+    return f"row {where[0]}" + "".join(
+        f", column {_label(columns[j]) if columns is not None else j}" for j in where[1:]
+    )
 
 # %% ../nbs/00_notation.ipynb #b93e5893
 def as_floats(values: AnyArray | float, name: str) -> SameKind:
@@ -240,14 +270,21 @@ def _require_finite(values, name, columns=None):
         return
     where = tuple(int(i[0]) for i in xp.nonzero(bad))
     value = float(values[where])
-    place = f"row {where[0]}" + "".join(
-        f", column {_label(columns[j]) if columns is not None else j}" for j in where[1:]
-    )
     raise ValueError(
-        f"{name} contains {value} at {place}; drop or impute it before the call"
+        f"{name} contains {value} at {_place(where, columns)}; drop or impute it before the call"
     )
 
 # %% ../nbs/00_notation.ipynb #8dbd30b4
+def _one_dimensional(labelled, queries):
+    """What to write instead of a vector: the row that queries are likely to be, or the column that it might be."""
+    row = "X.iloc[[i]]" if labelled else "x[None, :]"
+    column = "x.to_frame()" if labelled else "x[:, None]"
+    ways = [f"for one column write {column}", f"for one row {row}"]
+    if queries:
+        ways = [f"for one row write {row}", f"for one column {column}"]
+    return f"; {ways[0]}, {ways[1]}"
+
+
 def as_matrix(X: AnyArray | Table, name: str = "X", min_rows: int = 1) -> Table:
     """Validate a matrix of observations, one a row.
 
@@ -281,7 +318,7 @@ def as_matrix(X: AnyArray | Table, name: str = "X", min_rows: int = 1) -> Table:
     if values.ndim != 2:
         raise ValueError(
             f"{name} must have shape (rows, columns), got shape {tuple(values.shape)}"
-            + ("; for one column write x[:, None]" if values.ndim == 1 else "")
+            + (_one_dimensional(_is_pandas(X), min_rows == 0) if values.ndim == 1 else "")
         )
     rows, width = values.shape
     if rows < min_rows or width < 1:

@@ -191,6 +191,20 @@ def plot_shrinkage(
     ax.legend(loc="center right")
     return ax
 
+# %% ../nbs/14_plots.ipynb #0c13e280
+def _places(labels, most):
+    """Where ticks go, and what they say: at round years where labels are dates, else at every so many labels."""
+    years = getattr(labels, "year", None)
+    if years is None or len(labels) <= most:
+        at = np.arange(0, len(labels), max(1, -(-len(labels) // most)))
+        return at, [str(labels[i]) for i in at]
+    first = np.flatnonzero(np.diff(years, prepend=years[0] - 1))  # of each year
+    for step in (1, 2, 5, 10, 20, 50, 100):
+        at = first[years[first] % step == 0]
+        if len(at) <= most:
+            break
+    return at, [str(year) for year in years[at]]
+
 # %% ../nbs/14_plots.ipynb #d51dd27e
 @_styled
 def plot_weights(weights: AnyArray, ax: Axes | None = None) -> Axes:
@@ -220,8 +234,7 @@ def plot_weights(weights: AnyArray, ax: Axes | None = None) -> Axes:
     )
     for axis, labels, most in ((ax.yaxis, table.index, 16), (ax.xaxis, table.columns, 5)):
         if labels is not None:
-            at = np.arange(0, len(labels), max(1, -(-len(labels) // most)))
-            axis.set_ticks(at, [str(labels[i]) for i in at])
+            axis.set_ticks(*_places(labels, most))
     ax.set(xlabel="training row", ylabel="forecast")
     ax.spines[:].set_visible(False)
     ax.figure.colorbar(image, ax=ax, label="weight", pad=0.02)

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of every reader of chapter 11: ``pip install atheris``, then ``python tests/fuzz_commitments.py -max_total_time=150``.
 
-Not part of the suite. Last run, November 2026, one core of a busy machine: 597 828 inputs in 151 seconds from valid files, no
-error but the documented one, at most 74 MiB of memory. Whatever is read has to be written back to the same bytes.
+Not part of the suite. Last run, November 2026, one core of a busy machine: 1 218 069 inputs in 151 seconds from valid files, no
+error but the documented one, at most 108 MiB of memory. Whatever is read has to be written back to the same bytes.
 """
 
 import sys
@@ -9,7 +9,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["olsattention.models"]):
-    from olsattention.models import commands
+    from olsattention.models import proofs
     from olsattention.models.commitments import (
         Commitment,
         CommitmentError,
@@ -52,7 +52,7 @@ def one_input(data):
             if encode_array(*decode_array(data)) != data:
                 raise RuntimeError("decoded something that is not canonical")
         else:
-            commands.arrays_in(data, "fuzzed")
+            proofs.arrays_in(data, "fuzzed")
     except CommitmentError:
         pass
 

@@ -1484,7 +1484,7 @@ def test_a_failed_update_leaves_the_state_as_it_was(tmp_path):
     torch.testing.assert_close(
         RidgeAttentionState.load(path).attend(q[:, 0]), before, rtol=0, atol=0
     )
-    torch.save({"version": 2}, path)
+    torch.save({"version": 3}, path)
     with pytest.raises(ValueError, match="later version"):
         RidgeAttentionState.load(path)
     torch.save(dict.fromkeys([*SAVED, "version"], 1), path)

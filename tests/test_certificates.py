@@ -48,6 +48,32 @@ def test_the_bound_scales_with_the_matrix(scale):
     assert got.bound < 1e-11 * scale
 
 
+@pytest.mark.parametrize("scale", [1e-158, 1e-163, 1e-170, 1e-300, 5e-324, 1e160, 1e300])
+def test_bounds_hold_where_products_and_squares_leave_the_range(scale):
+    rng = np.random.default_rng(5)
+    A, _, _ = known(rng, 6, 1)
+    A = np.tril(scale * A) + np.tril(scale * A, -1).T
+    with mpmath.workdps(40):
+        true = [
+            float(x) for x in mpmath.eigsy(mpmath.matrix(A.tolist()), eigvals_only=True)
+        ]
+    mu, vectors = np.linalg.eigh(A)
+    for claim in (mu, 0 * mu, mu[::-1].copy()):
+        assert np.all(
+            abs(claim - np.sort(true)) <= certify_eigenpairs(A, claim, vectors).bound
+        )
+    assert certify_traces(A, mu, 1e-13 * abs(mu).max())
+    K, W = np.sqrt(scale) * rng.normal(size=(5, 3)), rng.normal(size=(3, 1))
+    got = certify_ridge(K, np.sqrt(scale) * rng.normal(size=(5, 1)), W, max(scale, 1e-300))
+    assert got.coefficients > 0.1 and got.fit >= 0  # W solves nothing here
+
+
+def test_a_residual_whose_square_is_zero_is_no_proof():
+    A = np.diag([2e-170, 1e-170])
+    got = certify_eigenpairs(A, [3e-170, 1e-170], np.eye(2))
+    assert 1e-170 <= got.bound < 1.1e-170  # a norm of squares would have said nil
+
+
 def test_copies_of_one_pair_prove_nothing():
     A, mu, vectors = known(np.random.default_rng(1), 8, 1)
     assert (

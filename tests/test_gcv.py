@@ -135,8 +135,8 @@ def test_outcomes_share_a_penalty_or_choose_their_own():
     own = select_lam(s, two, per_outcome=True)
     for j in range(2):
         assert own.lam[j] == pytest.approx(select_lam(s, two[:, j]).lam, rel=1e-8)
-    shared = select_lam(s, two)
+    shared, spread = select_lam(s, two), two.var(axis=0)
     assert shared.score == pytest.approx(
-        criterion_curve(s, two, [shared.lam]).mean(), rel=1e-12
+        (criterion_curve(s, two, [shared.lam]) / spread).mean(), rel=1e-12
     )
     assert own.lam.min() <= shared.lam <= own.lam.max()

@@ -13,6 +13,7 @@ from scipy.stats import binom, kstest
 from olsattention import SpectrumMonitor, condition_number
 from olsattention.models.monitoring import (
     DELTAS,
+    average_threshold,
     conformal_p,
     log_martingale,
     log_shares,
@@ -121,6 +122,22 @@ def test_the_peer_agrees_on_what_is_odd():
     assert not any(theirs[:6]) and sum(theirs[6:]) >= 5
 
 
+def test_a_kolmogorov_smirnov_test_that_is_repeated_cries_wolf():
+    """The peer that everybody has: valid for one look, and not for a look after every reading."""
+    from scipy.stats import ks_2samp
+
+    rng = np.random.default_rng(17)
+    wolf = ours = found = 0
+    for _ in range(40):
+        x = rng.standard_normal(60 + 200)
+        looks = range(80, 261, 10)
+        wolf += min(ks_2samp(x[:60], x[t - 20 : t]).pvalue for t in looks) < 0.05
+        ours += (log_martingale(-ndtri(ranks(x[None], 60, rng)[0])) >= np.log(20)).any()
+        x[160:] += 1.5
+        found += (log_martingale(-ndtri(ranks(x[None], 60, rng)[0])) >= np.log(20)).any()
+    assert wolf > 12 and ours <= binom.ppf(0.999, 40, 0.05) and found == 40
+
+
 # ---- the class ---------------------------------------------------------------------------------------------
 
 
@@ -139,7 +156,7 @@ def test_one_head_is_the_martingale_of_its_distances():
     assert monitor.alarm == bool((log_martingale(z) >= np.log(100)).any())
 
 
-@pytest.mark.parametrize("combine", ["score", "average"])
+@pytest.mark.parametrize("combine", ["largest", "score", "average"])
 def test_few_false_alarms_and_a_change_is_found_and_located(combine):
     false, late, leaders, places = 0, [], [], []
     for seed in range(60):
@@ -158,6 +175,75 @@ def test_few_false_alarms_and_a_change_is_found_and_located(combine):
     assert false <= binom.ppf(0.999, 60, 0.05)
     assert np.median(late) < 25 and abs(np.median(places) - 61) < 5
     assert leaders.count("head 1") > 50
+
+
+@pytest.mark.parametrize("heads", [1, 2, 24, 72, 1000])
+@pytest.mark.parametrize("alpha", [0.5, 0.05, 0.01, 1e-6])
+def test_the_threshold_of_an_average_solves_its_equation(alpha, heads):
+    c = average_threshold(alpha, heads)
+    bound = 1 / c if heads == 1 else (1 + np.log(c * heads)) / c
+    assert bound == pytest.approx(alpha, rel=1e-9) and c * heads >= 1
+
+
+def test_no_dependence_breaks_the_thresholds_of_many_heads():
+    """Suprema with P(T >= x) = 1/x, the worst that Ville allows, coupled in ways that favour the average or the largest."""
+    rng, n, H, alpha = np.random.default_rng(13), 40_000, 12, 0.05
+    u = 1 - rng.random((n, 1))
+    c = average_threshold(alpha, H)
+    for coupling in (
+        1 - rng.random((n, H)),  # independent
+        np.repeat(u, H, 1),  # all alike
+        (u + np.arange(H) / H) % 1 + 1e-12,  # never large together
+        np.where(rng.random((n, 1)) < 0.5, u, 1 - rng.random((n, H))),
+    ):
+        T = 1 / coupling
+        slack = 3 * np.sqrt(alpha / n)
+        assert np.mean(T.mean(1) >= c) <= alpha + slack
+        assert np.mean(T.max(1) / H >= 1 / alpha) <= alpha + slack
+
+
+@pytest.mark.parametrize("combine", ["largest", "score", "average"])
+def test_the_alarm_looks_at_what_it_says(combine):
+    rng = np.random.default_rng(14)
+    monitor = make(rng, n=40, heads=4, alpha=0.05, combine=combine)
+    assert monitor.weights.sum() == pytest.approx(1.0)
+    for _ in range(30):
+        reading = monitor.update(spectra(rng, heads=4, scale=1.3))
+        capitals = monitor.weights * np.exp(monitor.log_capitals)
+        wanted = capitals.max() if combine == "largest" else capitals.sum()
+        assert reading.capital == pytest.approx(wanted)
+        passed = max(r.capital for r in monitor.readings) >= monitor.threshold
+        assert reading.alarm == monitor.alarm == passed
+    assert monitor.threshold == (average_threshold(0.05, 4) if combine == "average" else 20)
+
+
+def test_one_head_of_many_is_found_and_named_and_nobody_else():
+    wrong, late = 0, []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        monitor = make(rng, n=100, heads=40, alpha=0.05)
+        for _ in range(40):
+            monitor.update(spectra(rng, heads=40))
+        while not monitor.alarm and monitor.t < 200:
+            changed = spectra(rng, heads=40)
+            changed[7] *= 2.5
+            monitor.update(changed)
+        late.append(monitor.t - 40)
+        wrong += bool(set(monitor.named()) - {"head 7"})
+        if monitor.named():
+            assert "head 7" in monitor.report() and "alarm at reading" in monitor.report()
+    assert np.median(late) < 40 and wrong <= binom.ppf(0.999, 20, 0.05)
+
+
+def test_a_report_before_and_after():
+    rng = np.random.default_rng(15)
+    monitor = make(rng)
+    assert monitor.report().startswith("no alarm in 0 readings")
+    monitor.update(spectra(rng))
+    assert "no alarm in 1 readings" in monitor.report() and monitor.named() == []
+    while not monitor.alarm:
+        monitor.update(spectra(rng, scale=3.0))
+    assert f"alarm at reading {monitor.alarm_at};" in monitor.report()
 
 
 def test_the_split_keeps_the_score_away_from_what_it_ranks():
@@ -197,7 +283,7 @@ def test_reset_forgets_the_stream_and_keeps_the_reference():
         monitor.update(spectra(rng, scale=3.0))
     monitor.reset()
     assert (monitor.t, monitor.alarm, monitor.change_point()) == (0, False, None)
-    assert monitor.log_capital == pytest.approx(0.0)
+    assert monitor.log_capital == pytest.approx(np.log(monitor.weights.max()))
     assert monitor.update(spectra(rng)).t == 1
 
 
@@ -208,6 +294,47 @@ def test_the_generator_of_the_caller_is_left_alone():
     monitor = SpectrumMonitor(reference, 1.0, rng)
     monitor.update(reference[0])
     assert rng.bit_generator.state == state
+
+
+def test_a_reference_of_dicts():
+    rng = np.random.default_rng(16)
+    array = rng.gamma(4.0, size=(30, 2, 3))
+    batches = [{"b": x[0], "a": x[1]} for x in array]
+    one = SpectrumMonitor(batches, 1.0, np.random.default_rng(0))
+    two = SpectrumMonitor(array, 1.0, np.random.default_rng(0), names=["b", "a"])
+    assert one.names == ["b", "a"]
+    assert one.update({"a": array[3, 1], "b": array[3, 0]}).p == two.update(array[3]).p
+    with pytest.raises(ValueError, match="missing or unknown"):
+        SpectrumMonitor([*batches, {"a": [1.0]}], 1.0, rng)
+    uneven = [{"a": [1.0, 2.0], "b": [1.0]}] * 30
+    with pytest.raises(ValueError, match="equally long"):
+        SpectrumMonitor(uneven, 1.0, rng)
+
+
+@pytest.mark.parametrize("keep", ["all", "moments", 1])
+def test_spectra_of_a_capture(keep):
+    import torch
+
+    from olsattention import capture_attention, captured_spectra
+
+    torch.manual_seed(0)
+    layer = torch.nn.TransformerEncoderLayer(12, 3, 16, batch_first=True)
+    model = torch.nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
+    x = torch.randn(2, 9, 12)
+    padding = torch.arange(9) >= torch.tensor([[9], [5]])
+    with capture_attention(model, keep=keep) as captured, torch.no_grad():
+        model(x, src_key_padding_mask=padding)
+        model(x)
+    found = captured_spectra(captured)
+    assert list(found) == [f"layer {i}, head {j}" for i in range(2) for j in range(3)]
+    rows = torch.cat([x[0], x[1, :5], x[0], x[1]])
+    first = model.layers[0].self_attn
+    W, b = first.in_proj_weight.detach()[12:24], first.in_proj_bias.detach()[12:24]
+    K = (rows @ W.T + b)[:, :4].double()
+    wanted = torch.linalg.svdvals(K).numpy() ** 2
+    np.testing.assert_allclose(found["layer 0, head 0"], wanted / len(rows), rtol=1e-5)
+    whole = captured_spectra(captured, per_token=False)["layer 0, head 0"]
+    np.testing.assert_allclose(whole, wanted, rtol=1e-5)
 
 
 def test_records():
@@ -267,7 +394,7 @@ def test_a_bad_reading_leaves_no_trace(change, message):
     ("options", "message"),
     [
         ({"alpha": 0.0}, "alpha must be in"),
-        ({"combine": "any"}, "score or average"),
+        ({"combine": "any"}, "largest, average or score"),
         ({"names": ["a", "a", "b"]}, "3 different names"),
         ({"n": 19}, "n >= 20"),
     ],

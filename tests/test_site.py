@@ -7,12 +7,15 @@ import functools
 import http.server
 import re
 import threading
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
 import book
+import order
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
 
 SITE = ROOT / "_docs"
@@ -161,7 +164,19 @@ LOOK = """() => {
             if (up !== document.body && getComputedStyle(up).overflowX !== "visible") return false;
         return true;
     });
+    // what scrolls sideways shows it: by a shadow at its edge, which is a background
+    const scrolls = [...article.querySelectorAll("*")].filter(node =>
+        node.scrollWidth > node.clientWidth + 1 && ["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(node).overflowX)
+        && node.checkVisibility() && node.clientWidth > 1);
+    const displays = [...article.querySelectorAll(".display .math")];
     return {
+        displays: displays.length,
+        scrolling: displays.filter(node => scrolls.includes(node)).map(node => node.closest(".display").querySelector(".eqno")?.textContent ?? "(no number)"),
+        unsigned: scrolls.filter(node => !getComputedStyle(node).backgroundImage.includes("gradient") && !node.closest("mjx-container, .headerlink")).map(node => node.outerHTML.slice(0, 120)),
+        numbers: [...article.querySelectorAll(".eqno")].filter(node => {
+            const box = node.getBoundingClientRect();
+            return box.width < 5 || box.left < 0 || box.right > innerWidth + 1;
+        }).map(node => node.textContent),
         prose: prose.textContent,
         code: [...article.querySelectorAll(".cell_input pre")].map(node => node.textContent),
         bare: [...article.querySelectorAll(".math:not(:has(mjx-container))")].map(node => node.textContent),
@@ -172,6 +187,9 @@ LOOK = """() => {
         cut: cut.map(node => node.outerHTML.slice(0, 90)),
     };
 }"""
+
+
+DISPLAYS = {}  # (page, width): how many displays it has, and which of them scroll
 
 
 @pytest.mark.browser
@@ -192,6 +210,9 @@ def test_page_is_whole(page, tab, address):
             f"{where}: scrolls sideways by {seen['sideways']} px: {seen['cut'][:3]}"
         )
         assert not seen["cut"], f"{where}: reaches beyond the edge: {seen['cut'][:3]}"
+        assert not seen["unsigned"], f"{where}: cut without a sign: {seen['unsigned'][:3]}"
+        assert not seen["numbers"], f"{where}: numbers cut off: {seen['numbers']}"
+        DISPLAYS[page, name] = seen["displays"], seen["scrolling"]
         leaks = [
             leak
             for leak in LEAKS
@@ -204,11 +225,62 @@ def test_page_is_whole(page, tab, address):
     assert not tab.problems, f"{page}: {tab.problems}"
 
 
+@pytest.mark.browser
+def test_formulas_fit_a_phone():
+    """At most one display in fifty scrolls; counted over the pages that the test above has seen."""
+    seen = {page: found for (page, name), found in DISPLAYS.items() if name == "phone"}
+    if not seen:
+        pytest.skip("counts what test_page_is_whole has seen")
+    scrolling = {page: found for page, (_, found) in seen.items() if found}
+    total = sum(count for count, _ in seen.values())
+    assert sum(map(len, scrolling.values())) <= 0.02 * total, scrolling
+
+
+SAMPLE = ["index.html", "regression/01_svd.html", "checks.html", "choose.html", "api.html"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[] if page in SAMPLE else [pytest.mark.slow])
+        for page in CONTENT
+    ],
+)
+def test_nothing_hinders_a_reader(page, tab, address):
+    """What axe finds: contrast, names, alt texts, headings, landmarks, focus, language, in light and dark."""
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        visit(tab, address + page)
+        found = (
+            Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+        )
+        told = [
+            f"{v['id']} ({v['impact']}): {v['help']}: {v['nodes'][0]['html'][:160]}"
+            for v in found
+        ]
+        assert not told, f"{page} ({scheme}):\n" + "\n".join(told)
+
+
+TOLD = re.compile(r"\w*Warning\b.*|.*(?:/site-packages/|/ipykernel_|File \"/).*")
+
+
+@pytest.mark.parametrize("page", CONTENT)
+def test_outputs_show_no_warning_and_no_path(page, site):
+    text = (site / page).read_text(encoding="utf-8")
+    outputs = re.findall(
+        r'<div class="output (?:stream|stderr|text_plain).*?</pre>', text, re.S
+    )
+    shown = [TOLD.search(unescape(re.sub("<.*?>", "", output))) for output in outputs]
+    assert not any(shown), [match[0][:200] for match in shown if match]
+
+
 def test_contents_list_the_chapters_and_the_case_studies(site):
     index = (site / "index.html").read_text(encoding="utf-8")
     _, chapters, cases, reference = index.split('<span class="caption-text">')[:4]
     notebooks = sorted(p.stem for p in (ROOT / "nbs" / "cases").glob("*.ipynb"))
     assert chapters.startswith("The book") and 'href="00_notation.html"' in chapters
+    assert 'href="choose.html"' in chapters and 'href="cite.html"' in reference
     assert cases.startswith("Case studies") and reference.startswith("Reference")
     assert sorted(re.findall(r'href="cases/(\w+)\.html"', cases)) == notebooks
 
@@ -291,6 +363,35 @@ def test_search_finds_a_word_of_the_book(tab, address):
         for link in tab.query_selector_all("#search-results li a")
     )
     assert not tab.problems
+
+
+SOUGHT = {
+    "ridge attention": "attention/06g_functional.html",
+    "GCV": "selection/05_gcv.html",
+    "leverage": "regression/01_svd.html",
+    "thin SVD": "regression/01_svd.html",
+    "R factor": "regression/01b_rfactor.html",
+    "forgetting": "attention/06c_forgetting.html",
+}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("words", SOUGHT)
+def test_search_finds_the_chapter_of_a_word_first(words, tab, address):
+    visit(tab, f"{address}search.html?q={words.replace(' ', '+')}")
+    tab.wait_for_selector("#search-results li a", timeout=10_000)
+    tab.wait_for_function(
+        "!document.querySelector('#search-progress')?.textContent.includes('Searching')"
+    )
+    first = tab.query_selector("#search-results li a").get_attribute("href")
+    assert urldefrag(first.split("?")[0])[0] == SOUGHT[words]
+    assert not tab.problems
+
+
+def test_every_public_function_has_a_home_for_the_search():
+    terms = order.terms()
+    for name, page in [("attention_weights", "02"), ("select_lam", "05"), ("rbf", "04")]:
+        assert Path(terms[name.replace("_", " ")]).name.startswith(page)
 
 
 @pytest.mark.browser

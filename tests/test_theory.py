@@ -69,7 +69,7 @@ def test_no_penalty_beats_the_oracle(seed, sigma):
     grid = np.r_[0.0, np.geomspace(1e-8, 1e8, 400)]
     curve = bias_variance(smoother, truth, grid, sigma)
     assert oracle.risk <= curve.risk.min() * (1 + 1e-12)
-    assert oracle.risk < curve.risk[0]  # some shrinkage always helps
+    assert oracle.lam > 0  # some shrinkage always helps, if by less than rounding errors
     at = bias_variance(smoother, truth, [oracle.lam], sigma)
     assert np.isclose(oracle.risk, at.risk[0], rtol=1e-12)
     assert np.isclose(oracle.df, smoother.df(oracle.lam))

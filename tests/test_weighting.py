@@ -403,4 +403,4 @@ def test_the_estimator_has_its_parameters_and_its_routing():
     with config_context(enable_metadata_routing=True):
         asked = AttentionRegressor().set_fit_request(sample_weight=True)
         assert asked.get_metadata_routing().fit.requests["sample_weight"] is True
-    assert AttentionRegressor().get_params()["weight_type"] == "frequency"
+    assert AttentionRegressor().get_params()["weight_type"] == "precision"

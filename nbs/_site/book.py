@@ -20,12 +20,14 @@ import ast
 import inspect
 import re
 import shutil
+import textwrap
 import zlib
 from collections import defaultdict
 from configparser import ConfigParser
 from importlib import import_module
 from pathlib import Path
 
+import formulas
 import nbformat
 from docutils import nodes
 from jupyter_cache import get_cache
@@ -37,7 +39,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-NBS = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parent
+NBS = HERE.parent
 ROOT = NBS.parent
 
 settings = ConfigParser(delimiters=["="])
@@ -70,6 +73,12 @@ FIGURE = re.compile(r"\[Figure\]\([\w./]*#(?P<name>fig-[\w-]+)\)")
 PRINTED = re.compile(
     r"(?P<label>.+?) (?:holds|error (?P<error>\S+) ≤ (?P<tol>\S+))"
 )  # see olsattention.checks
+ERRATA_HEADING = re.compile(r"(?m)^### (?P<row>[SF]\d+)\. ")
+ERRATA_ROW = re.compile(r"(?<![\w.-])(S[1-7]|F1\d|F20|F[1-9])(?![\w])")
+NOT_PROSE = re.compile(
+    r"(```.*?```|\$\$.*?\$\$|\$[^$\n]*(?:\n[^$\n]+)*?\$|`[^`\n]*`|\[[^\]]*\]\([^)]*\)|\]\([^)]*\)|<[^>]*>)",
+    re.S,
+)
 ERRATUM = re.compile(r"(?P<source>[A-Z])(?P<row>\d+)")
 
 
@@ -87,7 +96,10 @@ def book_notebooks():
 def place_in_book(path):
     """Give the key that sorts pages: chapters by their numbers, whatever their folder, then all others."""
     name = Path(path).name
-    return (not name[0].isdigit(), name if name[0].isdigit() else Path(path).as_posix())
+    # "06c" stands before "06c2", though "06c_" does not
+    return (
+        (False, *name.split("_", 1)) if name[0].isdigit() else (True, Path(path).as_posix())
+    )
 
 
 def chapters_of(part):
@@ -253,7 +265,7 @@ def unchecked_statements(notebook):
 # ------------------------------------------------------------------------------------------------------------
 
 CONTENTS = {
-    "The book": ["00*", *(f"{part}/index" for part in PARTS), "1*"],
+    "The book": ["choose", "00*", *(f"{part}/index" for part in PARTS), "1*"],
     "Case studies": ["cases/*"],
     "Reference": [
         "glossary",
@@ -263,6 +275,7 @@ CONTENTS = {
         "checks",
         "benchmarks",
         "references",
+        "cite",
     ],
 }
 COVERAGE = """
@@ -283,6 +296,8 @@ MAP = (
 
 def translate(notebook, docname):
     """Translate a notebook; `docname` is its path below nbs/ without the suffix."""
+    import order  # it needs the first section of this file
+
     module, cells = default_module(notebook), []
     line, methods = notebook_line(notebook, docname), methods_of(notebook)
     for cell in notebook.cells:
@@ -304,7 +319,8 @@ def translate(notebook, docname):
         cells.append(cell)
     if cells and cells[0].cell_type == "markdown":
         title, _, text = cells[0].source.partition("\n")
-        cells[0].source = f"{title}\n\n{line}\n\n{text}"
+        way = order.way_line(docname, notebook)
+        cells[0].source = f"{title}\n\n{line}\n\n{way}\n\n{text}"
     added = {"index": contents(), "checks": COVERAGE}  # what only the site can show
     if docname in added:
         cells.append(nbformat.v4.new_markdown_cell(added[docname]))
@@ -363,8 +379,13 @@ def translate_markdown(source, docname):
     )
     source = CITATION.sub(r"{cite:t}`\g<key>`", source)
     source = FIGURE.sub(r"{numref}`\g<name>`", source)
+    source = anchor_rows(source) if docname == "errata" else link_rows(source, docname)
     if block := BLOCK.match(source):
         kind, number, body = block["kind"], block["number"], source[block.end() :]
+        if kind:
+            import order  # it needs the first section of this file
+
+            body = f"{body.rstrip()}\n\n{order.used_in(source, docname)}"
         options = (
             f":class: theorem\n:name: {KINDS[kind]}-{number}\n"
             if kind
@@ -373,6 +394,24 @@ def translate_markdown(source, docname):
         # Six colons, so that the text may itself contain a fenced block.
         source = f"::::::{{admonition}} {block['heading']}\n{options}\n{body}\n::::::"
     return source
+
+
+def anchor_rows(source):
+    """Give each row of the errata an anchor: `row-f9`."""
+    return ERRATA_HEADING.sub(
+        lambda found: f"(row-{found['row'].lower()})=\n{found[0]}", source
+    )
+
+
+def link_rows(source, docname):
+    """Link every mention of a row of the errata to it, outside of code, formulas and links."""
+    up = "../" * docname.count("/")
+    pieces = NOT_PROSE.split(source)
+    for i in range(0, len(pieces), 2):  # what stands between the matches
+        pieces[i] = ERRATA_ROW.sub(
+            lambda row: f"[{row[0]}]({up}errata.ipynb#row-{row[0].lower()})", pieces[i]
+        )
+    return "".join(pieces)
 
 
 def methods_of(notebook):
@@ -462,6 +501,16 @@ def prepare_execution(app):
     get_cache(app.env.mystnb_config.execution_cache_path).list_cache_records()
 
 
+def reread_changed_ways(app, env, added, changed, removed):
+    """Read all chapters anew when the order of reading changed: each names what it needs and leads to."""
+    import order  # it needs the first section of this file
+
+    before, env.book_ways = getattr(env, "book_ways", None), order.fingerprint()
+    return (
+        [] if before == env.book_ways else [d for d in env.found_docs if d not in removed]
+    )
+
+
 def remove_old_pages(app, env, added, changed, removed):
     """Remove the pages of notebooks that are no more, which Sphinx would leave on the site."""
     for docname in removed:
@@ -477,6 +526,14 @@ def read_source(app, docname, content):
         content[0] = nbformat.writes(notebook)
     elif docname in (f"{part}/index" for part in PARTS):
         content[0] += "\n" + toctree(["[0-9]*"])
+    elif docname == "cite":
+        known = {
+            "version": settings["version"],
+            "year": settings["copyright"][:4],
+            "url": settings["git_url"],
+            "branch": settings["branch"],
+        }
+        content[0] = re.sub(r"@(\w+)@", lambda name: known[name[1]], content[0])
 
 
 class Formulas(SphinxTransform):
@@ -488,13 +545,73 @@ class Formulas(SphinxTransform):
     default_priority = 400
 
     def apply(self, **kwargs):
-        for formula in self.document.findall(nodes.math_block):
+        for formula in list(self.document.findall(nodes.math_block)):
             text = formula.astext()
             formula["names"] += [f"eq-{tag['number']}" for tag in TAG.finditer(text)]
             if formula["names"]:
                 self.document.note_explicit_target(formula, formula)
             formula["nowrap"] = formula["no-wrap"] = True
-            formula[:] = [nodes.Text(rf"\[{text}\]")]
+            formula[:] = [nodes.Text(rf"\[{formulas.TAG.sub('', text)}\]")]
+            box = formulas.opening(text), formulas.closing(text, formula["ids"])
+            around = [nodes.raw("", html, format="html") for html in box]
+            at = formula.parent.index(formula)
+            formula.parent[at : at + 1] = [around[0], formula, around[1]]
+
+
+class Listings(SphinxTransform):
+    """Wrap the docstrings of the code that is shown, and put the comments of shell lines above them.
+
+    Only what is shown changes: the notebook keeps its lines, and what is executed are those.
+    """
+
+    default_priority = 900
+
+    def apply(self, **kwargs):
+        for block in self.document.findall(nodes.literal_block):
+            language, text = block.get("language", ""), block.astext()
+            if language in ("bash", "console", "sh", "shell"):
+                shown_text = comments_above(text)
+            elif (
+                isinstance(block.parent, nodes.container)
+                and "cell_input" in block.parent["classes"]
+            ):
+                shown_text = wrap_prose(text)
+            else:
+                continue
+            if shown_text != text:
+                block.rawsource, block[:] = shown_text, [nodes.Text(shown_text)]
+
+
+def comments_above(text):
+    """Move the comments that stand behind commands to lines of their own above them."""
+    lines = []
+    for line in text.splitlines():
+        command, blanks, comment = re.match(r"(.*?\S)(\s{2,})(#.*)$|", line).groups()
+        lines += [comment, command] if comment else [line]
+    return "\n".join(lines)
+
+
+def wrap_prose(text, width=88):
+    """Wrap the long lines of docstrings and comments in Python code."""
+    lines, inside = [], False
+    for line in text.splitlines():
+        quotes = line.count('"""')
+        prose = inside or quotes or line.lstrip().startswith("#")
+        inside ^= quotes % 2 == 1
+        indent = line[: len(line) - len(line.lstrip())]
+        mark = "# " if line.lstrip().startswith("# ") and not inside else ""
+        if prose and len(line) > width:
+            options = {"break_long_words": False, "break_on_hyphens": False}
+            lines += textwrap.wrap(
+                line,
+                width,
+                subsequent_indent=indent + mark,
+                drop_whitespace=True,
+                **options,
+            )
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -569,7 +686,12 @@ def place_of(cell):
 
 
 def report_failure(notebook, traceback, docname):
-    """Report a failing cell in a few lines to act on: the notebook, the cell, and the end of the error."""
+    """Report a failing cell to Sphinx."""
+    logger.error("%s", failure(notebook, traceback, docname), type="book", subtype="cell")
+
+
+def failure(notebook, traceback, docname):
+    """Say which cell fails in a few lines to act on: the notebook, the cell, and the end of the error."""
     traceback = re.sub(r"\x1b\[[\d;]*m", "", traceback)  # colours
     sources = [split_directives(cell.source)[1] for cell in notebook.cells]
     failing = [
@@ -582,15 +704,8 @@ def report_failure(notebook, traceback, docname):
         if failing
         else ("", "")
     )
-    logger.error(
-        "a cell of nbs/%s.ipynb fails%s\n\n%s\n\n  with\n\n%s\n",
-        docname,
-        where,
-        quoted(source.splitlines()[:25]),
-        quoted(traceback.rstrip().splitlines()[-10:]),
-        type="book",
-        subtype="cell",
-    )
+    cell, end = source.splitlines()[:25], traceback.rstrip().splitlines()[-10:]
+    return f"a cell of nbs/{docname}.ipynb fails{where}\n\n{quoted(cell)}\n\n  with\n\n{quoted(end)}\n"
 
 
 def quoted(lines):
@@ -858,12 +973,39 @@ def mend_back_links(app, pagename, templatename, context, doctree):
         )
 
 
+def mend_markup(app, pagename, templatename, context, doctree):
+    """Say in the markup of a page what its look says, where Sphinx, pandas and the theme do not."""
+    tree = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = tree.replace(
+        'role="heading"', 'role="heading" aria-level="2"'
+    )
+    if "body" in context:
+        context["body"] = mended(context["body"])
+
+
+def mended(body):
+    """Mend a page: signatures are lines and no list, an empty corner of a table is no heading."""
+
+    def lines(signature):
+        for tag, name in (("dl", "sig-lines"), ("dd", "sig-line")):
+            signature = signature.replace(f"<{tag}>", f'<span class="{name}">')
+            signature = signature.replace(f"</{tag}>", "</span>")
+        return signature
+
+    body = re.sub(
+        r'<dt class="sig .*?</dt>', lambda found: lines(found[0]), body, flags=re.S
+    )
+    return re.sub(r"<th[^>]*>\s*(<p>\s*</p>)?\s*</th>", "<td></td>", body)
+
+
 def setup(app):
     """Register all this with Sphinx."""
     app.connect("builder-inited", prepare_execution, priority=900)  # after MyST-NB's own
     app.connect("env-get-outdated", remove_old_pages)
+    app.connect("env-get-outdated", reread_changed_ways)
     app.connect("source-read", read_source)
     app.add_transform(Formulas)
+    app.add_transform(Listings)
     app.add_env_collector(Checks)
     app.connect("env-check-consistency", warn_about_coverage)
     app.connect("env-updated", pages_to_rewrite)
@@ -875,9 +1017,9 @@ def setup(app):
     app.connect("autodoc-skip-member", skip_tuple_fields)
     app.connect("viewcode-find-source", find_source)
     app.connect("html-page-context", mend_back_links)
-    version = zlib.crc32(
-        Path(__file__).read_bytes()
-    )  # Sphinx reads every page anew when this file changes
+    app.connect("html-page-context", mend_markup, priority=900)  # after the theme's own
+    # Sphinx reads every page anew when one of these files changes
+    version = zlib.crc32(b"".join(p.read_bytes() for p in sorted(HERE.glob("*.py"))))
     return {
         "version": "1",
         "env_version": version,

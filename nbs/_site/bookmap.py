@@ -147,7 +147,7 @@ def svg(link=lambda path: path):
     top = len(of_reader) * 18 + 12
     return "\n".join(
         [
-            f'<svg class="book-map" viewBox="-4 {-top} {width + 8} {height + top}" xmlns="http://www.w3.org/2000/svg" role="img" '
+            f'<svg class="book-map" viewBox="-4 {-top} {width + 8} {height + top}" xmlns="http://www.w3.org/2000/svg" role="group" '
             'aria-label="Map of the book: chapters as boxes, each with lines to those that it rests on">',
             f"<style>{style(names.values(), len(of_reader))}</style>",
             *legend(of_reader, top),
@@ -228,7 +228,7 @@ def style(names, count):
 
 def figure(link):
     """The map with its caption, as HTML."""
-    return f'<figure class="align-default" id="fig-map"><div style="overflow-x:auto">{svg(link)}</div><figcaption><p>{PROMISE}</p></figcaption></figure>'
+    return f'<figure class="align-default" id="fig-map"><div class="map" style="overflow-x:auto">{svg(link)}</div><figcaption><p>{PROMISE}</p></figcaption></figure>'
 
 
 def main():

@@ -1,12 +1,8 @@
 """Sphinx configuration of the book; the package's metadata stand in settings.ini alone."""
 
-import hashlib
 import os
-import shutil
 import sys
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.metadata import distributions
 from pathlib import Path
 
 from pybtex.style.template import optional_field
@@ -14,8 +10,10 @@ from sphinxcontrib.bibtex.plugin import register_plugin
 from sphinxcontrib.bibtex.style.referencing import BaseReferenceStyle, PersonStyle
 from sphinxcontrib.bibtex.style.template import join, reference
 
-sys.path.insert(0, str(Path(__file__).parent))  # book.py
-from book import NBS, ROOT, settings  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parent))  # book.py, execute.py
+from book import ROOT, settings  # noqa: E402
+from execute import ENVIRONMENT, TIMEOUT, cache_folder  # noqa: E402
+from order import write_scorer  # noqa: E402
 
 project = settings["title"]
 author = settings["author"]
@@ -41,34 +39,11 @@ suppress_warnings = [
 ]
 
 
-def cache_folder():
-    """Name a folder for executed notebooks that changes with everything their outputs depend on.
-
-    MyST-NB re-executes a notebook when its own code changes, but knows nothing of the package, the data and
-    the installed libraries. Folders for earlier states are deleted.
-    """
-    digest = hashlib.sha256()
-    files = [
-        *(ROOT / settings["lib_path"]).rglob("*.py"),
-        *(ROOT / "benchmarks" / "results").rglob("*"),
-    ]
-    files += [p for p in (NBS / "data").rglob("*")]
-    for path in sorted(p for p in files if p.is_file()):
-        digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
-    digest.update(repr(sorted(f"{d.name} {d.version}" for d in distributions())).encode())
-    folder = ROOT / "_build" / "cache" / digest.hexdigest()[:16]
-    for old in folder.parent.glob("*"):
-        if old != folder:
-            shutil.rmtree(old)
-    return folder
-
-
-# Notebooks. The reader and all other meaning of the conventions are in book.py.
+# Notebooks. The reader and all other meaning of the conventions are in book.py; execute.py has executed them before.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(cache_folder())
-nb_execution_timeout = 600
-# kernels inherit it: tqdm looks for widgets, which a site has no use for, and would print a path
-os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
+nb_execution_timeout = TIMEOUT
+os.environ.update(ENVIRONMENT)
 nb_merge_streams = True
 nb_render_markdown_format = "myst"
 nb_ipywidgets_js = {}
@@ -125,12 +100,24 @@ bibtex_reference_style = "as_authored"
 # The page.
 html_theme = "furo"
 html_title = project
-# MathJax from a wheel, so that the site reads without a network. (Loaded as an extension, that package
-# forbids Sphinx to read in parallel; its files are all we need.)
-MATHJAX = Path(import_module("sphinx-mathjax-offline").__file__).with_name("static")
-html_static_path = ["static", str(MATHJAX)]
-mathjax_path = "mathjax/tex-chtml.js"
-mathjax3_config = {"chtml": {"scale": 0.95}}
+html_static_path = ["static"]
+# MathJax 4, which breaks long formulas into lines, from its npm package: the site reads without a network.
+# No part of it that speaks or explores is loaded; screen readers get MathML.
+mathjax_path = "mathjax/startup.js"
+mathjax4_config = {
+    "loader": {
+        "load": ["input/tex", "output/chtml", "a11y/assistive-mml"],
+        "paths": {"fonts": "[mathjax]/fonts"},
+    },
+    "output": {
+        "fontPath": "[fonts]/%%FONT%%-font",
+        "scale": 0.95,
+        "displayOverflow": "linebreak",
+        "linebreaks": {"inline": True, "width": "100%", "lineleading": 0.25},
+    },
+}
+html_js_files = [("book.js", {"defer": "defer", "priority": 100})]
+html_search_scorer = write_scorer(ROOT / "_build" / "scorer.js")
 html_css_files = ["book.css"]
 html_favicon = "static/favicon.svg"
 html_copy_source = html_show_sourcelink = html_show_sphinx = False

@@ -3,6 +3,10 @@ from . import heads as heads
 from . import launch as launch
 from . import causal as causal
 from . import forgetting as forgetting
+from . import cuts as cuts
+from . import gated as gated
+from . import window as window
+from . import weights as weights
 from . import triangle as triangle
 from . import waiting as waiting
 from . import state as state
@@ -27,6 +31,12 @@ from .causal import (
 )
 from .forgetting import (
     forgetful_ridge as forgetful_ridge,
+)
+from .gated import (
+    gated_ridge as gated_ridge,
+)
+from .window import (
+    windowed_ridge as windowed_ridge,
 )
 from .state import (
     SAVED as SAVED,

@@ -11,7 +11,9 @@ from typing import NamedTuple
 import torch
 
 from .causal import causal_ridge
-from .forgetting import forgetful_ridge, gates_of
+from .cuts import starts_of
+from .forgetting import gates_of
+from .gated import gated_ridge
 from ..selection.gcv import BoundaryWarning, select_lam
 from olsattention.attention.heads import (
     UPCAST,
@@ -32,6 +34,8 @@ from olsattention.attention.heads import (
 from ..regression.smoother import SpectralSmoother
 from .state import RidgeAttentionState
 from .triangle import by_qr
+from .weights import in_units, penalties_of, weights_of
+from .window import windowed_ridge
 
 # %% ../../nbs/attention/06g_functional.ipynb #9777e991
 def head_lam(key, value, criterion="gcv", key_mask=None):
@@ -193,6 +197,10 @@ def ridge_attention(
     scale=None,
     enable_gqa=False,
     decay=None,
+    weight=None,
+    window=None,
+    cu_seqlens=None,
+    document_ids=None,
     state=None,
     full_output=False,
     chunk=None,
@@ -204,8 +212,8 @@ def ridge_attention(
     query, key, value : Tensor, shapes (..., T_q, d), (..., T_k, d) and (..., T_k, d_v)
         All of one floating dtype, half precision included, on one device.
     lam : float, Tensor or "gcv"
-        Penalty > 0, in the unit of squared keys; a tensor broadcasts to the heads. ``"gcv"`` lets every head choose
-        (not if causal). None takes that of `state`; a number may differ from it.
+        Penalty > 0, in the unit of squared keys; a tensor broadcasts to the heads, or to (..., d) with a penalty for each
+        channel of the keys. ``"gcv"`` lets every head choose (not if causal). None takes that of `state`; a number may differ from it.
     is_causal : bool
         Whether query t knows the keys up to t only; then ``T_q == T_k``.
     key_mask : Tensor of bool, broadcasting to shape (..., T_k), optional
@@ -217,6 +225,13 @@ def ridge_attention(
         Whether the query may have a multiple of the key's heads.
     decay : float or Tensor, broadcasting to shape (..., T_k), optional
         Gates in [0, 1] by which the past fades before each token; causal only. The penalty does not fade.
+    weight : float or Tensor, broadcasting to shape (..., T_k), optional
+        How much each pair counts, >= 0.
+    window : int, optional
+        Causal: a token knows the last `window` pairs, its own among them.
+    cu_seqlens, document_ids : Tensor of integers, shapes (D + 1,) or broadcasting to (..., T_k), optional
+        Causal: where packed documents begin, as 0 and the tokens up to the end of each, or as a number for every token. A
+        document knows nothing of others; states, in and out, have a last leading dimension more, that of documents.
     state : RidgeAttentionState, optional
         Of earlier tokens.
     full_output : bool
@@ -229,15 +244,26 @@ def ridge_attention(
     Raises TypeError or ValueError on what does not fit together and, where looking costs nothing, on NaN, infinities and
     systems that cannot be solved; on a GPU these give NaN. Precision and sources: chapter 6g, "What it promises".
     """
+    dtype = query.dtype
     query, key, value, g = _aligned(query, key, value, is_causal, enable_gqa)
-    lam = _penalty(lam, key, value, key_mask, scale, is_causal, state)
+    packed = cu_seqlens is not None or document_ids is not None
+    _require_order(is_causal, window, packed, decay, full_output)
+    lam, channels = _penalty(lam, key, value, key_mask, scale, is_causal, state)
     gates = _gates(decay, key, is_causal)
     given = _without_padding(query, key, value, gates, key_mask, is_causal)
-    return _solved(*given, lam, g, state, is_causal, full_output, chunk)
+    *given, root = _in_units(*given, channels, weight)
+    if packed:
+        starts = starts_of(cu_seqlens, document_ids, key.shape[:-1], key.device)
+        found = _packed(*given, lam, g, state, starts, window, full_output)
+    else:
+        found = _solved(*given, lam, g, state, is_causal, window, full_output, chunk)
+    if not full_output:
+        return found.to(dtype)
+    return _out_of_units(found, dtype, channels, root, packed)
 
 # %% ../../nbs/attention/06g_functional.ipynb #6482c2d2
 def _penalty(lam, key, value, key_mask, scale, is_causal, state):
-    """The penalty of each head, in units of squared keys."""
+    """The penalty of each head, in units of squared keys, and that of each channel or None."""
     if lam is None:
         if state is None:
             raise TypeError("lam must be given, unless a state has one")
@@ -245,7 +271,7 @@ def _penalty(lam, key, value, key_mask, scale, is_causal, state):
             raise TypeError(
                 "scale goes with lam; a state has its penalty in units of squared keys"
             )
-        return state.lam
+        return state.lam, state.channels
     if isinstance(lam, str):
         if is_causal:
             raise ValueError(
@@ -253,10 +279,29 @@ def _penalty(lam, key, value, key_mask, scale, is_causal, state):
                 "choose it on a prefix, lam=head_lam(key[..., :n, :], value[..., :n, :])"
             )
         lam = head_lam(key, value, lam, key_mask)
-    lam = head_penalty(lam, key)
-    if scale is None:
-        return lam
-    return head_penalty(lam / head_penalty(scale, key, "scale"), key, "lam / scale")
+    lam, channels = penalties_of(lam, key)
+    if scale is not None:
+        scale = head_penalty(scale, key, "scale")
+        if channels is None:
+            lam = head_penalty(lam / scale, key, "lam / scale")
+        else:
+            channels = channels / scale[..., None]
+    if state is not None:
+        _require_channels(state.channels, channels)
+    return lam, channels
+
+
+def _require_channels(known, given):
+    """Raise unless a state has the same penalties by channel, or neither has any."""
+    if (known is None) != (given is None):
+        raise ValueError(
+            "a state and lam must both have a penalty for each channel, or neither"
+        )
+    if known is not None and may_look(known):
+        if known.shape[-1] != given.shape[-1] or not bool((known == given).all()):
+            raise ValueError(
+                f"the penalty of each channel must be that of the state, {tuple(known.shape)}; pass lam=None"
+            )
 
 # %% ../../nbs/attention/06g_functional.ipynb #da2b8871
 def _gates(decay, key, is_causal):
@@ -289,9 +334,58 @@ def _without_padding(query, key, value, gates, key_mask, is_causal):
         query = torch.where(keep, query, query.new_zeros(()))
     return query, key, value, gates
 
+# %% ../../nbs/attention/06g_functional.ipynb #6a0e3311
+def _require_order(is_causal, window, packed, decay, full_output):
+    """Raise unless a window or documents come with an order, and go together with what else is asked."""
+    if window is None and not packed:
+        return
+    if not is_causal:
+        name = "cu_seqlens and document_ids need" if packed else "window needs"
+        raise ValueError(
+            f"{name} is_causal=True: without an order nothing is before anything else"
+        )
+    if window is None:
+        return
+    if packed and full_output:
+        raise ValueError(
+            "full_output is not available for documents with a window; call each document by itself"
+        )
+    if not isinstance(window, int) or isinstance(window, bool) or window < 1:
+        raise ValueError(f"window must be a whole number of at least 1, got {window!r}")
+    if decay is not None:
+        raise ValueError(
+            "window and decay cannot be combined: what leaves would have to be known at its faded size"
+        )
+
+
+def _in_units(query, key, value, gates, channels, weight):
+    """The tokens in units in which weights and penalties are one, and the root of each weight or None."""
+    if weight is not None:
+        of = solving_dtype(key.dtype)
+        root = weights_of(weight, key.shape[:-1], of, key.device)
+    if channels is not None:
+        query, key = in_units(query, channels), in_units(key, channels)
+        value = value.to(key.dtype)
+    if weight is None:
+        return query, key, value, gates, None
+    query = query.to(of)
+    return query, root[..., None] * key, root[..., None] * value, gates, root
+
+
+def _out_of_units(found, dtype, channels, root, packed):
+    """A `RidgeAttentionOutput` in the units of the user."""
+    if channels is not None:
+        if packed:
+            channels = channels[..., None, :].expand(*found.state.heads, -1)
+        found.state.channels = channels
+    error = found.error if root is None else found.error / root[..., None]
+    return found._replace(output=found.output.to(dtype), error=error)
+
 # %% ../../nbs/attention/06g_functional.ipynb #1087ed83
-def _solved(query, key, value, gates, lam, g, state, is_causal, full_output, chunk):
+def _solved(query, key, value, gates, lam, g, state, is_causal, window, full_output, chunk):
     """The answers of heads that fit together, with all that is known if it is asked for."""
+    if window is not None:
+        return _windowed(query, key, value, lam, g, state, window, full_output)
     heads, d, d_v = key.shape[:-2], key.shape[-1], value.shape[-1]
     # heads in one dimension; query heads that share keys in another
     N = math.prod(heads)
@@ -310,7 +404,7 @@ def _solved(query, key, value, gates, lam, g, state, is_causal, full_output, chu
                 q, k, v, flat, *prior, diagnostics=full_output, chunk=chunk
             )
         else:
-            found = forgetful_ridge(q, k, v, fades, flat, *prior, diagnostics=full_output)
+            found = gated_ridge(q, k, v, fades, flat, *prior, diagnostics=full_output)
         memory = _triangle(flat, *found[1:3]) if full_output else None
     except LostDigits:
         _require_finite(query, key, value)
@@ -325,6 +419,143 @@ def _solved(query, key, value, gates, lam, g, state, is_causal, full_output, chu
     return RidgeAttentionOutput(
         out, after, leverage.reshape(key.shape[:-1]), error.reshape(value.shape)
     )
+
+# %% ../../nbs/attention/06g_functional.ipynb #6a0e3313
+def _windowed(query, key, value, lam, g, state, window, full_output):
+    """The answers of heads whose tokens know the last `window` pairs."""
+    heads, T, d_v = key.shape[:-2], key.shape[-2], value.shape[-1]
+    new = key, value
+    if state is not None:
+        _require_window(state, heads, key, value, window)
+        key, value = (
+            torch.cat([a, b], -2) for a, b in zip((state.keys, state.values), new)
+        )
+        query = torch.cat(
+            [query.new_zeros(*query.shape[:-2], key.shape[-2] - T, query.shape[-1]), query],
+            -2,
+        )
+    N = math.prod(heads)
+    q = query.reshape(N, g, *query.shape[-2:])
+    k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))
+    flat = lam.reshape(-1)
+    try:
+        out, h, e = windowed_ridge(q, k, v, flat, window, diagnostics=True)
+    except LostDigits:
+        _require_finite(query, key, value)
+        out, h, e = _window_by_rows(q, k, v, flat, window)
+    out, h, e = (
+        out[:, :, -T:] if T else out[:, :, :0],
+        h[:, k.shape[1] - T :],
+        e[:, k.shape[1] - T :],
+    )
+    out = out.reshape(*query.shape[:-2], T, d_v).to(query.dtype)
+    _require_sound(out, k.mT @ k, k.mT @ v, query, key, value)
+    if not full_output:
+        return out
+    place = {"dtype": lam.dtype, "device": key.device}
+    after = RidgeAttentionState(lam, key.shape[-1], d_v, tuple(heads), window, **place)
+    after.update(key[..., -window:, :], value[..., -window:, :])
+    after.count = T + (0 if state is None else state.count)
+    return RidgeAttentionOutput(out, after, h.reshape(*heads, T), e.reshape(*heads, T, d_v))
+
+# %% ../../nbs/attention/06g_functional.ipynb #6a0e3314
+def _require_window(state, heads, key, value, window):
+    """Raise unless a state goes on with these tokens."""
+    same = state.heads == tuple(heads) and state.dtype == solving_dtype(key.dtype)
+    d, d_v = state._memory.R.shape[-1], state._memory.Z.shape[-1]
+    if state.window != window or not same or (d, d_v) != (key.shape[-1], value.shape[-1]):
+        raise ValueError(
+            f"state must have window={window}, heads {tuple(heads)}, d={key.shape[-1]}, d_v={value.shape[-1]} "
+            f"and {solving_dtype(key.dtype)}, got {state}"
+        )
+
+
+def _window_by_rows(q, k, v, lam, window):
+    """As `windowed_ridge` with diagnostics, token by token and by reflections in float64."""
+    wide, parts = torch.float64, []
+    own, q, k, v, lam = lam.dtype, *(x.to(wide) for x in (q, k, v, lam))
+    for t in range(k.shape[1]):
+        at, others = slice(t, t + 1), slice(max(0, t - window + 1), t)
+        _, s, fit = _asked(
+            *head_triangle(k[:, others], v[:, others], lam), q[:, :, at], k[:, at]
+        )
+        seen = slice(others.start, t + 1)
+        out, *_ = _asked(*head_triangle(k[:, seen], v[:, seen], lam), q[:, :, at], k[:, at])
+        parts.append((out, s / (1 + s), v[:, at] - fit))
+    out, h, e = (torch.cat(part, dim) for part, dim in zip(zip(*parts), (-2, -1, -2)))
+    return out, h.to(own), e.to(own)
+
+# %% ../../nbs/attention/06g_functional.ipynb #6a0e3315
+def _packed(query, key, value, gates, lam, g, state, starts, window, full_output):
+    """The answers of heads in which documents stand one after another."""
+    heads, T, d, d_v = key.shape[:-2], key.shape[-2], key.shape[-1], value.shape[-1]
+    N, D = math.prod(heads), int(starts.sum(-1).max()) if starts.numel() else 0
+    q = query.reshape(N, g, *query.shape[-2:])
+    k, v, begins = key.reshape(N, T, d), value.reshape(N, T, d_v), starts.reshape(N, T)
+    several = lam[..., None].expand(*heads, D)
+    prior = _prior(state, (*heads, D), d, d_v, several, solving_dtype(key.dtype))
+    if state is not None:
+        prior = [x.unflatten(0, (N, D)) for x in prior]
+    fades = torch.ones_like(k[..., 0], dtype=lam.dtype)
+    fades = fades if gates is None else gates.reshape(N, T)
+    given = q, k, v, fades, lam.reshape(-1)
+    try:
+        if window is not None or not T or not N:
+            raise LostDigits
+        found = gated_ridge(*given, *prior, starts=begins, diagnostics=full_output)
+    except LostDigits:
+        _require_finite(query, key, value)
+        found = _apart(*given, begins, g, state, window, gates is None)
+    out, G, B, *diagnosed = found
+    out = out.reshape(*query.shape[:-1], d_v).to(query.dtype)
+    _require_sound(out, G, B, query, key, value)
+    if not full_output:
+        return out
+    # in float64, whatever other documents need
+    memory = _triangle(several.reshape(-1), *(x.double().flatten(0, 1) for x in (G, B)))
+    left = None if gates is None else _left(begins, fades, D).reshape(*heads, D)
+    after = _state(several, *memory, state, None if left is None else left[..., None], T)
+    leverage, error = diagnosed
+    return RidgeAttentionOutput(
+        out, after, leverage.reshape(*heads, T), error.reshape(value.shape)
+    )
+
+
+def _left(starts, gates, D):
+    """The product of the gates (N, T) of each document, (N, D)."""
+    document = starts.long().cumsum(1) - 1
+    whole = gates.new_ones(len(gates), D)
+    return whole.scatter_reduce(1, document, gates, "prod")
+
+# %% ../../nbs/attention/06g_functional.ipynb #6a0e3316
+def _apart(q, k, v, gates, lam, starts, g, state, window, ungated):
+    """As `gated_ridge` with documents and diagnostics, each head and document by itself."""
+    (N, _, T, d), d_v, D = (
+        q.shape,
+        v.shape[-1],
+        int(starts.sum(-1).max()) if starts.numel() else 0,
+    )
+    if state is not None:
+        raise ValueError(
+            "documents with a window, or with keys as nearly dependent as these, cannot go on from states: "
+            "take a larger lam, or float64"
+        )
+    out, h, e = q.new_zeros(N, g, T, d_v), lam.new_zeros(N, T), lam.new_zeros(N, T, d_v)
+    G, B = lam.new_zeros(N, D, d, d).double(), lam.new_zeros(N, D, d, d_v).double()
+    options = dict(is_causal=True, window=window, full_output=True, enable_gqa=True)
+    for i in range(N):
+        cuts = [*starts[i].nonzero()[:, 0].tolist(), T]
+        for j, (a, b) in enumerate(zip(cuts, cuts[1:])):
+            decay = None if ungated else gates[i : i + 1, a:b]
+            tokens = q[i, :, a:b], k[i : i + 1, a:b], v[i : i + 1, a:b]
+            found = ridge_attention(*tokens, lam[i : i + 1], decay=decay, **options)
+            out[i, :, a:b], h[i, a:b], e[i, a:b] = (
+                found.output,
+                found.leverage[0],
+                found.error[0],
+            )
+            G[i, j], B[i, j] = found.state.gram[0], found.state.moment[0]
+    return out, G, B, h, e
 
 # %% ../../nbs/attention/06g_functional.ipynb #33e16e82
 def _full(q, k, v, lam, G, B, diagnostics):
@@ -353,7 +584,7 @@ def _times(q, omega, dtype):
 
 # %% ../../nbs/attention/06g_functional.ipynb #f1987dd6
 def _by_rows(q, k, v, gates, lam, state, is_causal):
-    """As `_full`, `causal_ridge` or `forgetful_ridge` with diagnostics, by reflections in float64; and the last triangle."""
+    """As `_full`, `causal_ridge` or `gated_ridge` with diagnostics, by reflections in float64; and the last triangle."""
     (N, g, T, _), wide = q.shape, torch.float64
     R = Z = None
     if state is not None:
@@ -426,7 +657,8 @@ def _prior(state, heads, d, d_v, lam, solving):
                 f"{solving}; use the penalty of the state, or float64"
             )
     N = math.prod(heads)
-    return state.gram.reshape(N, d, d), state.moment.reshape(N, d, d_v)
+    gram, moment = state._moments()
+    return gram.reshape(N, d, d), moment.reshape(N, d, d_v)
 
 # %% ../../nbs/attention/06g_functional.ipynb #01b39d90
 def _triangle(lam, G, B):

@@ -12,6 +12,10 @@ from torch._C._functorch import peek_interpreter_stack
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 
+from ..arrays import as_matrix
+from ..regression.embeddings import attention_weights
+from ..regression.refinement import orthonormalise
+
 # %% ../../nbs/attention/06_heads.ipynb #9f45a2b3
 def require_heads(**tensors):
     """Raise unless the tensors are floating, of one dtype, on one device and of at least two dimensions."""
@@ -278,6 +282,27 @@ def head_triangle(key, value, lam, R=None, Z=None):
         )
     return R, Z
 
+# %% ../../nbs/attention/06_heads.ipynb #2234d958
+def no_penalty(lam):
+    """Whether lam is zero throughout, so that the limit (6.5) is wanted; what may not be looked at is not."""
+    if isinstance(lam, torch.Tensor):
+        return may_look(lam) and lam.numel() > 0 and not bool(lam.any())
+    return isinstance(lam, Real) and not isinstance(lam, bool) and lam == 0
+
+
+def each_head(function, query, key):
+    """Apply a function of two matrices to every head."""
+    heads = key.shape[:-2]
+    pairs = zip(*(x.reshape(-1, *x.shape[-2:]) for x in (query, key)))
+    found = [function(q, k) for q, k in pairs]
+    return torch.stack(found).reshape(*heads, *found[0].shape)
+
+
+def _unpenalised_weights(query, key):
+    """The weights (6.5) of one head."""
+    rows = as_matrix(query, "query", min_rows=0), as_matrix(key, "key")
+    return attention_weights(*rows)
+
 # %% ../../nbs/attention/06_heads.ipynb #4c5d4054
 @outside_autocast
 def cross_hat_matrix(query, key, lam):
@@ -288,7 +313,7 @@ def cross_hat_matrix(query, key, lam):
     query : Tensor, shape (..., T_q, d)
     key : Tensor, shape (..., T_k, d)
     lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to the leading dimensions.
+        Penalty > 0; a tensor broadcasts to the leading dimensions. Zero for all heads is the limit, ``query @ pinv(key)`` (6.5).
 
     Returns
     -------
@@ -298,14 +323,21 @@ def cross_hat_matrix(query, key, lam):
     Raises
     ------
     TypeError, ValueError
-        On input that does not fit together, or a penalty that is not positive.
+        On input that does not fit together, or a negative penalty.
+
+    Warns
+    -----
+    RankDeficiencyWarning
+        If ``lam == 0`` and the keys of a head are dependent; its weights are those of the shortest coefficients.
 
     Notes
     -----
-    Source: (6.1). For ``query is key`` it is the smoother matrix of chapter 3.
+    Source: (6.1); (6.5) for ``lam == 0``. For ``query is key`` it is the smoother matrix of chapter 3.
     """
     require_heads(query=query, key=key)
     require_same_width(query, key)
+    if no_penalty(lam):
+        return each_head(_unpenalised_weights, query, key)
     lam = head_penalty(lam, key)
     try:
         _, W = head_factor(key, lam)
@@ -334,15 +366,18 @@ def resonance_spectrum(query, key, lam):
     Raises
     ------
     TypeError, ValueError
-        On input that does not fit together, or a penalty that is not positive.
+        On input that does not fit together, or a negative penalty.
 
     Notes
     -----
-    Two QR decompositions and two singular value decompositions of d x d matrices. Source: (6.4).
+    Two QR decompositions and two singular value decompositions of d x d matrices. Source: (6.4); (6.5) for ``lam == 0``.
     """
     require_heads(query=query, key=key)
     require_same_width(query, key)
-    lam, dtype = head_penalty(lam, key), solving_dtype(key.dtype)
+    dtype = solving_dtype(key.dtype)
+    if no_penalty(lam):
+        return each_head(_unpenalised_spectrum, query.to(dtype), key.to(dtype))
+    lam = head_penalty(lam, key)
     _, s, Wt = torch.linalg.svd(_triangle(key.to(dtype)), full_matrices=False)
     gain = s / (s * s + lam[..., None])
     count = min(query.shape[-2], s.shape[-1])
@@ -353,6 +388,14 @@ def resonance_spectrum(query, key, lam):
 def _triangle(X):
     # mode "r" has no derivative
     return torch.linalg.qr(X, mode="reduced" if X.requires_grad else "r").R
+
+
+def _unpenalised_spectrum(query, key):
+    """The eigenvalues of (6.5), of one head: ``K^+ = P Q_k'``, and orthonormal factors change nothing."""
+    P = orthonormalise(as_matrix(key, "key").wide).P
+    mu = torch.linalg.svdvals(_triangle(query.to(P.dtype)) @ P) ** 2
+    missing = min(query.shape[-2], *key.shape) - mu.shape[-1]
+    return torch.nn.functional.pad(mu, (0, max(missing, 0))).to(key.dtype)
 
 # %% ../../nbs/attention/06_heads.ipynb #ced57f2f
 @outside_autocast

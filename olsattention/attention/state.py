@@ -14,7 +14,6 @@ from fastcore.basics import patch
 from .forgetting import gates_of
 from olsattention.attention.heads import (
     factor,
-    head_penalty,
     may_look,
     outside_autocast,
     require_definite,
@@ -24,6 +23,7 @@ from olsattention.attention.heads import (
 )
 from .triangle import carefully, change, rank_one
 from .waiting import WAITING, answer, inverse, reduced
+from .weights import penalties_of, weights_of
 
 # %% ../../nbs/attention/06f_state.ipynb #b7eb49fc
 class Memory(NamedTuple):
@@ -42,7 +42,7 @@ class RidgeAttentionState:
     Parameters
     ----------
     lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to `heads`.
+        Penalty > 0; a tensor broadcasts to `heads`, or to (*heads, d) with a penalty for each channel of the keys.
     d, d_v : int
         Widths of keys and values.
     heads : tuple of int
@@ -56,6 +56,9 @@ class RidgeAttentionState:
     Attributes
     ----------
     lam : Tensor, shape heads
+        One, if every channel has its own.
+    channels : Tensor, shape (*heads, d), or None
+        The penalty of each channel; R and Z are in its units, those of (6c5.2).
     fade : Tensor, shape heads
         Product of all gates: what is left of anything that was known before the first token.
     count : int
@@ -81,7 +84,7 @@ class RidgeAttentionState:
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
         blank = torch.zeros(*heads, 0, d, dtype=dtype, device=device)
-        self.lam = head_penalty(lam, blank)
+        self.lam, self.channels = penalties_of(lam, blank)
         R = self.lam.sqrt()[..., None, None] * torch.eye(d, dtype=dtype, device=device)
         self._memory = Memory(R, torch.zeros(*heads, d, d_v, dtype=dtype, device=device))
         self.fade = torch.ones_like(self.lam)
@@ -156,7 +159,7 @@ def _grown(self: RidgeAttentionState, key, value):
 @patch(as_prop=True)
 @outside_autocast
 def R(self: RidgeAttentionState):
-    """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d)."""
+    """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d); with penalties by channel in their units."""
     return self._settled()[0]
 
 # %% ../../nbs/attention/06f_state.ipynb #0ef29e6c
@@ -171,24 +174,35 @@ def Z(self: RidgeAttentionState):
 @outside_autocast
 def gram(self: RidgeAttentionState):
     """``K'K``, discounted, shape (..., d, d)."""
-    R, _ = self._settled()
+    gram, _ = self._moments()
+    if self.channels is None:
+        return gram
+    root = self.channels.sqrt()
+    return root[..., None] * gram * root[..., None, :]
+
+# %% ../../nbs/attention/06f_state.ipynb #5b1e7a20
+@patch
+def _moments(self: RidgeAttentionState):
+    """``K'K`` and ``K'V``, in the units of the triangle."""
+    R, Z = self._settled()
     eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device)
-    return R.mT @ R - self.lam[..., None, None] * eye
+    return R.mT @ R - self.lam[..., None, None] * eye, R.mT @ Z
 
 # %% ../../nbs/attention/06f_state.ipynb #339ed4b7
 @patch(as_prop=True)
 @outside_autocast
 def moment(self: RidgeAttentionState):
     """``K'V``, discounted, shape (..., d, d_v)."""
-    R, Z = self._settled()
-    return R.mT @ Z
+    _, moment = self._moments()
+    return moment if self.channels is None else self.channels.sqrt()[..., None] * moment
 
 # %% ../../nbs/attention/06f_state.ipynb #14045aa5
 @patch(as_prop=True)
 @outside_autocast
 def coefficients(self: RidgeAttentionState):
     """The ridge coefficients, shape (..., d, d_v)."""
-    return torch.linalg.solve_triangular(*self._settled(), upper=True)
+    found = torch.linalg.solve_triangular(*self._settled(), upper=True)
+    return found if self.channels is None else self.channels.rsqrt()[..., None] * found
 
 # %% ../../nbs/attention/06f_state.ipynb #ae96da71
 @patch
@@ -242,17 +256,29 @@ def _tokens(self: RidgeAttentionState, x):
     """How many vectors x holds for each head, and their width."""
     return math.prod(x.shape[len(self.heads) : -1]), x.shape[-1]
 
+# %% ../../nbs/attention/06f_state.ipynb #5b1e7a22
+@patch
+def _in_units(self: RidgeAttentionState, key, value, weight=None, tokens=()):
+    """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the roots of their weights."""
+    if self.channels is not None:
+        key = key * self.channels.rsqrt()[..., None, :]
+    if weight is None:
+        return key, value
+    root = weights_of(weight, tokens, key.dtype, key.device)
+    root = root.reshape(key.shape[:-1])[..., None]
+    return root * key, root * value
+
 # %% ../../nbs/attention/06f_state.ipynb #cf7d5a79
 @patch
 @outside_autocast
-def update(self: RidgeAttentionState, key, value, decay=None):
+def update(self: RidgeAttentionState, key, value, decay=None, weight=None):
     """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and ``(..., T, d_v)`` for T tokens.
 
     `decay` is the gate by which the past fades before each token: a number, or a tensor that broadcasts to the shape of
-    the keys without their width. Returns the state. Raises TypeError or ValueError, and stays as it was, if they do not fit or hold NaN.
+    the keys without their width; `weight` is how much each pair counts, likewise. Returns the state. Raises TypeError or ValueError, and stays as it was, if they do not fit or hold NaN.
     """
     tokens = getattr(key, "shape", ())[:-1]
-    key, value = self._checked(key, value)
+    key, value = self._in_units(*self._checked(key, value), weight, tokens)
     if decay is not None:
         gates = gates_of(decay, tokens, key.dtype, key.device)
         return self._fading(key, value, gates.reshape(key.shape[:-1]))
@@ -354,6 +380,8 @@ def attend(self: RidgeAttentionState, query, enable_gqa=False):
     R, Z, pairs, rows, M = self._memory
     self._require("query", q, R.shape[-1])
     q = q.to(R.dtype).reshape(math.prod(self.heads), *self._tokens(q))
+    if self.channels is not None:
+        q = q * self.channels.rsqrt().reshape(len(q), 1, -1)
     if pairs is None:
         q = q.reshape(*self.heads, *q.shape[1:])
         out = torch.linalg.solve_triangular(R.mT, q.mT, upper=False).mT @ Z
@@ -372,19 +400,22 @@ def leverage(self: RidgeAttentionState, key):
     R, _ = self._settled()
     self._require("key", key, R.shape[-1])
     rows = key.to(R.dtype).reshape(*self.heads, *self._tokens(key))
+    if self.channels is not None:
+        rows = rows * self.channels.rsqrt()[..., None, :]
     y = torch.linalg.solve_triangular(R.mT, rows.mT, upper=False)
     return (y * y).sum(-2).reshape(key.shape[:-1])
 
 # %% ../../nbs/attention/06f_state.ipynb #57869294
 @patch
 @outside_autocast
-def downdate(self: RidgeAttentionState, key, value):
-    """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; returns the state.
+def downdate(self: RidgeAttentionState, key, value, weight=None):
+    """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; with the weight that it had; returns the state.
 
     Raises ValueError, and stays as it was, if (on the CPU) the pair cannot have been learned. The rounding errors of the
     state are divided by one minus the pair's leverage.
     """
-    key, value = self._checked(key, value)
+    tokens = getattr(key, "shape", ())[:-1]
+    key, value = self._in_units(*self._checked(key, value), weight, tokens)
     if key.shape[-2] != 1:
         raise ValueError(f"downdate takes one pair at a time, got {key.shape[-2]}")
     if self.window:
@@ -411,6 +442,10 @@ def merge(self: RidgeAttentionState, other):
         raise ValueError(
             f"states of different shape or dtype cannot be merged: {self} and {other}"
         )
+    if (self.channels is None) != (other.channels is None) or (
+        self.channels is not None and not torch.equal(self.channels, other.channels)
+    ):
+        raise ValueError("states with different penalties by channel cannot be merged")
     if not torch.equal(self.lam, other.lam):
         raise ValueError(
             f"states with different lam cannot be merged: {self.lam.tolist()} and {other.lam.tolist()}"
@@ -486,6 +521,9 @@ def from_moments(cls: RidgeAttentionState, gram, moment, lam, count=0):
     new = RidgeAttentionState(lam, d, B.shape[-1], heads, **place)
     _require_moments(G, B)
     G, B = G.double(), B.double()
+    if new.channels is not None:
+        unit = new.channels.double().rsqrt()[..., None]
+        G, B = unit * G * unit.mT, unit * B
     L = factor((G + G.mT) / 2, new.lam.double())
     require_definite(L, G)
     Z = torch.linalg.solve_triangular(L, B, upper=False)
@@ -527,7 +565,7 @@ def _require_state(state):
         )
 
 # %% ../../nbs/attention/06f_state.ipynb #d161c86e
-SAVED = "R", "Z", "lam", "fade", "count", "window", "keys", "values"
+SAVED = "R", "Z", "lam", "fade", "count", "window", "keys", "values", "channels"
 
 
 @patch
@@ -536,7 +574,7 @@ def save(self: RidgeAttentionState, path):
     kept = {name: getattr(self, name) for name in SAVED}
     # a slice would be written with all that it was cut from
     kept = {n: x.clone() if isinstance(x, torch.Tensor) else x for n, x in kept.items()}
-    torch.save(dict(kept, version=1), path)
+    torch.save(dict(kept, version=2), path)
 
 
 @patch(cls_method=True)
@@ -550,7 +588,10 @@ def load(cls: RidgeAttentionState, path, device=None):
         ) from error
     if not isinstance(content, dict) or "version" not in content:
         raise ValueError(f"{path} does not hold a RidgeAttentionState")
-    if content.pop("version") != 1:
+    version = content.pop("version")
+    if version == 1:  # before there were penalties by channel
+        content = dict(content, channels=None)
+    elif version != 2:
         raise ValueError(f"{path} was written by a later version of olsattention")
     tensors = (content.get(name) for name in ("R", "Z", "lam", "fade"))
     if set(content) != set(SAVED) or not all(isinstance(x, torch.Tensor) for x in tensors):

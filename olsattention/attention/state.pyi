@@ -7,9 +7,10 @@ from typing import NamedTuple
 import torch
 from fastcore.basics import patch
 from .forgetting import gates_of
-from olsattention.attention.heads import factor, head_penalty, may_look, outside_autocast, require_definite, require_heads, require_pairs, solving_dtype
+from olsattention.attention.heads import factor, may_look, outside_autocast, require_definite, require_heads, require_pairs, solving_dtype
 from .triangle import carefully, change, rank_one
 from .waiting import WAITING, answer, inverse, reduced
+from .weights import penalties_of, weights_of
 
 class Memory(NamedTuple):
     """What a state holds. One assignment replaces it, so that whoever reads meanwhile has the old one or the new."""
@@ -25,7 +26,7 @@ class RidgeAttentionState:
     Parameters
     ----------
     lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to `heads`.
+        Penalty > 0; a tensor broadcasts to `heads`, or to (*heads, d) with a penalty for each channel of the keys.
     d, d_v : int
         Widths of keys and values.
     heads : tuple of int
@@ -39,6 +40,9 @@ class RidgeAttentionState:
     Attributes
     ----------
     lam : Tensor, shape heads
+        One, if every channel has its own.
+    channels : Tensor, shape (*heads, d), or None
+        The penalty of each channel; R and Z are in its units, those of (6c5.2).
     fade : Tensor, shape heads
         Product of all gates: what is left of anything that was known before the first token.
     count : int
@@ -80,7 +84,7 @@ class RidgeAttentionState:
 
     @property
     def R(self):
-        """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d)."""
+        """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d); with penalties by channel in their units."""
 
     @property
     def Z(self):
@@ -89,6 +93,9 @@ class RidgeAttentionState:
     @property
     def gram(self):
         """``K'K``, discounted, shape (..., d, d)."""
+
+    def _moments(self):
+        """``K'K`` and ``K'V``, in the units of the triangle."""
 
     @property
     def moment(self):
@@ -107,11 +114,14 @@ class RidgeAttentionState:
     def _tokens(self, x):
         """How many vectors x holds for each head, and their width."""
 
-    def update(self, key, value, decay=None):
+    def _in_units(self, key, value, weight=None, tokens=()):
+        """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the roots of their weights."""
+
+    def update(self, key, value, decay=None, weight=None):
         """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and ``(..., T, d_v)`` for T tokens.
 
     `decay` is the gate by which the past fades before each token: a number, or a tensor that broadcasts to the shape of
-    the keys without their width. Returns the state. Raises TypeError or ValueError, and stays as it was, if they do not fit or hold NaN.
+    the keys without their width; `weight` is how much each pair counts, likewise. Returns the state. Raises TypeError or ValueError, and stays as it was, if they do not fit or hold NaN.
     """
 
     def _one(self, key, value):
@@ -139,8 +149,8 @@ class RidgeAttentionState:
     Raises TypeError or ValueError if the keys do not fit.
     """
 
-    def downdate(self, key, value):
-        """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; returns the state.
+    def downdate(self, key, value, weight=None):
+        """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; with the weight that it had; returns the state.
 
     Raises ValueError, and stays as it was, if (on the CPU) the pair cannot have been learned. The rounding errors of the
     state are divided by one minus the pair's leverage.
@@ -193,4 +203,4 @@ def _require_moments(G, B):
 
 def _require_state(state):
     """Raise unless the tensors of a state belong together."""
-SAVED = ('R', 'Z', 'lam', 'fade', 'count', 'window', 'keys', 'values')
+SAVED = ('R', 'Z', 'lam', 'fade', 'count', 'window', 'keys', 'values', 'channels')

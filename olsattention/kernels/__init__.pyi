@@ -22,6 +22,7 @@ from .splines import (
 from .names import (
     Kernel as Kernel,
     KERNELS as KERNELS,
+    ALIASES as ALIASES,
     get_kernel as get_kernel,
 )
 from .rkhs import (

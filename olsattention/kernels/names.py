@@ -11,7 +11,7 @@ from .splines import sobolev, spline, spline_null_space
 from .stationary import laplacian, matern, rbf
 
 # %% auto #0
-__all__ = ['Kernel', 'KERNELS', 'get_kernel']
+__all__ = ['Kernel', 'KERNELS', 'ALIASES', 'get_kernel']
 
 # %% ../../nbs/kernels/04d_names.ipynb #36ca449d
 Kernel: TypeAlias = Callable[..., Any]  # of rows, and perhaps of other rows and parameters
@@ -21,13 +21,17 @@ KERNELS: dict[str, Kernel] = {
 }
 
 
+ALIASES = {"poly": "polynomial"}  # what scikit-learn calls it
+
+
 def get_kernel(kernel: str | Kernel) -> Kernel:
     """The kernel of a name; a function is returned as it is.
 
     Parameters
     ----------
     kernel : str or callable
-        A name in `KERNELS`, or a function ``kernel(X, Z)`` that returns an array of shape (n, m).
+        A name in `KERNELS`, or ``"poly"`` for ``"polynomial"``, or a function ``kernel(X, Z)`` that returns an array of
+        shape (n, m).
 
     Returns
     -------
@@ -47,6 +51,7 @@ def get_kernel(kernel: str | Kernel) -> Kernel:
         raise TypeError(
             f"kernel must be a function or one of the names {known}, got {kernel!r}"
         )
+    kernel = ALIASES.get(kernel, kernel)
     if kernel not in KERNELS:
         raise ValueError(f"unknown kernel {kernel!r}; known are {known}")
     return KERNELS[kernel]

@@ -37,6 +37,8 @@ class KernelSmoother:
         Leave a constant unpenalised.
     null_space : callable, optional
         Maps rows (m, p) to the values (m, c) of further unpenalised functions, such as `spline_null_space`.
+    weights, weight_type
+        As in `SpectralSmoother.from_design`.
     **parameters
         Passed to the kernel, such as ``length_scale``.
 
@@ -45,13 +47,9 @@ class KernelSmoother:
     smoother : SpectralSmoother
         Of the Gram matrix: fit, df, shrinkage, leverage, gcv, loo.
 
-    Raises
-    ------
-    TypeError, ValueError
-        On bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue is named).
-
     Notes
     -----
+    Bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue is named) raise a TypeError or ValueError.
     Source: (4e.2), (4e.3); Kimeldorf and Wahba (1971); Schölkopf, Herbrich and Smola (2001).
     """
 
@@ -63,8 +61,12 @@ class KernelSmoother:
         kernel: str | Kernel = "rbf",
         intercept: bool = False,
         null_space: Callable[[Any], Any] | None = None,
+        weights: AnyArray | float | None = None,
+        weight_type: str = "precision",
         **parameters: Any,
     ) -> None:
+        if isinstance(X, str):
+            raise TypeError(f"training rows come first: write KernelSmoother(X, {X!r})")
         self._train = as_matrix(X, "X_train")
         self._kernel, self._parameters = get_kernel(kernel), parameters
         self._functions = null_space
@@ -76,12 +78,16 @@ class KernelSmoother:
             T,
             overwrite=self._kernel in KERNELS.values(),
             index=self._train.index,
+            weights=weights,
+            weight_type=weight_type,
         )
 
-    def __repr__(self) -> str:
-        name = getattr(self._kernel, "__name__", repr(self._kernel))
-        settings = "".join(f", {key}={value}" for key, value in self._parameters.items())
-        return f"KernelSmoother({name}{settings}, n={self.smoother.n})"
+# %% ../../nbs/kernels/04e_rkhs.ipynb #4e17a001
+@patch
+def __repr__(self: KernelSmoother) -> str:
+    name = getattr(self._kernel, "__name__", repr(self._kernel))
+    settings = "".join(f", {key}={value}" for key, value in self._parameters.items())
+    return f"KernelSmoother({name}{settings}, n={self.smoother.n})"
 
 # %% ../../nbs/kernels/04e_rkhs.ipynb #6b60e927
 @patch

@@ -22,6 +22,8 @@ class KernelSmoother:
         Leave a constant unpenalised.
     null_space : callable, optional
         Maps rows (m, p) to the values (m, c) of further unpenalised functions, such as `spline_null_space`.
+    weights, weight_type
+        As in `SpectralSmoother.from_design`.
     **parameters
         Passed to the kernel, such as ``length_scale``.
 
@@ -30,18 +32,14 @@ class KernelSmoother:
     smoother : SpectralSmoother
         Of the Gram matrix: fit, df, shrinkage, leverage, gcv, loo.
 
-    Raises
-    ------
-    TypeError, ValueError
-        On bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue is named).
-
     Notes
     -----
+    Bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue is named) raise a TypeError or ValueError.
     Source: (4e.2), (4e.3); Kimeldorf and Wahba (1971); Schölkopf, Herbrich and Smola (2001).
     """
     smoother: SpectralSmoother
 
-    def __init__(self, X: AnyArray, kernel: str | Kernel='rbf', intercept: bool=False, null_space: Callable[[Any], Any] | None=None, **parameters: Any) -> None:
+    def __init__(self, X: AnyArray, kernel: str | Kernel='rbf', intercept: bool=False, null_space: Callable[[Any], Any] | None=None, weights: AnyArray | float | None=None, weight_type: str='precision', **parameters: Any) -> None:
         ...
 
     def __repr__(self) -> str:

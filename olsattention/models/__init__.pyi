@@ -9,7 +9,7 @@ from . import monitoring as monitoring
 from . import commitments as commitments
 from . import certificates as certificates
 from . import fingerprint as fingerprint
-from . import commands as commands
+from . import proofs as proofs
 from .capture import (
     AttentionCall as AttentionCall,
     HeadMoments as HeadMoments,
@@ -43,9 +43,7 @@ from .report import (
 from .gates import (
     HeadGates as HeadGates,
     head_gates as head_gates,
-    reader_of as reader_of,
     closing as closing,
-    gate_of as gate_of,
     set_means as set_means,
     ablation_effects as ablation_effects,
     integrated_gradients as integrated_gradients,
@@ -65,8 +63,10 @@ from .monitoring import (
     step_capital as step_capital,
     log_mixture as log_mixture,
     log_martingale as log_martingale,
+    average_threshold as average_threshold,
     Reading as Reading,
     SpectrumMonitor as SpectrumMonitor,
+    captured_spectra as captured_spectra,
 )
 from .commitments import (
     CommitmentError as CommitmentError,
@@ -99,8 +99,17 @@ from .certificates import (
 from .fingerprint import (
     Agreement as Agreement,
     compare_spectra as compare_spectra,
+    KeyMaps as KeyMaps,
+    key_maps as key_maps,
 )
-from .commands import (
+from .proofs import (
     read_arrays as read_arrays,
     arrays_in as arrays_in,
+    model_arrays as model_arrays,
+    commit_arguments as commit_arguments,
+    run_commit as run_commit,
+    open_arguments as open_arguments,
+    run_open as run_open,
+    verify_arguments as verify_arguments,
+    run_verify as run_verify,
 )

@@ -438,7 +438,7 @@ def ridge_fields(module, query, key, mask, scaling, options):
         return fields | dict(mask=positions < T, is_causal=T > 1)
     return fields | dict(mask=positions <= torch.arange(T, device=key.device)[:, None])
 
-
+# %% ../../nbs/models/09_capture.ipynb #8cc93af5
 class Listening(partial):
     """A function of the registry, and a record of what it is given and returns."""
 
@@ -458,7 +458,7 @@ class Listening(partial):
         self.listener.record(module, op=self.name, **fields)
         return out
 
-
+# %% ../../nbs/models/09_capture.ipynb #ace7f63f
 @contextmanager
 def listening_registry(model, listener):
     """Listeners in place of the functions that this model looks up in the registry of transformers, if it does."""
@@ -545,8 +545,8 @@ class HeadMoments:
     query_query: torch.Tensor | float = 0.0
     key_query: torch.Tensor | float | None = 0.0
 
-
-def used_queries(call):
+# %% ../../nbs/models/09_capture.ipynb #1614007a
+def used_queries(call: AttentionCall) -> torch.Tensor:
     """Queries (B, T_q) that are no padding: those of the fresh keys, if there are as many."""
     rows, T = call.query.shape[0], call.query.shape[-2]
     if call.key.shape[-2] == T:
@@ -555,12 +555,12 @@ def used_queries(call):
 
 
 @patch
-def add(self: HeadMoments, call: AttentionCall):
+def add(self: HeadMoments, call: AttentionCall) -> HeadMoments:
     """Count the fresh keys and the queries of a call; returns itself."""
     keys, queries = call.fresh, used_queries(call)
     whole = bool(keys.all()) and bool(queries.all())
 
-    def rows(x, used):
+    def rows(x: torch.Tensor, used: torch.Tensor) -> torch.Tensor:
         x = x.double()
         x = x if whole else x.masked_fill(~used[:, None, :, None], 0.0)
         return x.transpose(0, 1).flatten(1, 2)
@@ -605,20 +605,20 @@ class CapturedAttention:
     ``captured[name]`` is the list of calls of a layer that were kept, in their order.
     """
 
-    found: list
+    found: list[str]
     keep: str | int = "all"
-    heads: dict = field(default_factory=dict)
-    seen: Counter = field(default_factory=Counter)
-    moments: dict = field(default_factory=dict)
+    heads: dict[str, int] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
+    moments: dict[str, HeadMoments] = field(default_factory=dict)
     _kept: dict = field(default_factory=dict, repr=False)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> list[AttentionCall]:
         if name not in self.heads:
             raise KeyError(f"no layer {name!r} was captured; there are {self.layers}")
         calls = self._kept.get(name, [])
         return [call for _, call in sorted(calls, key=lambda place: place[0])]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"<{len(self.found) - len(self.missed)} of {len(self.found)} attention layers captured: "
             f"{sum(self.heads.values())} heads, {sum(self.seen.values())} calls, {len(self.calls)} kept>"
@@ -626,26 +626,26 @@ class CapturedAttention:
 
 # %% ../../nbs/models/09_capture.ipynb #611a79a1
 @patch(as_prop=True)
-def layers(self: CapturedAttention) -> list:
+def layers(self: CapturedAttention) -> list[str]:
     """Names of the captured layers, in the order of their first calls."""
     return list(self.heads)
 
 
 @patch(as_prop=True)
-def calls(self: CapturedAttention) -> list:
+def calls(self: CapturedAttention) -> list[AttentionCall]:
     """All calls that were kept, layer by layer."""
     return [call for name in self.heads for call in self[name]]
 
 
 @patch
-def kept(self: CapturedAttention, name: str) -> list:
+def kept(self: CapturedAttention, name: str) -> list[int]:
     """Which calls of a layer were kept, counted from 0 in their order."""
     self[name]
     return sorted(i for i, _ in self._kept.get(name, []))
 
 
 @patch(as_prop=True)
-def missed(self: CapturedAttention) -> list:
+def missed(self: CapturedAttention) -> list[str]:
     """Names of attention layers that were found and not captured; at the end of a capture, only such as did not run."""
     return [name for name in self.found if not any(same_layer(name, n) for n in self.heads)]
 
@@ -757,7 +757,7 @@ def nature(function):
     composite = composite and not has(function.name(), "ADInplaceOrView")
     return name.removesuffix("_") if inside else name, inside, composite
 
-
+# %% ../../nbs/models/09_capture.ipynb #ebf999be
 VIEWS = {"view", "_unsafe_view", "_reshape_alias"}
 
 
@@ -778,7 +778,7 @@ def as_if_alone():
             hidden = hidden.remove(getattr(C.DispatchKey, key))
     return C._ForceDispatchKeyGuard(C._dispatch_tls_local_include_set(), hidden)
 
-
+# %% ../../nbs/models/09_capture.ipynb #083ac083
 class Listener(TorchDispatchMode):
     """Reads attention from the operations of a model, and changes none."""
 

@@ -222,10 +222,10 @@ class HeadMoments:
     query_query: torch.Tensor | float = 0.0
     key_query: torch.Tensor | float | None = 0.0
 
-    def add(self, call: AttentionCall):
+    def add(self, call: AttentionCall) -> HeadMoments:
         """Count the fresh keys and the queries of a call; returns itself."""
 
-def used_queries(call):
+def used_queries(call: AttentionCall) -> torch.Tensor:
     """Queries (B, T_q) that are no padding: those of the fresh keys, if there are as many."""
 
 class CaptureError(RuntimeError):
@@ -252,32 +252,32 @@ class CapturedAttention:
     -----
     ``captured[name]`` is the list of calls of a layer that were kept, in their order.
     """
-    found: list
+    found: list[str]
     keep: str | int = 'all'
-    heads: dict = field(default_factory=dict)
-    seen: Counter = field(default_factory=Counter)
-    moments: dict = field(default_factory=dict)
+    heads: dict[str, int] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
+    moments: dict[str, HeadMoments] = field(default_factory=dict)
     _kept: dict = field(default_factory=dict, repr=False)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> list[AttentionCall]:
         ...
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
     @property
-    def layers(self) -> list:
+    def layers(self) -> list[str]:
         """Names of the captured layers, in the order of their first calls."""
 
     @property
-    def calls(self) -> list:
+    def calls(self) -> list[AttentionCall]:
         """All calls that were kept, layer by layer."""
 
-    def kept(self, name: str) -> list:
+    def kept(self, name: str) -> list[int]:
         """Which calls of a layer were kept, counted from 0 in their order."""
 
     @property
-    def missed(self) -> list:
+    def missed(self) -> list[str]:
         """Names of attention layers that were found and not captured; at the end of a capture, only such as did not run."""
 
     def moments_of(self, name: str) -> HeadMoments:

@@ -25,6 +25,24 @@ COMMANDS = {  # name: (module, function that adds arguments, function that runs,
         "run_report",
         "what every head of a model does with a text",
     ),
+    "commit": (
+        "olsattention.models.proofs",
+        "commit_arguments",
+        "run_commit",
+        "fix what the heads of a model do with a text, in 32 bytes",
+    ),
+    "open": (
+        "olsattention.models.proofs",
+        "open_arguments",
+        "run_open",
+        "show one array of a commitment, and leave the others closed",
+    ),
+    "verify": (
+        "olsattention.models.proofs",
+        "verify_arguments",
+        "run_verify",
+        "whether openings, digest, signature and model are what was committed to",
+    ),
     "fit": (
         "olsattention.practice.command",
         "fit_arguments",
@@ -33,7 +51,7 @@ COMMANDS = {  # name: (module, function that adds arguments, function that runs,
     ),
 }
 
-
+# %% ../../nbs/models/09f_command.ipynb #4adab46f
 def main(argv: list[str] | None = None) -> int:
     """The program ``olsattention``: hand over to one of `COMMANDS`.
 
@@ -69,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 # %% ../../nbs/models/09f_command.ipynb #a6df903c
-def report_arguments(parser: argparse.ArgumentParser):
+def report_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``olsattention report``."""
     parser.add_argument("model", help="folder of a model of the transformers library")
     parser.add_argument("--text", required=True, help="file with a text, UTF-8")
@@ -93,7 +111,7 @@ def report_arguments(parser: argparse.ArgumentParser):
     )
 
 
-def run_report(options) -> int:
+def run_report(options: argparse.Namespace) -> int:
     """``olsattention report``: read the text with the model, and say what its heads did."""
     if options.length < 2 or options.keep < 1:
         raise ValueError("--length must be at least 2 and --keep at least 1")

@@ -1,6 +1,6 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['CommitmentError', 'encode_array', 'decode_array', 'leaf_hash', 'node_hash', 'tree_levels', 'audit_path', 'root_from_path', 'Stored', 'Commitment', 'Opening', 'Secret', 'Signature', 'commit', 'open_', 'verify', 'sign', 'verify_signature']
 import errno
 import hashlib
 import hmac
@@ -11,14 +11,19 @@ import stat
 import struct
 import tempfile
 import unicodedata
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
-from ..arrays import as_floats, to_numpy
+from ..arrays import AnyArray, Numpy, as_floats, to_numpy
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+__all__ = ['CommitmentError', 'encode_array', 'decode_array', 'leaf_hash', 'node_hash', 'tree_levels', 'audit_path', 'root_from_path', 'Stored', 'Commitment', 'Opening', 'Secret', 'Signature', 'commit', 'open_', 'verify', 'sign', 'verify_signature']
 
 class CommitmentError(ValueError):
     """A commitment, an opening or a secret is malformed: truncated, foreign, of a later version, or not canonical."""
@@ -33,7 +38,7 @@ def canonical_bits(array, name):
 def canonical_name(name):
     """A name in Unicode's form NFC, as UTF-8 bytes."""
 
-def encode_array(name, values):
+def encode_array(name: str, values: AnyArray | float) -> bytes:
     """The canonical encoding (11.1) of one named array.
 
     Parameters
@@ -82,7 +87,7 @@ def fields(items):
 def decode_name(data, what='encoding'):
     """The name in an encoding (11.1), and the reader behind it."""
 
-def decode_array(data):
+def decode_array(data: bytes) -> tuple[str, Numpy]:
     """The inverse of `encode_array`.
 
     Parameters
@@ -101,13 +106,13 @@ def decode_array(data):
         If these are not the bytes that `encode_array` writes for some array.
     """
 
-def leaf_hash(data):
+def leaf_hash(data: bytes) -> bytes:
     """The hash of a leaf in (11.2)."""
 
-def node_hash(left, right):
+def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash of two subtrees in (11.2)."""
 
-def tree_levels(leaves):
+def tree_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
     """All levels of the Merkle tree (11.2), from the hashes of its leaves to its root.
 
     Parameters
@@ -121,10 +126,10 @@ def tree_levels(leaves):
         ``levels[-1][0]`` is the root.
     """
 
-def audit_path(levels, index):
+def audit_path(levels: Sequence[Sequence[bytes]], index: int) -> tuple[bytes, ...]:
     """The hashes beside the way from a leaf to the root: what it takes to compute the root from the leaf."""
 
-def root_from_path(leaf, index, size, path):
+def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
     """The root that a leaf and its audit path lead to, or None if no tree of this size has such a path."""
 LEAF = b'olsattention/leaf/1\x00'
 SALT = b'olsattention/salt/1\x00'
@@ -146,7 +151,7 @@ def as_context(context):
 class Stored:
     """What can be kept in a file: `to_bytes`, `from_bytes`, `save`, `load`."""
 
-    def to_bytes(self):
+    def to_bytes(self) -> bytes:
         """The content of the file.
 
     Returns
@@ -155,7 +160,7 @@ class Stored:
     """
 
     @classmethod
-    def from_bytes(cls, data):
+    def from_bytes(cls, data: bytes) -> Self:
         """The inverse of `to_bytes`.
 
     Parameters
@@ -168,7 +173,7 @@ class Stored:
         If these are not the bytes of such a thing.
     """
 
-    def save(self, path, *, overwrite=False):
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool=False) -> None:
         """Write to a file, completely or not at all.
 
     Parameters
@@ -184,7 +189,7 @@ class Stored:
     """
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read from a file.
 
     Parameters
@@ -213,18 +218,18 @@ class Commitment(Stored):
         What was measured: model, data, settings.
     """
     digest: bytes
-    names: tuple
+    names: tuple[str, ...]
     context: str = ''
 
     @cached_property
-    def positions(self):
+    def positions(self) -> dict[str, int]:
         """Where each name stands in the tree."""
 
     @cached_property
-    def names_digest(self):
+    def names_digest(self) -> bytes:
         """The hash of all names, N in (11.3)."""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
 @dataclass(frozen=True, eq=False)
@@ -234,35 +239,35 @@ class Opening(Stored):
     index: int
     size: int
     salt: bytes
-    path: tuple
+    path: tuple[bytes, ...]
 
     @cached_property
-    def name(self):
+    def name(self) -> str:
         """The name of the array."""
 
     @cached_property
-    def values(self):
+    def values(self) -> Numpy:
         """The array itself."""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
 @dataclass(frozen=True, eq=False)
 class Secret(Stored):
     """The private half: the salt and the arrays. Whoever has it can open everything; lose it and nothing can be opened."""
     salt: bytes
-    encodings: tuple
+    encodings: tuple[bytes, ...]
     context: str = ''
 
     @cached_property
-    def levels(self):
+    def levels(self) -> list[list[bytes]]:
         """The Merkle tree of the salted leaves."""
 
     @cached_property
-    def commitment(self):
+    def commitment(self) -> Commitment:
         """The public half."""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
 @dataclass(frozen=True)
@@ -270,7 +275,7 @@ class Signature(Stored):
     """An Ed25519 signature of a commitment, 64 bytes."""
     signature: bytes
 
-def commit(arrays, *, context='', salt=None):
+def commit(arrays: Mapping[str, AnyArray | float], *, context: str='', salt: bytes | None=None) -> tuple[Commitment, Secret]:
     """Commit to named arrays (11.3).
 
     Parameters
@@ -295,7 +300,7 @@ def commit(arrays, *, context='', salt=None):
         On no arrays, names that are equal in form NFC, values that are not finite, or a salt that is not 32 bytes.
     """
 
-def open_(secret, name):
+def open_(secret: Secret, name: str) -> Opening:
     """Open one array of a commitment and leave the others closed.
 
     Parameters
@@ -314,7 +319,7 @@ def open_(secret, name):
         If the commitment has no array of that name.
     """
 
-def verify(commitment, opening):
+def verify(commitment: Commitment, opening: Opening) -> bool:
     """Check that an opened array is the one that was committed to.
 
     Parameters
@@ -382,7 +387,7 @@ def _ed25519():
 def _key_of(key, kind, what):
     ...
 
-def sign(commitment, private_key):
+def sign(commitment: Commitment, private_key: bytes | Ed25519PrivateKey) -> Signature:
     """Sign a commitment with Ed25519.
 
     Parameters
@@ -396,7 +401,7 @@ def sign(commitment, private_key):
     Signature
     """
 
-def verify_signature(commitment, signature, public_key):
+def verify_signature(commitment: Commitment, signature: Signature, public_key: bytes | Ed25519PublicKey) -> bool:
     """Check who signed a commitment.
 
     Parameters

@@ -13,8 +13,7 @@ import torch
 from .capture import CaptureError, capture_attention
 
 # %% auto #0
-__all__ = ['HeadGates', 'head_gates', 'reader_of', 'closing', 'gate_of', 'set_means', 'ablation_effects', 'integrated_gradients',
-           'gate_gradients']
+__all__ = ['HeadGates', 'head_gates', 'closing', 'set_means', 'ablation_effects', 'integrated_gradients', 'gate_gradients']
 
 # %% ../../nbs/models/09e_gates.ipynb #31c80d74
 @dataclass(eq=False)
@@ -37,15 +36,15 @@ class HeadGates:
     """
 
     model: torch.nn.Module
-    projections: dict
-    heads: dict
-    means: dict = field(default_factory=dict)
+    projections: dict[str, str]
+    heads: dict[str, int]
+    means: dict[str, torch.Tensor] = field(default_factory=dict)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return sum(self.heads.values())
 
-
-def head_gates(model: torch.nn.Module, run: Callable) -> HeadGates:
+# %% ../../nbs/models/09e_gates.ipynb #8c530e3e
+def head_gates(model: torch.nn.Module, run: Callable[[], object]) -> HeadGates:
     """Find where the gates of a model stand.
 
     Parameters
@@ -91,7 +90,7 @@ def head_gates(model: torch.nn.Module, run: Callable) -> HeadGates:
         )
     return HeadGates(model, found, dict(captured.heads))
 
-
+# %% ../../nbs/models/09e_gates.ipynb #6f50dda7
 def reader_of(calls, given):
     """The name of the module whose first input is the answers of a layer's heads side by side; None if there is none."""
     answers = calls[0].output
@@ -141,7 +140,7 @@ def closing(gates: HeadGates, values: torch.Tensor):
         for hook in hooks:
             hook.remove()
 
-
+# %% ../../nbs/models/09e_gates.ipynb #e772c8a1
 def gate_of(g, mean):
     """A hook that passes the share g (H,) of each head's answer, and the rest of its mean."""
 
@@ -153,8 +152,8 @@ def gate_of(g, mean):
 
     return gate
 
-
-def set_means(gates: HeadGates, run: Callable) -> HeadGates:
+# %% ../../nbs/models/09e_gates.ipynb #3a47de9d
+def set_means(gates: HeadGates, run: Callable[[], object]) -> HeadGates:
     """Let closed gates put in each head's place its mean over the tokens of what `run` reads; returns the gates.
 
     Parameters
@@ -184,7 +183,7 @@ def set_means(gates: HeadGates, run: Callable) -> HeadGates:
     return gates
 
 # %% ../../nbs/models/09e_gates.ipynb #de057887
-def ablation_effects(gates: HeadGates, loss: Callable) -> np.ndarray:
+def ablation_effects(gates: HeadGates, loss: Callable[[], torch.Tensor]) -> np.ndarray:
     """What the loss gains when one head after the other is closed.
 
     Parameters
@@ -211,7 +210,9 @@ def ablation_effects(gates: HeadGates, loss: Callable) -> np.ndarray:
     return np.array(effects)
 
 # %% ../../nbs/models/09e_gates.ipynb #6ad861ac
-def integrated_gradients(gates: HeadGates, loss: Callable, steps: int = 32) -> np.ndarray:
+def integrated_gradients(
+    gates: HeadGates, loss: Callable[[], torch.Tensor], steps: int = 32
+) -> np.ndarray:
     """A score for every head: its part in what is lost when all heads are closed together.
 
     Parameters
@@ -244,7 +245,7 @@ def integrated_gradients(gates: HeadGates, loss: Callable, steps: int = 32) -> n
     return score.numpy()
 
 
-def gate_gradients(gates: HeadGates, loss: Callable) -> np.ndarray:
+def gate_gradients(gates: HeadGates, loss: Callable[[], torch.Tensor]) -> np.ndarray:
     """The first-order estimate of `ablation_effects`, -dL/dg_h at open gates, from one pass; source: (9e.2)."""
     values = torch.ones(len(gates), dtype=torch.float64, requires_grad=True)
     with torch.enable_grad(), closing(gates, values):

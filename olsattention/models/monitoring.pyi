@@ -1,22 +1,27 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['DELTAS', 'conformal_p', 'log_shares', 'step_capital', 'log_mixture', 'log_martingale', 'Reading', 'SpectrumMonitor']
 import io
 import json
 import math
 import os
 import tempfile
 import zipfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from fastcore.basics import patch
 from scipy.special import ndtri
-from ..arrays import as_lam
-from .spectrum import as_spectra, condition_number
+from ..arrays import AnyArray, Frame, Numpy, as_lam
+from .spectrum import as_spectra, condition_number, head_spectrum
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from olsattention.models.capture import CapturedAttention
+__all__ = ['DELTAS', 'conformal_p', 'log_shares', 'step_capital', 'log_mixture', 'log_martingale', 'average_threshold', 'Reading', 'SpectrumMonitor', 'captured_spectra']
 
-def conformal_p(scores, earlier, u):
+def conformal_p(scores: Numpy, earlier: Numpy, u: Numpy) -> Numpy:
     """The rank (10.2) of each of several scores among its own earlier ones.
 
     Parameters
@@ -31,18 +36,18 @@ def conformal_p(scores, earlier, u):
     array, shape (...)
         In (0, 1].
     """
-DELTAS: Any
+DELTAS: Numpy = np.array([0.5, 1.0, 1.5, 2.0, 3.0])
 
-def log_shares(count, start=0):
+def log_shares(count: int, start: int=0) -> Numpy:
     """Logarithms of the shares w of (10.3), `count` of them after the first `start`."""
 
-def step_capital(log_S, z, log_w):
+def step_capital(log_S: Numpy, z: Numpy, log_w: float) -> Numpy:
     """One step of (10.3) in logarithms: ``log_S`` (..., 5) after a reading with z (...)."""
 
-def log_mixture(log_S, spent):
+def log_mixture(log_S: Numpy, spent: float) -> Numpy:
     """The logarithm of M in (10.3), from ``log_S`` (..., 5) and the sum of the shares at work."""
 
-def log_martingale(z):
+def log_martingale(z: Numpy) -> Numpy:
     """The logarithm of M in (10.3) for whole streams at once.
 
     Parameters
@@ -55,24 +60,40 @@ def log_martingale(z):
     array, shape (..., T)
     """
 
+def average_threshold(alpha: float, heads: int) -> float:
+    """How large the average of dependent martingales must grow before it says what one says at 1 / alpha (10.6).
+
+    Parameters
+    ----------
+    alpha : float
+        Probability of ever a false alarm, in (0, 1).
+    heads : int
+        How many martingales are averaged; of one, the threshold is ``1 / alpha``.
+
+    Returns
+    -------
+    float
+    """
+
 class Reading(NamedTuple):
-    """What one batch did: the time, the capital, whether the alarm has rung, and per head distance and summaries."""
+    """What one batch did: the time, the capital that the alarm looks at, whether it has rung, the rank of the batch's score,
+    and per head distance, capital and summaries."""
     t: int
     capital: float
     alarm: bool
     p: float
-    distance: np.ndarray
-    head_capital: np.ndarray
-    condition: np.ndarray
-    effective_rank: np.ndarray
-    df: np.ndarray
+    distance: Numpy
+    head_capital: Numpy
+    condition: Numpy
+    effective_rank: Numpy
+    df: Numpy
 
 class SpectrumMonitor:
     """Watch spectra for drift; P(ever a false alarm) <= alpha if batches are exchangeable.
 
     Parameters
     ----------
-    reference : array, shape (n, heads, d) or (n, d)
+    reference : array, shape (n, heads, d) or (n, d), or sequence of n dicts of str to array (d,)
         Eigenvalues of batches from when all was well, 20 at least; 100 or more make a faster alarm. Half of them, drawn
         at random, fit the score and are not ranked against.
     lam : float
@@ -80,10 +101,10 @@ class SpectrumMonitor:
     rng : numpy.random.Generator
         For the split and for ties. A copy of its state is kept, so that a saved stream goes on to the bit.
     alpha : float
-        The probability with which an alarm may ever be false.
-    combine : {"score", "average"}
-        How several heads make one test: by the largest distance, which the theorems cover, or by the average of the
-        heads' martingales, each of which bets on its head alone; see "Many heads" for what is proved of it.
+        The probability with which the alarm may ever be false.
+    combine : {"largest", "average", "score"}
+        How many heads make one alarm: by the largest of weighted martingales, half of the weight on the batch and half on
+        the heads (10.5); by the average of the heads' (10.6); or by the batch's score alone.
     names : sequence of str, optional
         Names of the heads; spectra may then come as a dict.
 
@@ -95,10 +116,18 @@ class SpectrumMonitor:
     Notes
     -----
     **Assumes** that batches are exchangeable while nothing changes: alike, and not dependent on their neighbours. Thin or
-    pool a stream whose batches resemble the ones before. Source: Theorems 10.1 to 10.3.
+    pool a stream whose batches resemble the ones before. Source: Theorems 10.1 to 10.5.
     """
+    lam: float
+    alpha: float
+    combine: str
+    names: list[str]
+    rng: np.random.Generator
+    t: int
+    alarm_at: int | None
+    readings: list[Reading]
 
-    def __init__(self, reference, lam, rng, *, alpha=0.01, combine='score', names=None):
+    def __init__(self, reference: AnyArray | Sequence[Mapping[str, AnyArray]], lam: float, rng: np.random.Generator, *, alpha: float=0.01, combine: str='largest', names: Sequence[str] | None=None) -> None:
         ...
 
     def _fit(self, reference):
@@ -110,10 +139,10 @@ class SpectrumMonitor:
     def _scores(self, logs):
         """The score of the batch, and behind it those of its heads, for log-spectra (..., heads, d)."""
 
-    def reset(self):
-        """Start anew from the reference, with a capital of one; each start may raise a false alarm with probability alpha."""
+    def reset(self) -> None:
+        """Start anew from the reference, with all capital put back; each start may raise a false alarm with probability alpha."""
 
-    def update(self, spectra):
+    def update(self, spectra: AnyArray | Mapping[str, AnyArray]) -> Reading:
         """Take in the spectra of one batch.
 
     Parameters
@@ -134,23 +163,34 @@ class SpectrumMonitor:
     def _checked(self, spectra):
         """Spectra (heads, d) of this model, or an error."""
 
+    def _take(self, scores, z):
+        """One step of (10.3) for the batch and every head."""
+
     def _reading(self, mu, scores, p):
         """The record of the batch that was just taken in."""
 
     @property
-    def log_capitals(self):
+    def log_capitals(self) -> Numpy:
         """Logarithms of the martingales: of the batch's score, then of each head (heads + 1,)."""
 
     @property
-    def log_capital(self):
-        """The logarithm of the capital that the alarm looks at."""
+    def weights(self) -> Numpy:
+        """What each martingale counts in the alarm: that of the batch, then each head's (heads + 1,); they sum to one."""
 
     @property
-    def alarm(self):
+    def log_capital(self) -> float:
+        """The logarithm of the capital that the alarm looks at: the largest weighted one, or the average."""
+
+    @property
+    def threshold(self) -> float:
+        """The capital at which the alarm rings: 1 / alpha, or for the average as (10.6) has it."""
+
+    @property
+    def alarm(self) -> bool:
         """Whether the alarm has ever rung since the start."""
 
-    def change_point(self):
-        """The start that explains the readings best (10.5): an estimate of when the change came, not a test.
+    def change_point(self) -> int | None:
+        """The start that explains the readings best (10.7): an estimate of when the change came, not a test.
 
     Returns
     -------
@@ -158,10 +198,16 @@ class SpectrumMonitor:
         The first changed reading, counted from 1; None before the first reading.
     """
 
-    def leading(self, count=5):
+    def leading(self, count: int=5) -> dict[str, float]:
         """The heads with the largest capital, as a dict of name to capital, largest first."""
 
-    def frame(self, heads=False):
+    def named(self) -> list[str]:
+        """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem 10.5 covers the naming."""
+
+    def report(self) -> str:
+        """A few lines for a person: whether and when the alarm rang, since when it may have been so, and which heads drove it."""
+
+    def frame(self, heads: bool=False) -> Frame:
         """The readings as a DataFrame: one row a batch, or one a batch and head.
 
     Parameters
@@ -173,10 +219,10 @@ class SpectrumMonitor:
     DataFrame
     """
 
-    def to_jsonl(self):
+    def to_jsonl(self) -> str:
         """The readings as text, one JSON object a line."""
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None=None) -> Axes:
         """Draw the capital on a logarithmic axis, with the threshold of the alarm.
 
     Parameters
@@ -188,7 +234,7 @@ class SpectrumMonitor:
     Axes
     """
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the monitor to a file, completely or not at all; an existing file is replaced.
 
     Parameters
@@ -201,8 +247,11 @@ class SpectrumMonitor:
         If it cannot be written; nothing is left behind.
     """
 
+    def _written(self):
+        """The bytes of the file: arrays as `np.savez` writes them, and JSON for the rest."""
+
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike[str]) -> SpectrumMonitor:
         """Read a monitor that `save` wrote; it goes on as if it had never stopped.
 
     Parameters
@@ -221,8 +270,48 @@ class SpectrumMonitor:
     def _restored(cls, plain, parts):
         """A monitor from the parts of its file."""
 
+def as_reference(reference, names):
+    """Spectra (n, heads, d) and the names of the heads, validated."""
+
+def stacked(spectra, names):
+    """A dict of spectra as one array (heads, d), in the order of the names."""
+
+def as_options(lam, alpha, combine):
+    """The penalty, alpha, and how heads are combined, validated."""
+
 def grown(buffer, size):
     """A buffer (rows, capacity) with room for one more column than `size`."""
+
+def captured_spectra(captured: CapturedAttention, *, per_token: bool=True) -> dict[str, Numpy]:
+    """The spectra of all key heads that a capture has seen.
+
+    Parameters
+    ----------
+    captured : CapturedAttention
+        Of one batch, with ``keep="moments"`` or more.
+    per_token : bool
+        Whether the eigenvalues are those of ``K'K / T``, which batches of any length share, or of ``K'K``.
+
+    Returns
+    -------
+    dict of str to array (d,)
+        From "layer 0, head 0" on: eigenvalues, the largest first; those at rounding level are 0.
+
+    Raises
+    ------
+    ValueError
+        If a layer has seen no tokens, or keys that are not finite.
+    """
 BIT_GENERATORS = ('PCG64', 'PCG64DXSM', 'MT19937', 'Philox', 'SFC64')
 ARRAYS = ('_mean', '_spread', '_center', '_scale', '_reference', '_log_S', '_bag', '_z')
 PLAIN = ('lam', 'alpha', 'combine', 'names', 't', 'alarm_at', '_spent', '_size')
+FORMAT = {'format': 'olsattention monitor', 'version': 1}
+
+def parts_of(data):
+    """The JSON and the arrays in the bytes of a saved monitor; nothing is decompressed or unpickled."""
+
+def generator_of(state):
+    """A generator that goes on from a saved state."""
+
+def readings_of(parts):
+    """The readings in the arrays of a saved monitor."""

@@ -3,6 +3,9 @@
 # %% ../../nbs/models/09d_report.ipynb #47ccd997
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
@@ -24,6 +27,9 @@ from olsattention.models.spectrum import (
 )
 from .structure import adjusted, structure_test
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # %% auto #0
 __all__ = ['PATTERNS', 'pattern_scores', 'head_report']
 
@@ -33,7 +39,7 @@ PATTERNS = ["previous", "first", "entropy", "duplicate", "induction"]
 
 def pattern_scores(
     call: AttentionCall, tokens: torch.Tensor | None = None, block: int = 256
-):
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Sums of the pattern scores of the heads of one call of self-attention, and how many queries they are of.
 
     Parameters
@@ -95,10 +101,10 @@ def scores_of_rows(a, t, first, tokens, call):
 # %% ../../nbs/models/09d_report.ipynb #62be00b1
 def head_report(
     captured: CapturedAttention,
-    tokens=None,
+    tokens: torch.Tensor | Sequence[torch.Tensor] | None = None,
     repeats: int = 199,
     rng: np.random.Generator | None = None,
-):
+) -> pd.DataFrame:
     """What every head of a model does, one row a head.
 
     Parameters

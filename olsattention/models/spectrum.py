@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..arrays import as_floats, to_numpy
+from ..arrays import AnyArray, as_floats, to_numpy
 from ..attention.functional import ridge_attention
 from olsattention.models.capture import (
     HIDDEN,
@@ -122,7 +122,7 @@ class SpectrumGCV:
     score: np.ndarray
 
 
-def spectrum_df(mu: np.ndarray, lam) -> np.ndarray:
+def spectrum_df(mu: np.ndarray, lam: float | np.ndarray) -> np.ndarray:
     """Degrees of freedom (...,) of ridge regression from eigenvalues (..., d) of K'K; source: (9b.2)."""
     lam = np.asarray(lam)[..., None]
     return (mu / (mu + lam)).sum(-1)
@@ -156,7 +156,7 @@ def spectrum_gcv(spectrum: HeadSpectrum) -> SpectrumGCV:
     return SpectrumGCV(lam, spectrum_df(spectrum.mu, lam), scores.min(1))
 
 
-def gcv_scores(spectrum, lams):
+def gcv_scores(spectrum: HeadSpectrum, lams: np.ndarray) -> np.ndarray:
     """GCV (H_k, L) of penalties (H_k, L)."""
     gain = spectrum.mu[:, None] / (spectrum.mu[:, None] + lams[..., None])
     missed = np.maximum(spectrum.total - spectrum.energy.sum(1), 0.0)
@@ -181,7 +181,9 @@ def as_spectra(mu, name):
     return mu
 
 # %% ../../nbs/models/09b_spectrum.ipynb #9b14c0de
-def condition_number(mu, lam, n: int | None = None):
+def condition_number(
+    mu: AnyArray, lam: float | AnyArray, n: int | None = None
+) -> float | np.ndarray:
     """Condition number of the regularised Gram matrix of keys, or of any other.
 
     Parameters
@@ -220,7 +222,7 @@ def condition_number(mu, lam, n: int | None = None):
     return float(kappa) if kappa.ndim == 0 else kappa
 
 # %% ../../nbs/models/09b_spectrum.ipynb #9b14c0df
-def circuit_importance(mu: np.ndarray, lam) -> np.ndarray:
+def circuit_importance(mu: np.ndarray, lam: float | np.ndarray) -> np.ndarray:
     """Importance of the modes of a head as the sources define it.
 
     Parameters
@@ -245,7 +247,9 @@ def circuit_importance(mu: np.ndarray, lam) -> np.ndarray:
     return mu / total * mu / np.where(mu > 0, mu + lam, 1.0)
 
 # %% ../../nbs/models/09b_spectrum.ipynb #5a53b8b3
-def smoother_size(moments: HeadMoments, spectrum: HeadSpectrum, lam: np.ndarray):
+def smoother_size(
+    moments: HeadMoments, spectrum: HeadSpectrum, lam: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Trace and Frobenius norm of the hat matrix of each query head, all tokens of a text as one regression.
 
     Parameters
@@ -279,7 +283,9 @@ def smoother_size(moments: HeadMoments, spectrum: HeadSpectrum, lam: np.ndarray)
     return (inverse * np.einsum("hij,hik,hkj->hj", W, KQ, W)).sum(1), norm
 
 # %% ../../nbs/models/09b_spectrum.ipynb #fa2189f6
-def smoother_distance(call: AttentionCall, lam: np.ndarray, block: int = 256):
+def smoother_distance(
+    call: AttentionCall, lam: np.ndarray, block: int = 256
+) -> tuple[torch.Tensor, torch.Tensor]:
     """How far the softmax weights of a call are from the ridge regression of the same queries and keys.
 
     Parameters

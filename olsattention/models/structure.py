@@ -64,7 +64,7 @@ class StructureTest:
     spectrum: np.ndarray
     p: np.ndarray
 
-
+# %% ../../nbs/models/09c_structure.ipynb #c2f9733b
 def structure_test(
     calls: list[AttentionCall], repeats: int = 199, rng: np.random.Generator | None = None
 ) -> StructureTest:

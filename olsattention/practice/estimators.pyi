@@ -1,67 +1,118 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['AttentionRegressor']
+import warnings
+from functools import partial
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
-from olsattention.arrays import Table, as_flag, as_floats, as_lam, as_matrix, as_number, labelled, labels_of, to_numpy
-from ..kernels.names import get_kernel
-from .tabular import fit_similarity
+from scipy.optimize import minimize, minimize_scalar
+from olsattention.arrays import AnyArray, Frame, SameKind, Table, as_flag, as_floats, as_lam, as_matrix, as_number, labelled, labels_of, to_numpy
+from ..kernels.names import Kernel, get_kernel
+from .tabular import fit_similarity, warn_of_ignored
 from ..regression.smoother import SpectralSmoother
 from ..regression.weighting import RowWeights, require_weight_type
-from ..selection.gcv import CRITERIA, select_lam
+from olsattention.selection.gcv import CRITERIA, BoundaryWarning, SelectedLam, as_penalties, select_lam
 from ..selection.tridiagonal import smoother_of_gram
-try:
-    from sklearn.base import BaseEstimator, RegressorMixin
-    from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise ImportError("olsattention.practice.estimators needs scikit-learn 1.6 or later and pandas; pip install 'olsattention[sklearn]'") from error
+__all__ = ['AttentionRegressor']
+if TYPE_CHECKING:
 
-class AttentionRegressor(RegressorMixin, BaseEstimator):
+    class RegressorMixin:
+
+        def score(self, X: Any, y: Any, sample_weight: Any=None) -> float:
+            ...
+
+    class BaseEstimator:
+
+        def get_params(self, deep: bool=True) -> dict[str, Any]:
+            ...
+
+        def set_params(self, **params: Any) -> Any:
+            ...
+
+        def set_fit_request(self, *, sample_weight: Any='$UNCHANGED$') -> Any:
+            ...
+
+        def set_score_request(self, *, sample_weight: Any='$UNCHANGED$') -> Any:
+            ...
+
+    def check_is_fitted(estimator: Any) -> None:
+        ...
+
+    def validate_data(estimator: Any, *given: Any, **rules: Any) -> Any:
+        ...
+else:
+    try:
+        from sklearn.base import BaseEstimator, RegressorMixin
+        from sklearn.utils.validation import check_is_fitted, validate_data
+    except ImportError as error:
+        raise ImportError("olsattention.practice.estimators needs scikit-learn 1.6 or later and pandas; pip install 'olsattention[sklearn]'") from error
+
+class Fitted(BaseEstimator):
+    """What a fit leaves in an `AttentionRegressor`, which says what it is."""
+    alpha_: Any
+    selection_: SelectedLam | None
+    df_: Any
+    gcv_: Any
+    coef_: SameKind
+    dual_coef_: SameKind
+    X_fit_: SameKind
+    y_fit_: SameKind
+    intercept_: Any
+    kernel_params_: dict[str, Any]
+    n_features_in_: int
+    feature_names_in_: SameKind
+
+class AttentionRegressor(RegressorMixin, Fitted):
     """Ridge or kernel ridge regression that says which training rows each prediction listens to.
 
     Parameters
     ----------
     kernel : str or callable
-        A name known to `get_kernel`, or a function ``kernel(X, Z)`` of two sets of rows that returns their matrix (m, n).
-        ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval by the training rows.
-    alpha : {"gcv", "loo", "gml", "rgcv"} or float
-        A criterion that chooses the penalty, or the penalty itself, >= 0: the number beside the Gram matrix, as in
-        scikit-learn's Ridge and KernelRidge.
+        A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)`` of two sets of rows that returns their
+        matrix (m, n). ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval.
+    alpha : {"gcv", "loo", "gml", "rgcv"}, float or array (k,)
+        A criterion that chooses the penalty, or the penalty itself (of each outcome), >= 0: the number beside the Gram matrix.
+    alphas : sequence of float, optional
+        Penalties for the criterion to choose among; default a search without end points.
+    alpha_per_target : bool
+        Whether the criterion chooses a penalty for each outcome.
     fit_intercept : bool
         Leave a constant unpenalised. A spline always has one.
-    length_scale : float, optional
-        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``; default (12.1).
+    standardize : bool
+        Centre the columns and divide them by their standard deviations first; `coef_` is that of the columns as they came.
+    length_scale : float, array (p,) or str, optional
+        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``, one for all columns or one for each; default (12.1); ``"auto"`` and
+        ``"auto each"``: the best for the criterion (12b.3).
     nu : float
         Of ``"matern"``.
     degree, gamma, coef0 : int, float or None, float
-        Of ``"polynomial"``.
+        Of ``"polynomial"``; `gamma` also of ``"rbf"``, ``"laplacian"`` and ``"exponential"`` (12b.2).
     scale : float, optional
         Of ``"exponential"``; default (12.1).
-    order : {1, 2, 3}
-        Of ``"sobolev"``.
-    period : float, optional
-        Of ``"sobolev"``, in the units of the columns; default the range of each.
+    order, period : int, float or None
+        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default the range of each.
     kernel_params : dict, optional
         Further parameters, for kernels that are functions.
-    weight_type : {"frequency", "precision"}
-        What `sample_weight` means to a criterion: so many copies of a row, which repeat its error, or one over the variance
-        of its error, up to a factor. Fits at a given `alpha` do not depend on it.
+    weight_type : {"precision", "frequency"}
+        What `sample_weight` means to a criterion: one over the variance of a row's error, up to a factor, or so many copies.
 
     Attributes
     ----------
-    alpha_ : float
-        The penalty. 0.0 if a criterion was asked for but the unpenalised functions interpolate: then nothing depends on it.
+    alpha_ : float or array (k,)
+        The penalty, or that of each outcome; 0.0 if a criterion has nothing to choose as the unpenalised functions interpolate.
     selection_ : SelectedLam or None
         How a criterion chose it.
-    df_, gcv_, loo_ : float
-        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error at `alpha_`, the mean
-        over outcomes. `loo_` is computed when asked for.
+    df_, gcv_, loo_ : float or array (k,)
+        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error, the mean over outcomes,
+        or of each if they have their own penalties.
     coef_ : array, shape (p,) or (k, p)
         Only if ``kernel="linear"``.
     dual_coef_, X_fit_ : array, shape (n,) or (n, k), and (n, p)
         For other kernels: predictions are ``kernel(X, X_fit_) @ dual_coef_ + intercept_``, and for splines the slopes.
-    intercept_ : float or array (k,)
+    intercept_ : NumPy float or array (k,)
     kernel_params_ : dict
         Parameters of the kernel, defaults resolved.
     y_fit_ : array, shape (n,) or (n, k)
@@ -70,24 +121,26 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    Several outcomes share the penalty. Computed and returned in float64. With array-API dispatch, torch tensors are fitted on
+    Several outcomes share the penalty, unless there is one for each. A sparse X goes with ``kernel="linear"`` and is made dense:
+    the embedding of its rows is dense anyway. Computed and returned in float64. With array-API dispatch, torch tensors are fitted on
     their device and come back. A kernel keeps its factorisation, one or two arrays (n, n); from 500 rows on, GCV and GML need no
-    eigenvectors. Source: (3a.1) to (3a.4), (12.1) to (12.4), (12b.1).
+    eigenvectors. Source: (3a.1) to (3a.4), (12.1) to (12.4), (12b.1) to (12b.3).
     """
 
-    def __init__(self, kernel='linear', alpha='gcv', *, fit_intercept=True, length_scale=None, nu=1.5, degree=3, gamma=None, coef0=1.0, scale=None, order=1, period=None, kernel_params=None, weight_type='frequency'):
+    def __init__(self, kernel: str | Kernel='linear', alpha: str | float | AnyArray='gcv', *, alphas: AnyArray | None=None, alpha_per_target: bool=False, fit_intercept: bool=True, standardize: bool=False, length_scale: float | str | AnyArray | None=None, nu: float=1.5, degree: int=3, gamma: float | None=None, coef0: float=1.0, scale: float | None=None, order: int=1, period: float | None=None, kernel_params: dict[str, Any] | None=None, weight_type: str='precision') -> None:
         ...
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         ...
 
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X: Any, y: AnyArray, sample_weight: AnyArray | float | None=None, groups: AnyArray | None=None) -> AttentionRegressor:
         """Fit the regression.
 
     Parameters
     ----------
     X : array, tensor or DataFrame, shape (n, p)
-        Training rows; an index is remembered for `attention_weights` and `explain`.
+        Training rows; an index is remembered for `attention_weights` and `explain`, and one of y or the weights must be the
+        same. Nothing is kept that the caller could change.
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
         Outcomes.
     sample_weight : array, shape (n,), or float, optional
@@ -111,19 +164,28 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         If the criterion asks for no penalty, or for an infinite one.
     """
 
-    def _fit_smoother(self, X):
-        """The similarity and the smoother of the rows that count (m, p)."""
+    def _prepared(self, X):
+        """Rows as the similarity and the smoother see them: dense, and in the units of the fit."""
+
+    def _fit_smoother(self, X, y):
+        """The similarity and the smoother of the rows that count (m, p), whose outcomes are y."""
 
     def _set_coefficients(self, X, y):
         ...
 
-    def predict(self, X, return_std=False):
+    def _by_penalty(self, ask, y):
+        """Two answers for outcomes y, (r,) or (r, k) each, by the penalty of all or of each outcome."""
+
+    def _of_each(self, values):
+        """Numbers, one for each penalty, as they are shown."""
+
+    def _criterion(self, ask):
+        """What a criterion says of the fit: the mean over outcomes, or of each if they have their own penalties."""
+
+    def predict(self, X: Any, return_std: bool=False) -> SameKind:
         """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the deviation of a new outcome (5d.4)."""
 
-    def _mean(self, X):
-        ...
-
-    def attention_weights(self, X):
+    def attention_weights(self, X: Any) -> SameKind:
         """The weights of all training rows in each prediction: ``attention_weights(X) @ y_fit_ == predict(X)``.
 
     Parameters
@@ -134,7 +196,8 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     Returns
     -------
     array, tensor or DataFrame, shape (m, n)
-        Labelled if X and the training rows have an index. Rows sum to 1 if there is an intercept.
+        Labelled if X and the training rows have an index. Rows sum to 1 if there is an intercept. If every outcome has its own
+        penalty, an array (k, m, n), one matrix for each.
 
     Notes
     -----
@@ -142,10 +205,10 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     """
 
     @property
-    def loo_(self):
+    def loo_(self) -> Any:
         ...
 
-    def explain(self, X, top=5, groups=None):
+    def explain(self, X: Any, top: int | None=5, groups: AnyArray | None=None) -> Frame:
         """Which training rows each prediction listens to most.
 
     Parameters
@@ -162,7 +225,8 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     DataFrame
         One row for each query, rank and (if there are several) output: ``query``, ``rank`` (from 1), ``row`` (the label of
         the training row), ``weight``, ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution over
-        prediction), ``leverage`` (of the training row) and ``without`` (the prediction, had the row not been there).
+        prediction) and, if there is one penalty, ``leverage`` (of the training row) and ``without`` (the prediction, had the
+        row not been there).
 
     Notes
     -----
@@ -172,10 +236,10 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     of the sizes of the weights. Source: (12b.1), (5c.2).
     """
 
-    def plot_weights(self, X, ax=None):
+    def plot_weights(self, X: Any, ax: Any=None) -> Any:
         """Draw the attention of the queries (m, p) as a heat map; returns the Axes."""
 
-    def influence(self, X, groups=None):
+    def influence(self, X: Any, groups: AnyArray | None=None) -> SameKind:
         """How every prediction changes if a training row, or a group of them, is deleted; exact at the same `alpha_`.
 
     Parameters
@@ -199,7 +263,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
         """Labels of the rows that count, validated for all rows; None for None."""
 
     def _entered(self, X):
-        """New rows (m, p) as the smoother takes them, and their unpenalised functions or None."""
+        """New rows (m, p) as the smoother takes them, and their unpenalised functions or None; an error if penalties are several."""
 
     def _without(self, X, groups):
         """Predictions (m, n, k) or (m, G, k) without each row or group, an ndarray."""
@@ -213,7 +277,7 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     def _deviation(self, X):
         """Standard deviation (m,) or (m, k) of a new outcome of weight 1."""
 
-    def predict_interval(self, X, coverage=0.9, method='jackknife+', groups=None):
+    def predict_interval(self, X: Any, coverage: float=0.9, method: str='jackknife+', groups: AnyArray | None=None) -> Interval:
         """Intervals for the outcomes of new rows.
 
     Parameters
@@ -243,16 +307,36 @@ class AttentionRegressor(RegressorMixin, BaseEstimator):
     Source: (5d.4), (5d.6), (5d.7).
     """
 AttentionRegressor.__init_subclass__()
+FITTED: Any
+
+def _forget(estimator):
+    """Whatever an earlier fit has left: a fitted estimator belongs to its last fit alone."""
+
+def _require_same_index(X, **others):
+    """An error if outcomes or weights have another index than the rows."""
+
+def _units_of(estimator, X):
+    """Means and standard deviations of the columns (p,) of rows X (n, p) that standardising divides by, or None."""
+
+def _dense(X):
+    ...
+
+def _kernel_fit(estimator, X, given, extra):
+    """The similarity of the rows that count, their smoother, and a copy of them."""
 CHOOSING: Any
 
 def _check_parameters(estimator):
     """Errors for parameters that no kernel will check."""
+USUAL: Any
 
-def _choice(smoother, y, alpha, groups=None):
-    """The penalty, and how a criterion chose it or None."""
+def _check_combinations(estimator):
+    """Errors for parameters that do not go together, and warnings of those without effect."""
 
-def _mean(values):
-    """The mean of a criterion over all outcomes, a number."""
+def _check_penalties(estimator):
+    """An error if the penalties given are not one for each outcome."""
+
+def _choice(smoother, y, estimator, groups=None):
+    """The penalty, or one for each outcome, and how a criterion chose it or None."""
 
 def _index_of(X):
     """The row labels of a DataFrame, else None."""
@@ -269,16 +353,16 @@ def _beside(values, X):
 def _validated(estimator, **given):
     """X, or X and y, in float64 of one library, by scikit-learn's rules; an error that names a bad position."""
 
-def _queries(estimator, X, method):
-    """New rows, from the library and the device of the training rows."""
+def _queries(estimator, X, method, prepared=True):
+    """New rows, from the library and the device of the training rows, in the units of the fit if `prepared`."""
 
 def _name_bad_position(given, error):
-    ...
+    """Raise the error that names the first entry which is no number, if there is one."""
 
 def _rows_of(X, sample_weight, weight_type):
     """The `RowWeights` of the rows X (n, p); weights come to the library and the device of X."""
 
-def _explanation(W, y, top, index, rows, outputs, audit):
+def _explanation(W, y, top, index, rows, outputs, audit=None):
     """The table of `explain`, from weights (m, n) and outcomes (n,) or (n, k); labels may be None, and
     the `audit` are leverages (n,) and predictions without each row (m, n, k)."""
 from scipy.special import ndtri
@@ -288,3 +372,15 @@ from ..selection.without import influence as change_by_deletion
 
 def _kernel_with_itself(similarity, X):
     """The kernel of each row of X (m, p) with itself, (m,)."""
+
+def _explanations(W, y, top, index, rows, outputs):
+    """The table of `explain`, from weights (k, m, n) for each of k outcomes."""
+
+def _best_length_scale(estimator, X, y):
+    """The length scale (12b.3) of rows X (n, p) and outcomes y, a number or (p,)."""
+
+def _first_length_scale(estimator, X):
+    """The default (12.1) of rows X (n, p), or the standard deviations of their columns scaled to it, (p,)."""
+
+def _score_at(estimator, X, y, start, t):
+    """The least value of the criterion over all penalties, at length scales ``start * exp(t)``."""

@@ -1,6 +1,6 @@
 # Written by `make export` from the chapters: edit those, not this.
 from typing import Any
-__all__ = ['PANEL', 'KernelProduct', 'Preconditioner', 'random_pivots', 'conjugate_gradients', 'KernelSolution', 'solve_kernel', 'LargeKernelRegressor', 'RandomFeatures', 'random_features']
+__all__ = ['PANEL', 'KernelProduct', 'Preconditioner', 'random_pivots', 'Indefinite', 'conjugate_gradients', 'KernelSolution', 'solve_kernel', 'LargeKernelRegressor', 'RandomFeatures', 'random_features']
 import math
 import warnings
 from functools import partial
@@ -8,8 +8,9 @@ from typing import NamedTuple
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
-from ..arrays import as_lam, as_matrix, to_numpy
+from ..arrays import Table, as_lam, as_matrix, to_numpy
 from ..kernels.names import get_kernel
+from ..regression.weighting import RowWeights
 from ..selection.gcv import randomized_gcv
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -30,9 +31,11 @@ class KernelProduct:
         ``kernel(X, Z)``, shape (n, m), in the dtype of the rows.
     memory : int
         Bytes of panels that may be kept, in float32.
+    root : array or tensor, shape (n,), optional
+        Roots of the weights of the rows: products are then with the matrix that has rows and columns times these.
     """
 
-    def __init__(self, X, kernel, memory=2 ** 29):
+    def __init__(self, X, kernel, memory=2 ** 29, root=None):
         ...
 
     @property
@@ -55,13 +58,14 @@ class KernelProduct:
         ...
 
 class Preconditioner(NamedTuple):
-    """A low-rank smoother: U (n, r) with orthonormal columns, squares (r,) of singular values, and the trace that is left."""
+    """A low-rank smoother: U (n, r) in float32, squares (r,) of singular values, the trace that is left, and U'U (r, r)."""
     U: object
     squares: object
     left: float
+    overlap: object
 
-    def residuals(self, V, lam):
-        """``lam M^-1 V`` (13d.2), for V (n, k)."""
+    def at(self, lam):
+        """The function that gives ``lam M^-1 V`` (13d.2) for V (n, k), in its dtype."""
 
 def random_pivots(products, rank, rng, block=32):
     """A partial Cholesky factor of a `KernelProduct` with random pivots, as a `Preconditioner`.
@@ -90,6 +94,13 @@ def _columns_left(products, F, at, whole):
 def _singular(F, left):
     ...
 
+def _overlap(F):
+    """``F'F`` in float64, by blocks of rows."""
+
+class Indefinite(ValueError):
+    """A matrix that should be positive definite is not, or not to the rounding errors of its precision."""
+
+@np.errstate(over='ignore', invalid='ignore')
 def conjugate_gradients(product, M, B, lam, tol, most):
     """Solve ``(K + lam I) A = B`` for every column of B (n, k) by preconditioned conjugate gradients, in the dtype of B.
 
@@ -103,6 +114,7 @@ class KernelSolution(NamedTuple):
     products: int
     judgements: int
 
+@np.errstate(over='ignore', invalid='ignore')
 def solve_kernel(products, M, B, lam, tol=1e-06, share=0.0005, most=2000):
     """Solve ``(K + lam I) A = B`` for every column of B (n, k), to a recomputed relative residual.
 
@@ -130,6 +142,7 @@ def solve_kernel(products, M, B, lam, tol=1e-06, share=0.0005, most=2000):
     Notes
     -----
     Where float32 makes no progress, for lam is below its rounding errors, the inner solves go on in float64, several times slower.
+    Those of float64 end it: no residual is below about ``eps * largest eigenvalue / lam``.
     Source: (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
     """
 
@@ -154,6 +167,8 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     tol, memory, probes : float, int, int
         Relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
     random_state : int, RandomState or None
+    weight_type : {"frequency", "precision"}
+        What `sample_weight` means to GCV: so many copies of a row, or one over the variance of its error, up to a factor.
 
     Attributes
     ----------
@@ -171,14 +186,17 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
     """
 
-    def __init__(self, kernel='rbf', alpha='gcv', *, fit_intercept=True, length_scale=None, kernel_params=None, rank=None, tol=1e-06, memory=2 ** 29, probes=10, random_state=0):
+    def __init__(self, kernel='rbf', alpha='gcv', *, fit_intercept=True, length_scale=None, kernel_params=None, rank=None, tol=1e-06, memory=2 ** 29, probes=10, random_state=0, weight_type='frequency'):
         ...
 
     def __sklearn_tags__(self):
         ...
 
-    def fit(self, X, y):
-        """Fit rows X (n, p) to outcomes y (n,) or (n, k); returns the estimator."""
+    def _prepare(self, X, seed):
+        """The products and the preconditioner of the rows that count (m, p)."""
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none negative; returns the estimator."""
 
     def predict(self, X):
         """Predictions at rows X (m, p), shape (m,) or (m, k)."""
@@ -192,20 +210,23 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
 def valid_rows(estimator, **given):
     """X, or X and y, by scikit-learn's rules, in float64; an error names the first bad position."""
 
-def kernel_of(estimator, X):
-    """The kernel with its parameters, and these."""
+def kernel_of(estimator, X, w):
+    """The kernel with its parameters, and these; rows (n, p) count as their weights (n,) or None say."""
 
-def fits(products, M, Y, lam, intercept, tol):
-    """Dual coefficients (n, k) and constants (k,) of (13d.1), and the `KernelSolution` behind them."""
+def fits(products, M, Z, lam, intercept, tol):
+    """Solutions c (n, k) and constants (k,) of (13d.1) for weighted outcomes Z, and the `KernelSolution` behind them."""
 
-def guess(M, y, intercept, n):
-    """The penalty at which the low-rank smoother has its least GCV."""
+def guess(M, Z, one, n):
+    """The penalty at which the low-rank smoother has its least GCV, for outcomes (n, k), a constant (n, 1) or (n, 0), of n rows."""
 
-def choose(products, M, Y, intercept, seed, probes):
-    """The penalty of least randomised GCV, downhill from a guess, and all that were tried."""
+def choose(products, M, Z, intercept, seed, probes, n):
+    """The penalty of least randomised GCV, downhill from a guess, and all that were tried; of n observations."""
 
-def mean_gcv(fit, Y, seed, probes):
-    """`randomized_gcv` of the mean of outcomes (n, k), from one set of fits."""
+def mean_gcv(fit, Z, seed, probes, n):
+    """`randomized_gcv` of the mean of outcomes (m, k), from one set of fits, where the m rows stand for n observations."""
+
+def require_penalty(alpha):
+    """Raise unless conjugate gradients can work with a penalty, or choose one."""
 
 class RandomFeatures(NamedTuple):
     """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them with `random_features`."""

@@ -27,7 +27,9 @@ class Cost(NamedTuple):
     sent: float
 
 # %% ../../nbs/practice/13e_size.ipynb #ce03733d
-def stream_cost(machine, n, p, workers=1, k=1, fan_in=8, block=65_536, cached=2048):
+def stream_cost(
+    machine, n, p, workers=1, k=1, fan_in=8, block=65_536, cached=2048, harmless=True
+):
     """What a regression on n rows costs by the model (13e.1), (13e.2).
 
     Parameters
@@ -38,13 +40,15 @@ def stream_cost(machine, n, p, workers=1, k=1, fan_in=8, block=65_536, cached=20
     workers, fan_in : int
     block, cached : int
         Rows that are read, and processed, at a time.
+    harmless : bool
+        Whether no variance inflation factor of the columns is large.
 
     Returns
     -------
     Cost
     """
     q = 1 + p + k
-    each = 3 * q**2 / machine.operations + 8 * q / machine.reading
+    each = (1 if harmless else 2) * q**2 / machine.operations + 8 * q / machine.reading
     levels = math.ceil(math.log(workers) / math.log(fan_in) - 1e-9) if workers > 1 else 0
     merge = 4 * q**3 / machine.operations + 8 * q**2 / machine.network + machine.latency
     seconds = n / workers * each + (fan_in - 1) * levels * merge

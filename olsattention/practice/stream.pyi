@@ -1,6 +1,6 @@
 # Written by `make export` from the chapters: edit those, not this.
 from typing import Any
-__all__ = ['BLOCK_ROWS', 'MAGIC', 'SAVED', 'LeastSquaresState', 'whiten', 'absorb', 'absorb_rows', 'Solved', 'take_apart', 'plain']
+__all__ = ['BLOCK_ROWS', 'AT_ONCE', 'MAGIC', 'SAVED', 'LeastSquaresState', 'inverse_and_vif', 'whiten', 'absorb', 'preconditioned', 'absorb_gram', 'absorb_rows', 'harmless', 'Solved', 'take_apart', 'plain']
 import hashlib
 import io
 import json
@@ -8,6 +8,7 @@ import math
 import os
 import tempfile
 import warnings
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -75,7 +76,7 @@ class LeastSquaresState:
 
     Notes
     -----
-    About two products like X'X; Householder's QR for blocks that are news. Extra memory: `BLOCK_ROWS` rows. Source: (13.2).
+    One product like X'X where no variance inflation factor is large, elsewhere two; Householder's QR for blocks that are news. Extra memory: `BLOCK_ROWS` rows. Source: (13.2).
     """
 
     def _name(self, table, outcomes, names):
@@ -217,6 +218,9 @@ class LeastSquaresState:
     """
 BLOCK_ROWS = 2048
 
+def inverse_and_vif(R):
+    """``R^-1`` and the largest variance inflation factor (1b.5) of a triangle; infinite where it is singular."""
+
 def whiten(R, B):
     """``B R^-1`` transposed, shape (q, b), by (13.3): a product where no variance inflation factor is large, else by solving."""
 
@@ -239,8 +243,17 @@ def absorb(R, B):
     Source: Proposition 13.1.
     """
 
+def preconditioned(R, S):
+    """``chol(I + S) R`` of (13.2), from the lower half of S, or None where S is large: the block is news."""
+
 def _square(R):
     """A triangle of fewer rows than columns, filled up with zeros."""
+
+def absorb_gram(R, G):
+    """The R factor of a triangle and of rows with Gram matrix G (q, q), or None where a variance inflation factor is large.
+
+    Source: (13.2), with the digits of (1b.6).
+    """
 
 def checked(state, X, y, weights):
     """A validated block: its Table, outcomes (b, k), weights (b,) or None; errors name the block."""
@@ -254,8 +267,18 @@ def require_same_outcomes(state, outcomes, names):
 def checked_weights(weights, n):
     ...
 
+def blocks_of(buffer, X, y, w):
+    """Yield ``[1 X y]`` in blocks of rows, weighted; the buffer holds one at a time."""
+
+def gram_of(buffer, X, y, w):
+    """The Gram matrix (q, q) of the rows of `blocks_of`."""
+AT_ONCE: Any
+
 def absorb_rows(R, X, y, w):
-    """The triangle after rows X (b, p), outcomes and weights, a few rows at a time."""
+    """The triangle after rows X (b, p), outcomes and weights: by one product where that is harmless, else block by block."""
+
+def harmless(R):
+    """Whether no variance inflation factor of a triangle is large."""
 
 def require_mergeable(first, second):
     """Raise unless two states have the same columns and outcomes."""

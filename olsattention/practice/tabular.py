@@ -5,6 +5,7 @@ __all__ = []
 
 # %% ../../nbs/practice/12_tabular.ipynb #6fb4acdf
 import math
+import warnings
 from inspect import signature
 from typing import NamedTuple
 
@@ -12,35 +13,61 @@ import array_api_compat
 import numpy as np
 from fastcore.basics import patch
 
-from ..arrays import Table, as_lam, as_matrix, as_number, to_numpy
-from ..kernels.names import KERNELS, get_kernel
+from olsattention.arrays import (
+    Table,
+    as_floats,
+    as_lam,
+    as_matrix,
+    as_number,
+    outside_level,
+    to_numpy,
+)
+from ..kernels.names import ALIASES, KERNELS, get_kernel
 from ..regression.rfactor import BLOCK_ROWS
 from ..regression.svd import column_scale, scaled_svd
 
 # %% ../../nbs/practice/12_tabular.ipynb #16b96f89
+def _shares(X, w):
+    """The weights of the rows as shares of their sum, (n,)."""
+    if w is None:
+        return 0 * X[:, 0] + 1 / X.shape[0]
+    return w / array_api_compat.array_namespace(w).sum(w)
+
+
+def _unit_of(X):
+    """A power of two near the largest entry, so that no square leaves the range; 1 for zeros."""
+    largest = as_number(array_api_compat.array_namespace(X).max(abs(X)))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0 else 1.0
+
+
 def _variances(X, w):
     """Weighted variances of the columns, (p,)."""
-    share = (
-        0 * X[:, 0] + 1 / X.shape[0]
-        if w is None
-        else w / array_api_compat.array_namespace(w).sum(w)
-    )
+    share = _shares(X, w)
     mean = share @ X
     return share @ (X - mean) ** 2 - (share @ (X - mean)) ** 2
 
 
 def _length_scale(X, w):
-    return math.sqrt(max(0.0, float(to_numpy(_variances(X, w)).sum()))) or 1.0
+    unit = _unit_of(X)
+    total = float(to_numpy(_variances(X / unit, w)).sum())
+    return unit * math.sqrt(max(0.0, total)) or 1.0
 
 
 def _laplacian_scale(X, w):
-    return float(np.sqrt(np.maximum(to_numpy(_variances(X, w)), 0)).sum()) or 1.0
+    unit = _unit_of(X)
+    return unit * float(np.sqrt(to_numpy(_variances(X / unit, w)).clip(0)).sum()) or 1.0
 
 
 def _exponential_scale(X, w):
-    square = to_numpy(X**2).sum(axis=1)
+    unit = _unit_of(X)
+    square = to_numpy((X / unit) ** 2).sum(axis=1)
     mean = np.average(square, weights=None if w is None else to_numpy(w))
-    return X.shape[1] ** 0.5 / float(mean or 1.0)
+    scale = X.shape[1] ** 0.5 / float(mean or 1.0) / unit / unit
+    if not 0 < scale < math.inf:
+        raise ValueError(
+            f"the squares of the rows of X, of size {unit:.1g}, leave the range of float64; change their units"
+        )
+    return scale
 
 
 DEFAULTS = {
@@ -65,7 +92,7 @@ class Similarity(NamedTuple):
     def __call__(self, X, Z):
         """The kernel between queries X (m, p) and training rows Z (n, p), shape (m, n)."""
         if self.low is None:
-            return self.kernel(X, Z, **self.parameters)
+            return self._as_they_are(X, Z)
         U, V = self._units(X), self._units(Z)
         if self.kernel is KERNELS["sobolev"]:
             return self._additive(U % 1.0, V % 1.0)
@@ -87,17 +114,32 @@ class Similarity(NamedTuple):
                 K[rows, :] += self.kernel(U[rows, column], V[:, column], **self.parameters)
         return K
 
+# %% ../../nbs/practice/12_tabular.ipynb #1217a001
+@patch
+def _as_they_are(self: Similarity, X, Z):
+    """The kernel of rows as they are, or in units of the `length_scale` of each column."""
+    scales = self.parameters.get("length_scale")
+    if scales is None or not np.ndim(scales):
+        return self.kernel(X, Z, **self.parameters)
+    xp, place = array_api_compat.array_namespace(X), array_api_compat.device(X)
+    scales = xp.asarray(to_numpy(scales), dtype=X.dtype, device=place)
+    Z = X / scales if Z is X else Z / scales
+    return self.kernel(X / scales, Z, **(self.parameters | {"length_scale": 1.0}))
+
 # %% ../../nbs/practice/12_tabular.ipynb #c7d69e2d
 def fit_similarity(kernel, X, w, given, extra):
     """The `Similarity` of a kernel, by name or a function, for rows X (n, p) with weights w (n,) or None.
 
     Of the parameters `given`, those are taken that the kernel has, and what is None is found from the rows (12.1). `extra` are
-    further ones, the only ones for a function.
+    further ones, the only ones for a function. ``"precomputed"`` takes the matrix itself for X.
     """
+    if kernel == "precomputed":
+        return Similarity(_given_matrix, extra)
     function = get_kernel(kernel)
     if kernel is function:
         return Similarity(_Checked(function), extra)
-    parameters = _parameters(kernel, function, X, w, given) | extra
+    kernel = ALIASES.get(kernel, kernel)
+    parameters = _parameters(kernel, function, X, w, _translated(kernel, given)) | extra
     if kernel not in ("sobolev", "spline"):
         return Similarity(function, parameters)
     low, width = _ends(X)
@@ -108,6 +150,8 @@ def fit_similarity(kernel, X, w, given, extra):
 # %% ../../nbs/practice/12_tabular.ipynb #125e0105
 def _parameters(kernel, function, X, w, given):
     names = [name for name in signature(function).parameters if name in given]
+    if np.ndim(given.get("length_scale")):
+        given = given | {"length_scale": _one_per_column(given["length_scale"], X.shape[1])}
     found = {
         name: DEFAULTS.get((kernel, name), _length_scale)(X, w)
         for name in names
@@ -129,6 +173,63 @@ def _above_zero(value, name):
         raise ValueError(f"{name} must be > 0, got {value}")
     return value
 
+# %% ../../nbs/practice/12_tabular.ipynb #1217a002
+def _one_per_column(scales, p):
+    """Validated length scales (p,)."""
+    scales = to_numpy(as_floats(scales, "length_scale"))
+    if scales.shape != (p,):
+        raise ValueError(
+            f"length_scale must be a number or have shape ({p},), one for each column, got shape {scales.shape}"
+        )
+    return np.array(
+        [_above_zero(scale, f"length_scale[{j}]") for j, scale in enumerate(scales)]
+    )
+
+
+def _translated(kernel, given):
+    """Parameters `given` under the names of a kernel: scikit-learn's gamma is another name for a length scale (12b.2)."""
+    gamma, scale = (
+        given.get("gamma"),
+        "scale" if kernel == "exponential" else "length_scale",
+    )
+    if gamma is None or kernel == "polynomial":
+        return given
+    if kernel == "matern":
+        raise ValueError("kernel 'matern' has no gamma; give its length_scale")
+    if kernel not in ("rbf", "laplacian", "exponential"):
+        return given
+    if given.get(scale) is not None:
+        raise ValueError(
+            f"gamma and {scale} are two names for one number of kernel {kernel!r}; give one of them"
+        )
+    gamma = _above_zero(gamma, "gamma")
+    value = {"rbf": (2 * gamma) ** -0.5, "laplacian": 1 / gamma, "exponential": gamma}[
+        kernel
+    ]
+    return given | {"gamma": None, scale: value}
+
+# %% ../../nbs/practice/12_tabular.ipynb #1217a003
+def warn_of_ignored(kernel, given, usual):
+    """Warn of parameters `given` that differ from the `usual` ones and that a named kernel does not have."""
+    kernel = kernel if callable(kernel) else ALIASES.get(kernel, kernel)
+    function = KERNELS.get(kernel) if isinstance(kernel, str) else None
+    has = set(signature(function).parameters) - {"X", "Z"} if function else set()
+    has |= {"sobolev": {"period"}}.get(kernel, set()) if isinstance(kernel, str) else set()
+    # gamma is another name for a number of these, or an error
+    known = has | ({"gamma"} if {"length_scale", "scale"} & has else set())
+    extra = [key for key in given if key not in known and _differ(given[key], usual[key])]
+    if extra:
+        warnings.warn(
+            f"kernel {kernel!r} has no {' and no '.join(extra)}, which is ignored; "
+            f"it has {', '.join(sorted(has)) or 'no parameters of this kind'}",
+            UserWarning,
+            stacklevel=outside_level(),
+        )
+
+
+def _differ(value, usual):
+    return bool(np.ndim(value)) or (value is not usual and value != usual)
+
 # %% ../../nbs/practice/12_tabular.ipynb #125e0104
 class _Checked:
     """A kernel that is a user's function: its matrix is copied, and must have the right shape."""
@@ -137,12 +238,23 @@ class _Checked:
         self.function = function
 
     def __call__(self, X, Z, **parameters):
-        K = as_matrix(self.function(X, Z, **parameters), "the kernel's matrix", 0).values
-        if tuple(K.shape) != (X.shape[0], Z.shape[0]):
+        shape = (X.shape[0], Z.shape[0])
+        hint = f"it gets all rows at once and must return their matrix, shape {shape}; of a function f of two rows: "
+        hint += "lambda X, Z: np.array([[f(x, z) for z in Z] for x in X])"
+        try:
+            K = self.function(X, Z, **parameters)
+        except (TypeError, ValueError, IndexError) as error:
+            raise type(error)(f"kernel(X, Z) failed: {error}; {hint}") from error
+        if np.ndim(K) != 2 or tuple(K.shape) != shape:
             raise ValueError(
-                f"kernel(X, Z) must return shape {(X.shape[0], Z.shape[0])}, got {tuple(K.shape)}"
+                f"kernel(X, Z) must return shape {shape}, got {tuple(np.shape(K))}; {hint}"
             )
-        return K + 0.0
+        return as_matrix(K, "the kernel's matrix", 0).values + 0.0
+
+
+def _given_matrix(X, Z, columns=None):
+    """The kernel "precomputed": rows X (m, n) are the matrix, of which the `columns` of training rows that count are taken."""
+    return X + 0.0 if columns is None else X[:, columns]
 
 # %% ../../nbs/practice/12_tabular.ipynb #125e0103
 @patch

@@ -2,15 +2,22 @@
 from typing import Any
 __all__ = []
 import math
+import warnings
 from inspect import signature
 from typing import NamedTuple
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
-from ..arrays import Table, as_lam, as_matrix, as_number, to_numpy
-from ..kernels.names import KERNELS, get_kernel
+from olsattention.arrays import Table, as_floats, as_lam, as_matrix, as_number, outside_level, to_numpy
+from ..kernels.names import ALIASES, KERNELS, get_kernel
 from ..regression.rfactor import BLOCK_ROWS
 from ..regression.svd import column_scale, scaled_svd
+
+def _shares(X, w):
+    """The weights of the rows as shares of their sum, (n,)."""
+
+def _unit_of(X):
+    """A power of two near the largest entry, so that no square leaves the range; 1 for zeros."""
 
 def _variances(X, w):
     """Weighted variances of the columns, (p,)."""
@@ -46,6 +53,9 @@ class Similarity(NamedTuple):
     def _additive(self, U, V):
         ...
 
+    def _as_they_are(self, X, Z):
+        """The kernel of rows as they are, or in units of the `length_scale` of each column."""
+
     def functions(self, X, intercept):
         """The functions that are not penalised, at rows X (m, p): none, a constant, or for splines all lines."""
 
@@ -59,7 +69,7 @@ def fit_similarity(kernel, X, w, given, extra):
     """The `Similarity` of a kernel, by name or a function, for rows X (n, p) with weights w (n,) or None.
 
     Of the parameters `given`, those are taken that the kernel has, and what is None is found from the rows (12.1). `extra` are
-    further ones, the only ones for a function.
+    further ones, the only ones for a function. ``"precomputed"`` takes the matrix itself for X.
     """
 
 def _parameters(kernel, function, X, w, given):
@@ -71,6 +81,18 @@ def _ends(X):
 def _above_zero(value, name):
     ...
 
+def _one_per_column(scales, p):
+    """Validated length scales (p,)."""
+
+def _translated(kernel, given):
+    """Parameters `given` under the names of a kernel: scikit-learn's gamma is another name for a length scale (12b.2)."""
+
+def warn_of_ignored(kernel, given, usual):
+    """Warn of parameters `given` that differ from the `usual` ones and that a named kernel does not have."""
+
+def _differ(value, usual):
+    ...
+
 class _Checked:
     """A kernel that is a user's function: its matrix is copied, and must have the right shape."""
 
@@ -79,6 +101,9 @@ class _Checked:
 
     def __call__(self, X, Z, **parameters):
         ...
+
+def _given_matrix(X, Z, columns=None):
+    """The kernel "precomputed": rows X (m, n) are the matrix, of which the `columns` of training rows that count are taken."""
 
 def _independent(T, intercept):
     """Coefficients (c, r) of independent functions that span the columns of T (n, c), orthonormal at the rows.

@@ -198,7 +198,7 @@ class Principal(NamedTuple):
     mean: object
 
 # %% ../../nbs/regression/02_embeddings.ipynb #11ceedc1
-def principal(train, intercept=False, warn=False, weights=None):
+def principal(train, intercept=False, warn=False, weights=None, least=0.0):
     """The principal axes of the rows of a `Table` (n, p), centred if there is an intercept; p may exceed n.
 
     Rows that have `weights` are centred at their weighted mean, then scaled by the roots.
@@ -211,6 +211,8 @@ def principal(train, intercept=False, warn=False, weights=None):
         Whether to warn of rank deficiency.
     weights : array, shape (n,), optional
         In float64, above zero.
+    least : float
+        The least penalty that will be asked for: what is small beside it needs fewer digits.
 
     Returns
     -------
@@ -225,7 +227,7 @@ def principal(train, intercept=False, warn=False, weights=None):
         roots = weights**0.5
         data = data._replace(values=data.values * roots[:, None])
     factor = _tall_axes if data.shape[1] <= data.shape[0] else _wide_axes
-    U, d, axes, full_rank = factor(data, mean, owned, warn, roots)
+    U, d, axes, full_rank = factor(data, mean, owned, warn, roots, least)
     if not full_rank and getattr(train.values, "requires_grad", False):
         raise ValueError(
             f"{train.name} is rank deficient: its principal axes have no gradient. "
@@ -245,13 +247,17 @@ def squares(d, train):
     return mu
 
 
-def _left_axes(R):
-    """Left singular vectors and singular values of a square matrix, largest first."""
+def _left_axes(R, least=0.0):
+    """Left singular vectors and singular values of a square matrix, largest first, for penalties from `least` on."""
     xp = array_api_compat.array_namespace(R)
     mu, U = xp.linalg.eigh(R @ R.T)
-    # where the eigenvalues span four decades at most, squaring costs four of sixteen digits
-    if as_number(mu[-1]) <= 1e4 * as_number(mu[0]):
-        return xp.flip(U, axis=1), xp.flip(mu, axis=0) ** 0.5
+    largest, smallest = as_number(mu[-1]) + least, max(as_number(mu[0]), 0.0) + least
+    # where mu + lam spans four decades at most, squaring costs four of sixteen digits
+    if largest <= 1e4 * smallest:
+        return xp.flip(U, axis=1), abs(xp.flip(mu, axis=0)) ** 0.5
+    # and over eight decades so does an SVD, whose errors are of the size of its largest value
+    if largest <= 1e8 * smallest:
+        return tuple(xp.linalg.svd(R))[:2]
     return accurate_svd(R)[:2]
 
 # %% ../../nbs/regression/02_embeddings.ipynb #ec3ab44c
@@ -274,14 +280,14 @@ def _safe_inverse(R, vif, mean_norm, X):
     )
 
 # %% ../../nbs/regression/02_embeddings.ipynb #3f2f1fc6
-def _tall_axes(X, mean, owned, warn, roots):
+def _tall_axes(X, mean, owned, warn, roots, least):
     """U, d, axes of a `Table` with n >= p, whose memory may be `owned`, and whether it has full rank."""
     total = X.shape[0] if roots is None else X.xp.sum(roots**2)
     offset = 0 * X.values[0, :] if mean is None else mean.norm(total)
     R, vif = r_factor_of_rows(lambda a, b: X.values[a:b, :], X.shape)
     inverse = _safe_inverse(R, vif, offset, X)
     if inverse is not None:
-        U_R, d = _left_axes(R)
+        U_R, d = _left_axes(R, least)
         axes = inverse @ U_R
         return _times(X.values, axes, owned), d, axes, True
     factor = orthonormalise(X, warn, offset)
@@ -316,7 +322,7 @@ def _reflect_back(U, roots):
     return xp.concat([-total, U - total * (others / (1 + first))], axis=0)
 
 # %% ../../nbs/regression/02_embeddings.ipynb #25023a3e
-def _wide_axes(X, mean, owned, warn, roots):
+def _wide_axes(X, mean, owned, warn, roots, least):
     """U, d, axes of a `Table` with n < p, through the transpose; centred rows are reflected (2.8)."""
     Y = X.values if mean is None else _reflect(X.values, roots)
     if Y.shape[0] == 0:  # one centred row has no direction
@@ -330,7 +336,7 @@ def _wide_axes(X, mean, owned, warn, roots):
     R, vif = r_factor_of_rows(lambda a, b: Y[:, a:b].T, Y.T.shape)
     inverse = _safe_inverse(R, vif, offset, rows)
     if inverse is not None:
-        U, d = _left_axes(R.T)
+        U, d = _left_axes(R.T, least)
         axes = _times(Y.T, inverse @ (inverse.T @ U), owned)
     else:
         factor = orthonormalise(rows, False, offset)
@@ -546,8 +552,8 @@ def dual_diagnostics(weights: AnyArray, top: float = 0.05) -> Frame:
     -------
     DataFrame, m rows
         ``total`` (sum of weights), ``short_position`` (sum of the negative ones, <= 0), ``gross_exposure`` (sum of absolute
-        weights), ``leverage`` (sum of squares: the forecast's variance over the noise's), ``concentration`` (share of the
-        gross exposure held by the largest `top` of the rows), ``effective_rows`` (gross squared over leverage: the number of
+        weights), ``variance`` (sum of squares: the forecast's variance over the noise's), ``concentration`` (share of the
+        gross exposure held by the largest `top` of the rows), ``effective_rows`` (gross squared over variance: the number of
         equal weights that would be as concentrated) and ``turnover`` (sum of absolute changes since the previous row; NaN in
         the first).
 
@@ -558,7 +564,7 @@ def dual_diagnostics(weights: AnyArray, top: float = 0.05) -> Frame:
 
     Notes
     -----
-    Source: Goulet Coulombe, Goebel and Klieber (2024) for concentration, short position and turnover; (2.5) for leverage.
+    Source: Goulet Coulombe, Goebel and Klieber (2024) for concentration, short position and turnover; (2.5) for the variance.
     """
     import pandas as pd
 
@@ -576,7 +582,7 @@ def dual_diagnostics(weights: AnyArray, top: float = 0.05) -> Frame:
             "total": W.sum(axis=1),
             "short_position": np.minimum(W, 0).sum(axis=1),
             "gross_exposure": gross,
-            "leverage": squares,
+            "variance": squares,
             "concentration": largest / gross,
             "effective_rows": gross**2 / squares,
             "turnover": np.r_[np.nan, np.abs(np.diff(W, axis=0)).sum(axis=1)],

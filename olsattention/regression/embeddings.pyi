@@ -99,7 +99,7 @@ class Principal(NamedTuple):
     axes: object
     mean: object
 
-def principal(train, intercept=False, warn=False, weights=None):
+def principal(train, intercept=False, warn=False, weights=None, least=0.0):
     """The principal axes of the rows of a `Table` (n, p), centred if there is an intercept; p may exceed n.
 
     Rows that have `weights` are centred at their weighted mean, then scaled by the roots.
@@ -112,6 +112,8 @@ def principal(train, intercept=False, warn=False, weights=None):
         Whether to warn of rank deficiency.
     weights : array, shape (n,), optional
         In float64, above zero.
+    least : float
+        The least penalty that will be asked for: what is small beside it needs fewer digits.
 
     Returns
     -------
@@ -121,8 +123,8 @@ def principal(train, intercept=False, warn=False, weights=None):
 def squares(d, train):
     """Eigenvalues from singular values, in the dtype of a `Table`; an error where they leave its range."""
 
-def _left_axes(R):
-    """Left singular vectors and singular values of a square matrix, largest first."""
+def _left_axes(R, least=0.0):
+    """Left singular vectors and singular values of a square matrix, largest first, for penalties from `least` on."""
 
 def _times(X, axes, owned):
     """``X @ axes``, by blocks of rows in the memory of X if it is ours; autograd gets an array of its own."""
@@ -130,7 +132,7 @@ def _times(X, axes, owned):
 def _safe_inverse(R, vif, mean_norm, X):
     """The inverse of a triangle of a `Table`, or None where one Gram product lost digits or the rank is in doubt."""
 
-def _tall_axes(X, mean, owned, warn, roots):
+def _tall_axes(X, mean, owned, warn, roots, least):
     """U, d, axes of a `Table` with n >= p, whose memory may be `owned`, and whether it has full rank."""
 
 def _axis(n, roots):
@@ -142,7 +144,7 @@ def _reflect(X, roots):
 def _reflect_back(U, roots):
     """The reflection (2.8) undone, shape (n, r) from (n - 1, r)."""
 
-def _wide_axes(X, mean, owned, warn, roots):
+def _wide_axes(X, mean, owned, warn, roots, least):
     """U, d, axes of a `Table` with n < p, through the transpose; centred rows are reflected (2.8)."""
 
 def half_filter(d, lam):
@@ -256,8 +258,8 @@ def dual_diagnostics(weights: AnyArray, top: float=0.05) -> Frame:
     -------
     DataFrame, m rows
         ``total`` (sum of weights), ``short_position`` (sum of the negative ones, <= 0), ``gross_exposure`` (sum of absolute
-        weights), ``leverage`` (sum of squares: the forecast's variance over the noise's), ``concentration`` (share of the
-        gross exposure held by the largest `top` of the rows), ``effective_rows`` (gross squared over leverage: the number of
+        weights), ``variance`` (sum of squares: the forecast's variance over the noise's), ``concentration`` (share of the
+        gross exposure held by the largest `top` of the rows), ``effective_rows`` (gross squared over variance: the number of
         equal weights that would be as concentrated) and ``turnover`` (sum of absolute changes since the previous row; NaN in
         the first).
 
@@ -268,5 +270,5 @@ def dual_diagnostics(weights: AnyArray, top: float=0.05) -> Frame:
 
     Notes
     -----
-    Source: Goulet Coulombe, Goebel and Klieber (2024) for concentration, short position and turnover; (2.5) for leverage.
+    Source: Goulet Coulombe, Goebel and Klieber (2024) for concentration, short position and turnover; (2.5) for the variance.
     """

@@ -1,20 +1,23 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['SpectralSmoother', 'RidgePath', 'ridge_path']
 import math
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 import scipy.linalg
 from fastcore.basics import patch
 from scipy.optimize import brentq
-from olsattention.arrays import Table, as_flag, as_lam, as_matrix, as_number, as_queries, as_regression, labelled, labels_of, matmul, outside_level, penalties, promote, require_same_columns, to_numpy
+from olsattention.arrays import AnyArray, Frame, Number, Numpy, SameKind, Table, as_flag, as_lam, as_matrix, as_number, as_queries, as_regression, labelled, labels_of, matmul, outside_level, penalties, promote, require_same_columns, to_numpy
 from .embeddings import principal, squares
 from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
-from .svd import RankDeficiencyWarning, nothing_left, scaled_svd
+from olsattention.regression.svd import RankDeficiencyWarning, nothing_left, refined, scaled_svd
 from .weighting import RowWeights
+__all__ = ['SpectralSmoother', 'RidgePath', 'ridge_path']
 
 class SpectralSmoother:
     """One factorisation; every penalty afterwards is cheap.
@@ -41,23 +44,28 @@ class SpectralSmoother:
     rows on their own scale: a row of weight zero has leverage zero, and its fitted value is the prediction there.
     Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
     """
+    mu: SameKind
+    U: SameKind
+    null: SameKind
+    n: int
+    rows: RowWeights
 
-    def __init__(self, mu, U, null, source, rows=None):
+    def __init__(self, mu: Any=None, U: Any=None, null: Any=None, source: Any=None, rows: RowWeights | None=None) -> None:
         ...
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
     @property
-    def _xp(self):
+    def _xp(self) -> Any:
         ...
 
     @property
-    def _index(self):
+    def _index(self) -> Any:
         ...
 
     @classmethod
-    def from_design(cls, X, intercept=False, weights=None, weight_type='precision'):
+    def from_design(cls, X: AnyArray | Table, intercept: bool=False, weights: AnyArray | float | None=None, weight_type: str='precision', least_lam: float=0.0) -> SpectralSmoother:
         """Factor a design matrix.
 
     Parameters
@@ -70,6 +78,10 @@ class SpectralSmoother:
         Not negative; a row of weight zero is as good as dropped.
     weight_type : {"precision", "frequency"}
         What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
+
+    least_lam : float
+        The least penalty that will be asked for. Columns in different units are factored faster if directions far below it
+        need not be told apart to their last digits.
 
     Returns
     -------
@@ -86,43 +98,47 @@ class SpectralSmoother:
     size of X.
     """
 
-    def shrinkage(self, lam, filter='ridge'):
+    def shrinkage(self, lam: Number, filter: str='ridge') -> SameKind:
         """The filter factors, shape (r,), one for each eigenvalue in `mu`."""
 
-    def df(self, lam, filter='ridge'):
+    def df(self, lam: Number, filter: str='ridge') -> float:
         """Effective degrees of freedom (3b.1), a number; each unpenalised function counts one."""
 
-    def dfs(self, lams):
+    def dfs(self, lams: Sequence[Number] | AnyArray) -> Numpy:
         """The `df` of ridge at every penalty of a grid, ndarray (L,)."""
 
     @property
-    def largest_eigenvalue(self):
+    def largest_eigenvalue(self) -> float:
         """The largest eigenvalue, a number; 0 if there is none."""
 
     @property
-    def least_penalty(self):
-        """Where a search for a penalty should start; below, a criterion is that of lam = 0."""
+    def least_penalty(self) -> float:
+        """Where a search for a penalty should start: below it no direction feels the penalty, or rounding errors of a Gram matrix do."""
 
-    def lam_for_df(self, df):
+    @property
+    def has_limit(self) -> bool:
+        """Whether ``lam == 0`` is a penalty like others: it is not where a Gram matrix is singular but for its rounding errors."""
+
+    def lam_for_df(self, df: float) -> float:
         """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
 
-    def hat_matrix(self, lam, filter='ridge'):
+    def hat_matrix(self, lam: Number, filter: str='ridge') -> SameKind:
         """The smoother matrix (3b.1), shape (n, n): ``H @ y`` are the fitted values."""
 
-    def leverage(self, lam, filter='ridge'):
+    def leverage(self, lam: Number, filter: str='ridge') -> SameKind:
         """The diagonal of the smoother matrix, shape (n,); it sums to `df`."""
 
-    def fit(self, y, lam, filter='ridge'):
+    def fit(self, y: AnyArray, lam: Number, filter: str='ridge') -> SameKind:
         """Fitted values at the training rows, the shape of y."""
 
-    def residuals(self, y, lam, filter='ridge'):
+    def residuals(self, y: AnyArray, lam: Number, filter: str='ridge') -> SameKind:
         """What the fit leaves, the shape of y."""
 
     def _reported(self, y, scaled, dropped):
         """Values at all rows, in the shape of y, from those at the scaled rows and at rows of weight zero."""
 
     @classmethod
-    def from_gram(cls, K, intercept=False, null_space=None, overwrite=False, index=None, weights=None, weight_type='precision'):
+    def from_gram(cls, K: AnyArray, intercept: bool=False, null_space: AnyArray | None=None, overwrite: bool=False, index: Any=None, weights: AnyArray | float | None=None, weight_type: str='precision') -> SpectralSmoother:
         """Factor a Gram matrix.
 
     Parameters
@@ -154,13 +170,14 @@ class SpectralSmoother:
     Cost: one symmetric eigendecomposition. Memory: a copy of K, and the eigenvectors.
     """
 
-    def loo_residuals(self, y, lam):
-        """Leave-one-out prediction errors of ridge, the shape of y, without refitting; NaN at leverage one.
+    def loo_residuals(self, y: AnyArray, lam: Number) -> SameKind:
+        """Leave-one-out prediction errors of ridge, the shape of y, without refitting; at ``lam == 0`` those of the minimum-norm fits.
 
-    With `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
+    NaN where the unpenalised functions alone follow a row, or where coefficients would no longer be determined. With `weight_type` "frequency" one copy of the row is left out, or
+    what there is if that is less.
     """
 
-    def loo(self, y, lam):
+    def loo(self, y: AnyArray, lam: Number) -> SameKind:
         """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
 
     def _deleted(self, y, lam, codes):
@@ -176,11 +193,14 @@ class SpectralSmoother:
     def leave_group_out(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
         """Mean squared `group_residuals`, weighted as those of `loo`, a number or (k,)."""
 
-    def gcv(self, y, lam):
+    def gcv(self, y: AnyArray, lam: Number) -> SameKind:
         """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
 
-    def criterion_sums(self, y, lams):
+    def criterion_sums(self, y: AnyArray, lams: Sequence[Number] | AnyArray) -> tuple[list[CriterionSums], bool]:
         """The `CriterionSums` of every outcome, in NumPy, and whether there was a single one."""
+
+    def judge(self, y: AnyArray) -> tuple[list[Judged], bool]:
+        """Every outcome as `Judged`, and whether there was a single one."""
 
     def _attend(self, T, E, lam, filter):
         """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m, r)."""
@@ -194,19 +214,19 @@ class SpectralSmoother:
     def _warn(self, lam):
         ...
 
-    def weights(self, X, lam, filter='ridge', null_space=None):
+    def weights(self, X: AnyArray | Table, lam: Number, filter: str='ridge', null_space: AnyArray | None=None) -> SameKind:
         """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are predictions.
 
     `null_space` (m, c) is needed where it was given to `from_gram`.
     """
 
-    def predict(self, X, y, lam, filter='ridge', null_space=None):
+    def predict(self, X: AnyArray | Table, y: AnyArray, lam: Number, filter: str='ridge', null_space: AnyArray | None=None) -> SameKind:
         """Predictions at m new rows, shape (m,) or (m, k), without forming the weights."""
 
-    def coefficients(self, y, lam, filter='ridge'):
+    def coefficients(self, y: AnyArray, lam: Number, filter: str='ridge') -> tuple[SameKind, SameKind]:
         """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""
 
-    def dual_coefficients(self, y, lam, filter='ridge'):
+    def dual_coefficients(self, y: AnyArray, lam: Number, filter: str='ridge') -> tuple[SameKind, SameKind]:
         """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space.
 
     After `from_gram`, predictions are ``K_new @ a + T_new @ b``.
@@ -217,9 +237,17 @@ class DesignRows(NamedTuple):
     train: object
     axes: object
     mean: object
+    penalty: str = 'lam'
+    noise = 0.0
 
     def warn(self, rank):
         ...
+
+    def is_unique(self, r):
+        """Whether r directions determine all coefficients: then a row without which they do not has no prediction at ``lam == 0``."""
+
+    def doubt(self, smoother, r):
+        """The largest variance inflation factor of the columns beside the constant, or of the rows if there are fewer."""
 
     def gain(self, g, mu, lam, filter):
         """What a coordinate of a new row counts."""
@@ -252,17 +280,27 @@ class Outcome(NamedTuple):
     def only(self, j):
         """The j-th outcome, still in columns."""
 
+    def in_units(self):
+        """The same, of which the null space leaves something of size one, and the units (k,) that it was divided by."""
+
 def in_columns(train, y, dtype):
     """Validated outcomes (n, k) of the rows of a `Table`, whether there was a single one, and their labels or None."""
 
 def beside_null(rows, null, y, mean=False):
     """Coordinates (c, k) of outcomes y (n, k) on the null space, a constant if `mean`, and what it leaves of the scaled ones."""
 
-def without_residue(rest, y):
-    """What the null space leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
+def without_residue(rest, y, c=0):
+    """What a null space (n, c) leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
+
+def units_of(values):
+    """Powers of two near the largest entry of each column (n, k), shape (k,); 1 for a column of zeros."""
+
+def in_squares(values, unit):
+    """Values in squares of a unit, in squares of one; infinite or zero where that leaves the range."""
 
 def require_symmetric(K):
     ...
+ENTRIES = 150
 
 def _without_noise(mu, n, level):
     """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
@@ -284,9 +322,16 @@ class GramRows(NamedTuple):
     across: object
     dropped: object = None
     within: object = None
+    noise = 1e-14
 
     def warn(self, rank):
         ...
+
+    def is_unique(self, r):
+        """Never: what a kernel does not determine is as small as can be."""
+
+    def doubt(self, smoother, r):
+        """The square of how much the errors of a Gram matrix are magnified in its null space."""
 
     def gain(self, g, mu, lam, filter):
         """What a coordinate of a new row counts: g / mu, and for ridge also where mu = 0."""
@@ -318,13 +363,25 @@ def _full(smoother):
 def removed(smoother, lams):
     """The q of (3b.3), shape (r, L), and the factor (L,) that makes them ``1 - g``."""
 
+def of_known(smoother, lams):
+    """The q of (3b.3) of the r directions whose eigenvalue is not zero, (r, L), the least of them for mu_0, the factor (L,), and r."""
+
 def quotient(top, bottom, xp, otherwise=math.nan):
     """``top / bottom``, and something else where there is nothing to divide by."""
 
-def loo_parts(smoother, y, q, rows):
-    """Numerators and denominators of (3b.4) for some rows: one outcome and L penalties, or k outcomes and one."""
+def loo_parts(smoother, y, lams, rows):
+    """Numerators and denominators of (3b.4) for some rows, and the factor they lack: one outcome and L penalties, or k outcomes and one."""
 
-def left_out(smoother, y, q, factor, rows=slice(None)):
+def _beside_free(smoother, y, g, rows):
+    """The sums of (3b.4) with ``1 - g`` for q, and phi, zero where it is rounding errors."""
+
+def _projection(smoother, own):
+    """Rows of the projection on all directions."""
+
+def _least_free(smoother, free, r):
+    """What phi (m, 1) may be by rounding alone, where it is zero."""
+
+def left_out(smoother, y, lams, rows=slice(None)):
     """Leave-one-out errors of some scaled rows (3b.2): one outcome and L penalties, or k outcomes and one."""
 
 def _loo(smoother, y, lams):
@@ -363,30 +420,46 @@ class CriterionSums(NamedTuple):
     and `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out error.
     ``factor * q`` is ``1 - g``. All have shape (L,).
     """
-    n: object
+    n: Any
     unpenalised: int
-    factor: object
-    rss: object
-    quadratic: object
-    spare: object
-    log_determinant: object
-    squared: object
-    left_out: object
+    factor: SameKind
+    rss: SameKind
+    quadratic: SameKind
+    spare: SameKind
+    log_determinant: SameKind
+    squared: SameKind | None
+    left_out: Callable[[], SameKind] | None
 
-    def gcv(self):
+    def gcv(self) -> SameKind:
         ...
 
-    def in_numpy(self):
+    def in_numpy(self) -> CriterionSums:
         ...
 
-def criterion_sums_of(smoother, y, lams):
-    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`."""
+def criterion_sums_of(smoother, y, lams, free=None):
+    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`; `free` is what `_unexplained` finds, if it is known."""
 
 def _unexplained(smoother, y):
     """Squared norm of what no direction explains, (k,)."""
 
 def of_copies(sums, rows):
     """Criterion sums with the directions that copies add, the common factor multiplied out; as they are without copies."""
+
+class Judged(NamedTuple):
+    """One outcome before a criterion: its `CriterionSums` as a function of penalties, in squares of its `unit`.
+
+    `spread` is the mean square of what the null space leaves of it, `roundoff` that of the rounding errors that it came with.
+    """
+    sums: Callable[[Any], CriterionSums]
+    unit: float = 1.0
+    spread: float = 1.0
+    roundoff: float = 0.0
+
+def judged(level, rest, unit, sums):
+    """The `Judged` of an outcome (n, 1) in its unit."""
+
+def _sums_in_numpy(smoother, y, free, lams):
+    ...
 
 def as_kernel_of(K, train, n):
     """The kernel of new rows with n training rows, validated, as a `Table` (m, n)."""
@@ -396,25 +469,25 @@ class RidgePath(NamedTuple):
 
     `coefficients` has shape (L, p) or (L, p, k), `df` (L,); `intercept`, `rss`, `gcv` and `loo` (L,) or (L, k).
     """
-    lam: object
-    coefficients: object
-    intercept: object
-    df: object
-    rss: object
-    gcv: object
-    loo: object
-    columns: object = None
+    lam: SameKind
+    coefficients: SameKind
+    intercept: SameKind
+    df: SameKind
+    rss: SameKind
+    gcv: SameKind
+    loo: SameKind
+    columns: Any = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
-    def to_frame(self):
+    def to_frame(self) -> Frame:
         """A DataFrame indexed by lam: df, rss, gcv, loo, intercept, and a column for each coefficient (one outcome only)."""
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any=None) -> Any:
         """Draw the coefficients against the degrees of freedom; returns the Axes."""
 
-def ridge_path(X, y, lams, intercept=False):
+def ridge_path(X: AnyArray | Table, y: AnyArray, lams: Sequence[Number] | AnyArray, intercept: bool=False) -> RidgePath:
     """Ridge regression for a whole grid of penalties, from one factorisation.
 
     Parameters

@@ -3,8 +3,10 @@
 # %% ../../nbs/regression/01_svd.ipynb #f9e40a76
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, Generic, NamedTuple, overload
+import array_api_compat
 
 from olsattention.arrays import (
     Array,
@@ -50,9 +52,9 @@ def rank_tolerance(shape, eps):
     return min(max(max(shape) * 2.0**-52, min(shape) * eps), eps**0.5)
 
 
-def nothing_left(shape):
-    """What ``1 - leverage`` may be by rounding alone, where it is zero."""
-    return 100 * max(shape) * 2.0**-52
+def nothing_left(shape, vif=math.inf, eps=2.0**-52):
+    """What ``1 - leverage`` may be by rounding alone, where it is zero: by subtraction, or by (1.6) for columns of a known `vif`."""
+    return min(100 * max(shape) * eps, shape[0] * (32 * eps) ** 2 * vif)
 
 # %% ../../nbs/regression/01_svd.ipynb #3c2e67d2
 def column_scale(X):
@@ -160,16 +162,18 @@ def projection_basis(X):
     -------
     U : array, shape (n, r)
         r is the numerical rank.
+    s : array, shape (r,)
+        Singular values of the scaled columns.
 
     Warns
     -----
     RankDeficiencyWarning
         If r < p, naming the dependent columns.
     """
-    U, _, Vt, rank = scaled_svd(X.wide)
+    U, s, Vt, rank = scaled_svd(X.wide)
     if rank < X.shape[1]:
         warn_rank(X, rank, Vt)
-    return U[:, :rank]
+    return U[:, :rank], s[:rank]
 
 # %% ../../nbs/regression/01_svd.ipynb #f68ba459
 def warn_rank(X, rank, Vt):
@@ -220,7 +224,7 @@ def hat_matrix(X: Matrix) -> Matrix:
     Source: chapter 1, (1.5); Hastie, Tibshirani and Friedman (2009), section 3.2.
     """
     X = as_matrix(X)
-    U = projection_basis(X)
+    U, _ = projection_basis(X)
     return labelled(X.like_data(U @ U.T), X.index, X.index)
 
 # %% ../../nbs/regression/01_svd.ipynb #16131bb3
@@ -241,8 +245,38 @@ def leverage(X: Any) -> Any:
     Source: chapter 1, (1.6).
     """
     X = as_matrix(X)
-    U = projection_basis(X)
+    U, _ = projection_basis(X)
     return labelled(X.like_data(X.xp.sum(U * U, axis=1)), X.index)
+
+# %% ../../nbs/regression/01_svd.ipynb #0117a002
+NEARLY_ONE = 1e-4  # from here on, 1 - h by subtraction has fewer than twelve digits
+
+
+def free_part(H, own, y):
+    """``1 - h`` (m, 1) and what is left of outcomes y (n, k), at rows in places `own` (m,), from their rows H (m, n) of a projection.
+
+    Source: (1.6), solved for ``1 - h``.
+    """
+    xp = array_api_compat.array_namespace(H)
+    others = H + 0.0
+    others[xp.arange(H.shape[0], device=array_api_compat.device(H)), own] = 0.0
+    squares = xp.sum(others**2, axis=1)[:, None]
+    free = 2 * squares / (1 + xp.sqrt((1 - 4 * squares).clip(min=0)))
+    return free, free * y[own, :] - others @ y
+
+
+def refined(free, rest, projection, y, start=0):
+    """``1 - h`` (m, 1) and residuals (m, k) of consecutive rows from `start` on, those near leverage one by `free_part`.
+
+    ``projection(own)`` gives rows (len(own), n) of the projection.
+    """
+    xp = array_api_compat.array_namespace(free)
+    near = xp.nonzero(free[:, 0] < NEARLY_ONE)[0]
+    if not near.shape[0]:
+        return free, rest
+    free, rest = free + 0.0, rest + 0.0
+    free[near, :], rest[near, :] = free_part(projection(near + start), near + start, y)
+    return free, rest
 
 # %% ../../nbs/regression/01_svd.ipynb #d898c7de
 @overload
@@ -275,9 +309,10 @@ def loo_residuals(X: Any, y: Any) -> Any:
     """
     names = labels_of(y)
     X, y = as_regression(X, y)
-    xp, U = X.xp, projection_basis(X)
-    spare = 1 - xp.sum(U * U, axis=1)[:, None]
-    spare = xp.where(spare > nothing_left(X.shape), spare, xp.nan + 0 * spare)
+    xp, (U, s) = X.xp, projection_basis(X)
     Y = xp.astype(y if y.ndim == 2 else y[:, None], U.dtype, copy=False)
-    errors = X.like_data((Y - U @ (U.T @ Y)) / spare)
+    free, rest = 1 - xp.sum(U * U, axis=1)[:, None], Y - U @ (U.T @ Y)
+    free, rest = refined(free, rest, lambda own: U[own, :] @ U.T, Y)
+    least = nothing_left(X.shape, as_number(s[0] / s[-1]) ** 2 if s.shape[0] else 1.0)
+    errors = X.like_data(rest / xp.where(free > least, free, xp.nan + 0 * free))
     return labelled(errors if y.ndim == 2 else errors[:, 0], X.index, names)

@@ -1,13 +1,17 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['TridiagonalSmoother']
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
 from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd, dsytrd_lwork
-from ..arrays import as_lam, labelled, labels_of, to_numpy
-from olsattention.regression.smoother import CriterionSums, SpectralSmoother, as_kernel_of, beside_null, centred_gram, gram_rows, in_columns, largest_row_sum, of_copies, quotient
+from olsattention.arrays import AnyArray, Number, Numpy, SameKind, as_lam, labelled, labels_of, to_numpy
+from olsattention.regression.smoother import CriterionSums, Judged, SpectralSmoother, as_kernel_of, beside_null, centred_gram, gram_rows, in_columns, in_squares, judged, largest_row_sum, of_copies, quotient, units_of
+from ..regression.weighting import RowWeights
+__all__ = ['TridiagonalSmoother']
 BLOCK = 256
 
 def _pivots(diagonal, beside):
@@ -52,11 +56,14 @@ class TridiagonalSmoother:
     -----
     Source: (5b.2); Eldén (1984). The criterion LOO needs the leverages at every penalty, and so the eigenvectors.
     """
+    n: int
+    null: Numpy
+    rows: RowWeights
 
-    def __init__(self, K, intercept=False, null_space=None, overwrite=False, index=None, weights=None, weight_type='precision'):
+    def __init__(self, K: AnyArray, intercept: bool=False, null_space: AnyArray | None=None, overwrite: bool=False, index: Any=None, weights: AnyArray | float | None=None, weight_type: str='precision') -> None:
         ...
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
     def _reduce(self, K, ours):
@@ -71,24 +78,27 @@ class TridiagonalSmoother:
     def _trace(self, lam):
         """Trace of (K + lam I)^-1 on the complement of the null space, and the log determinant there."""
 
-    def df(self, lam):
+    def df(self, lam: Number) -> float:
         """Effective degrees of freedom of ridge, a number; each unpenalised function counts one."""
 
-    def dfs(self, lams):
+    def dfs(self, lams: Sequence[Number] | AnyArray) -> Numpy:
         """The `df` at every penalty of a grid, ndarray (L,)."""
 
     @property
-    def largest_eigenvalue(self):
+    def largest_eigenvalue(self) -> float:
         """A bound on the largest eigenvalue, a number."""
 
     @property
-    def least_penalty(self):
+    def least_penalty(self) -> float:
         """Where a search for a penalty should start: above the rounding errors of the reduction."""
 
-    def criterion_sums(self, y, lams):
+    def criterion_sums(self, y: AnyArray, lams: Sequence[Number] | AnyArray) -> tuple[list[CriterionSums], bool]:
         """The `CriterionSums` of every outcome, and whether there was a single one; (5b.2)."""
 
-    def gcv(self, y, lam):
+    def judge(self, y: AnyArray) -> tuple[list[Judged], bool]:
+        """Every outcome as `Judged`, and whether there was a single one."""
+
+    def gcv(self, y: AnyArray, lam: Number) -> Any:
         """Generalised cross-validation (3b.2), a number or (k,)."""
 
     def _split(self, y):
@@ -97,13 +107,13 @@ class TridiagonalSmoother:
     def _sums(self, w, lams):
         ...
 
-    def dual_coefficients(self, y, lam):
+    def dual_coefficients(self, y: AnyArray, lam: Number) -> tuple[Numpy, Numpy]:
         """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space."""
 
-    def predict(self, K, y, lam, null_space=None):
+    def predict(self, K: AnyArray, y: AnyArray, lam: Number, null_space: AnyArray | None=None) -> SameKind:
         """Predictions (m,) or (m, k) at new rows, given their kernel (m, n) with the training rows and their null space (m, c)."""
 
-    def weights(self, K, lam, null_space=None):
+    def weights(self, K: AnyArray, lam: Number, null_space: AnyArray | None=None) -> SameKind:
         """Attention of m new rows over the training rows, shape (m, n), given their kernel (m, n) and null space (m, c)."""
 
     def _attend(self, K, T, lam):
@@ -112,19 +122,19 @@ class TridiagonalSmoother:
     def _dual(self, level, rest, lam):
         """Coefficients (m, k) of the scaled rows, and (c, k) of the null space."""
 
-    def leverage(self, lam):
+    def leverage(self, lam: Number) -> SameKind:
         """The diagonal of the smoother matrix, shape (n,); O(n^3) operations, by blocks of columns."""
 
-    def fit(self, y, lam):
+    def fit(self, y: AnyArray, lam: Number) -> SameKind:
         """Fitted values at the training rows, the shape of y."""
 
-    def residuals(self, y, lam):
+    def residuals(self, y: AnyArray, lam: Number) -> SameKind:
         """What the fit leaves, the shape of y."""
 
-    def loo_residuals(self, y, lam):
+    def loo_residuals(self, y: AnyArray, lam: Number) -> SameKind:
         """Leave-one-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
 
-    def loo(self, y, lam):
+    def loo(self, y: AnyArray, lam: Number) -> Any:
         """Mean squared leave-one-out error (3b.2), a number or (k,); as `leverage`, O(n^3) operations."""
 
     def _removed(self, lam):
@@ -152,8 +162,8 @@ from olsattention.regression.smoother import as_groups, not_determined, same_siz
 from olsattention.regression.svd import nothing_left
 MANY_ROWS = 500
 
-def smoother_of_gram(K, alpha, null_space=None, weights=None, **settings):
-    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it."""
+def smoother_of_gram(K, alpha, null_space=None, weights=None, least=None, **settings):
+    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it, from `least` on."""
 
-def _without_eigenvectors(K, alpha, weights):
+def _without_eigenvectors(K, alpha, weights, least):
     ...

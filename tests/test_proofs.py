@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from olsattention import Commitment, CommitmentError, Secret
-from olsattention.models.commands import main, read_arrays
+from olsattention.models.command import main
+from olsattention.models.commitments import decode_array
+from olsattention.models.proofs import read_arrays
 
 HEADS = {"a": np.arange(4.0), "b": np.ones((2, 3), np.float32), "é": np.array([1, 2])}
 
@@ -107,18 +109,145 @@ def test_all_files_or_none(folder, capsys):
     assert sorted(os.listdir()) == ["heads.npz", "run.commitment"]
 
 
-def test_a_process_of_its_own(folder):
-    command = [sys.executable, "-m", "olsattention.models.commands"]
-    done = subprocess.run(
-        [*command, "commit", "heads.npz", "-o", "run"], capture_output=True, text=True
-    )
+PROGRAM = "import sys; from olsattention.models.command import main; sys.exit(main())"
+
+
+def test_a_process_of_its_own(folder, root):
+    env = os.environ | {"PYTHONPATH": str(root)}
+
+    def program(*argv):
+        command = [sys.executable, "-c", PROGRAM, *argv]
+        return subprocess.run(command, capture_output=True, text=True, env=env)
+
+    done = program("commit", "heads.npz", "-o", "run")
     assert done.returncode == 0 and "digest: " in done.stdout
-    done = subprocess.run(
-        [*command, "verify", "heads.npz", "x"], capture_output=True, text=True
-    )
+    done = program("verify", "heads.npz", "x")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert done.stderr.startswith("olsattention verify: this is no commitment")
-    assert subprocess.run([*command, "nonsense"], capture_output=True).returncode == 2
+
+
+# ---- a model and a text ------------------------------------------------------------------------------------
+
+
+def saved_model(path, kind="Bert", seed=0):
+    """A small model and a tokeniser of forty words, as transformers saves them."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = {f"w{i}": i for i in range(40)} | {"?": 40}
+    tokens = Tokenizer(models.WordLevel(words, unk_token="?"))
+    tokens.pre_tokenizer = pre_tokenizers.Whitespace()
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokens).save_pretrained(path)
+    sizes = {"vocab_size": 41, "hidden_size": 32, "intermediate_size": 40}
+    sizes |= {"num_hidden_layers": 2, "num_attention_heads": 4}
+    torch.manual_seed(seed)
+    config = getattr(transformers, f"{kind}Config")(**sizes)
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = saved_model(tmp_path_factory.mktemp("model") / "small")
+    (path / "text.txt").write_text(" ".join(f"w{i * i % 40}" for i in range(90)))
+    return path
+
+
+def test_a_model_and_a_text(model, folder, capsys):
+    reads = (str(model), "--text", str(model / "text.txt"), "--length", "32")
+    code, out = said(capsys, "commit", *reads, "-o", "run", "--gram")
+    assert code == 0 and out["arrays"] == 16
+    context = json.loads(Commitment.load("run.commitment").context)
+    assert context["tokens"] == 90 and context["model"] == "small"
+    arrays = {
+        decode_array(c)[0]: decode_array(c)[1] for c in Secret.load("run.secret").encodings
+    }
+    for i in range(2):
+        for j in range(4):
+            K = arrays[f"layer {i}, head {j}, Gram"]
+            mu = np.linalg.eigvalsh(K)[::-1]
+            np.testing.assert_allclose(
+                arrays[f"layer {i}, head {j}"], mu, atol=1e-12 * mu[0]
+            )
+    names = ["layer 0, head 1", "layer 1, head 3"]
+    for k, name in enumerate(names):
+        assert said(capsys, "open", "run.secret", name, "-o", f"{k}.opening")[0] == 0
+    asked = ("verify", "run.commitment", "0.opening", "1.opening", "--model")
+    code, out = said(capsys, *asked, *reads)
+    assert code == 0 and len(out["checked"]) == 4
+    other = saved_model(folder / "other", seed=1)
+    code, out = said(capsys, *asked, str(other), *reads[1:])
+    assert (
+        code == 1 and sum(out["checked"].values()) == 2
+    )  # the openings hold, the model does not
+
+
+def test_a_model_that_cannot_be_judged(model, folder, capsys):
+    turned = saved_model(folder / "turned", "Llama")
+    reads = (str(turned), "--text", str(model / "text.txt"))
+    assert said(capsys, "commit", *reads, "-o", "run")[0] == 0
+    assert said(capsys, "open", "run.secret", "layer 0, head 0", "-o", "o")[0] == 0
+    code, out = said(capsys, "verify", "run.commitment", "o", "--model", *reads)
+    assert code == 2 and "not the output of a linear map" in out["error"]
+
+
+def test_what_a_model_needs(model, folder, capsys):
+    text = str(model / "text.txt")
+    (folder / "empty.txt").write_text("")
+    (folder / "latin.txt").write_bytes(b"caf\xe9")
+    said(capsys, "commit", "heads.npz", "-o", "run")
+    said(capsys, "open", "run.secret", "a", "-o", "a.opening")
+    before = sorted(os.listdir())
+    for argv, message in [
+        (("commit", str(model), "-o", "x"), "needs --text"),
+        (("commit", "heads.npz", "--text", text, "-o", "x"), "no folder of a model"),
+        (("commit", ".", "--text", text, "-o", "x"), "no config.json"),
+        (("commit", str(model), "--text", "no.txt", "-o", "x"), "No such file"),
+        (("commit", str(model), "--text", "latin.txt", "-o", "x"), "codec"),
+        (("commit", str(model), "--text", "empty.txt", "-o", "x"), "fewer than two tokens"),
+        (("commit", str(model), "--text", text, "--length", "1", "-o", "x"), "at least 2"),
+        (("verify", "run.commitment", "--digest", "00", "--model", "m"), "go together"),
+        (
+            (
+                "verify",
+                "run.commitment",
+                "a.opening",
+                "--model",
+                str(model),
+                "--text",
+                text,
+            ),
+            "no spectrum called 'a'",
+        ),
+    ]:
+        code, out = said(capsys, *argv)
+        assert code == 2 and message in out["error"], out
+    assert sorted(os.listdir()) == before
+
+
+def test_an_interrupt_leaves_no_file(folder, monkeypatch):
+    import olsattention.models.proofs as module
+
+    def stopped(self, path, **options):
+        if str(path).endswith(".commitment"):
+            raise KeyboardInterrupt
+        return save(self, path, **options)
+
+    save = Secret.save
+    monkeypatch.setattr(module.Commitment, "save", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        main(["commit", "heads.npz", "-o", "run"])
+    assert os.listdir() == ["heads.npz"]
+
+
+def test_links_are_not_written_through(folder, capsys):
+    (folder / "elsewhere").write_bytes(b"precious")
+    (folder / "run.commitment").symlink_to(folder / "elsewhere")
+    code, out = said(capsys, "commit", "heads.npz", "-o", "run")
+    assert code == 2 and "symbolic link" in out["error"]
+    assert (folder / "elsewhere").read_bytes() == b"precious"
+    assert not (folder / "run.secret").exists()
 
 
 # ---- arrays from files -------------------------------------------------------------------------------------

@@ -1,0 +1,149 @@
+"""Make a release and try it: wheel, source distribution and the site as a zip, in dist/.
+
+`make release` calls this after `make docs`. The wheel is installed into an environment of its own, with what it requires
+and nothing else, and used there; the zip is unpacked elsewhere and every address in it is followed.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin
+
+from book import LIB, ROOT, settings
+
+DIST, SITE, VERSION = ROOT / "dist", ROOT / "_docs", settings["version"]
+MOST_MEGABYTES = 60
+TRIAL = f"""
+import numpy as np, {LIB}
+assert {LIB}.__version__ == {VERSION!r}, {LIB}.__version__
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(50, 3)), rng.normal(size=50)
+W = {LIB}.attention_weights(X[:5], X, intercept=True)
+assert np.allclose(W @ y, np.column_stack([np.ones(5), X[:5]]) @ np.linalg.lstsq(np.column_stack([np.ones(50), X]), y, rcond=None)[0])
+import torch
+q = torch.ones(1, 4, 2)
+assert {LIB}.ridge_attention(q, q, q, lam=1.0, is_causal=True).shape == (1, 4, 2)
+"""
+
+
+def main():
+    """Build all three, and try them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--requirement", action="append", default=[], help="installed beside the wheel"
+    )
+    options = parser.parse_args()
+    problems = [*disagreements(), *site_problems(SITE)]
+    if problems:
+        sys.exit("Not released:\n" + "\n".join(f"  {problem}" for problem in problems))
+    shutil.rmtree(DIST, ignore_errors=True)
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", DIST, ROOT)
+    archive = zip_site()
+    (wheel,), (source,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
+    with tempfile.TemporaryDirectory() as folder:
+        try_wheel(wheel, Path(folder) / "environment", options.requirement)
+        with zipfile.ZipFile(archive) as files:
+            files.extractall(folder)
+        if problems := site_problems(Path(folder) / archive.stem):
+            sys.exit("The zip is not whole:\n" + "\n".join(problems))
+    for path in (wheel, source, archive):
+        print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(ROOT)}")
+
+
+def run(*command, **options):
+    """Run a command; its failure is ours."""
+    subprocess.run([str(part) for part in command], check=True, **options)
+
+
+def try_wheel(wheel, folder, requirements):
+    """Install the wheel into a fresh environment and use it, far from the repository."""
+    run(sys.executable, "-m", "venv", folder)
+    run(folder / "bin" / "python", "-m", "pip", "install", "-q", wheel, *requirements)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    run(folder / "bin" / "python", "-c", TRIAL, cwd=folder, env=clean)
+    run(folder / "bin" / LIB, "--help", cwd=folder, env=clean, stdout=subprocess.DEVNULL)
+
+
+def zip_site():
+    """Pack the site; its only folder is named as the archive."""
+    archive = DIST / f"{LIB}-{VERSION}-site.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as files:
+        for path in sorted(SITE.rglob("*")):
+            if path.is_file():
+                files.write(path, Path(archive.stem) / path.relative_to(SITE))
+    return archive
+
+
+def disagreements():
+    """Yield what the citation and the recipe say otherwise than settings.ini."""
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    recipe = (ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8")
+    for name, text, wanted in [
+        ("CITATION.cff", citation, f"version: {VERSION}\n"),
+        ("CITATION.cff", citation, settings["git_url"]),
+        ("CITATION.cff", citation, settings["author"]),
+        ("recipe/recipe.yaml", recipe, f'version: "{VERSION}"'),
+        ("recipe/recipe.yaml", recipe, settings["git_url"]),
+    ]:
+        if wanted not in text:
+            yield f"{name} does not say {wanted.strip()!r}"
+    other_names = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+    for requirement in settings["requirements"].split():
+        name, version = re.fullmatch(r"([\w-]+)(.*)", requirement).groups()
+        if f"- {other_names.get(name, name)} {version}\n" not in recipe:
+            yield f"recipe/recipe.yaml does not require {requirement}"
+
+
+class Addresses(HTMLParser):
+    """Collect what a page links to and loads, and its anchors."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.anchors = [], {""}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.anchors |= {attributes.get("id"), attributes.get("name")}
+        self.found += [attributes[n] for n in ("href", "src") if attributes.get(n)]
+
+
+def site_problems(site):
+    """Yield what is wrong with a site: links into nothing, another version, too large."""
+    if not (site / "index.html").exists():
+        yield f"no site in {site}: run make docs"
+        return
+    size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) / 2**20
+    if size > MOST_MEGABYTES:
+        yield f"the site has {size:.0f} MB, more than {MOST_MEGABYTES}"
+    if f"{settings['title']} {VERSION}" not in (site / "index.html").read_text(
+        encoding="utf-8"
+    ):
+        yield f"the site does not name version {VERSION}"
+    pages = [p for p in site.rglob("*.html") if "_static" not in p.relative_to(site).parts]
+    parsed = {
+        p.relative_to(site).as_posix(): Addresses(p.read_text(encoding="utf-8"))
+        for p in pages
+    }
+    for page, addresses in parsed.items():
+        for address in addresses.found:
+            if re.match(r"[a-z]+:|//", address):
+                continue
+            target, anchor = urldefrag(urljoin(page, address))
+            target = unquote(target.split("?")[0]) or page
+            if not (site / target).is_file():
+                yield f"{page} leads to {address}, which is not there"
+            elif target in parsed and unquote(anchor) not in parsed[target].anchors:
+                yield f"{page} leads to {address}, where that anchor is not"
+
+
+if __name__ == "__main__":
+    main()
