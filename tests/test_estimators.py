@@ -335,10 +335,8 @@ QUERIES = pd.DataFrame(X_new, columns=list("abc"), index=list("pqrstuv"))
 def test_explain(name):
     m = AttentionRegressor(name).fit(FRAME, y)
     table, W = m.explain(QUERIES, top=3), m.attention_weights(QUERIES)
-    assert (
-        table.columns.tolist()
-        == "query rank row weight outcome contribution share leverage without".split()
-    )
+    columns = "query rank row weight outcome contribution share leverage without".split()
+    assert table.columns.tolist() == columns
     assert table["query"].tolist() == [q for q in QUERIES.index for _ in range(3)]
     assert table["rank"].tolist() == [1, 2, 3] * 7
     for row in table.itertuples():

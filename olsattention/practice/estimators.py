@@ -881,6 +881,10 @@ def _deviation(self: AttentionRegressor, X):
 
 def _kernel_with_itself(similarity, X):
     """The kernel of each row of X (m, p) with itself, (m,)."""
+    if "columns" in similarity.parameters:
+        raise ValueError(
+            "a precomputed kernel does not hold k(x, x) of new rows; give the kernel's name, or a function"
+        )
     xp, more = array_api_compat.array_namespace(X), 0
     if similarity.kernel is get_kernel("spline"):  # straight beyond the ends
         U = (X - similarity.low) / similarity.width
