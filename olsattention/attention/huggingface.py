@@ -166,6 +166,9 @@ def _forward(
     return out.to(query.dtype).transpose(1, 2).contiguous(), None
 
 
+_forward.is_ridge_attention = True  # `_is_ridge` knows it by this
+
+# %% ../../nbs/attention/07c_huggingface.ipynb #9f918264
 def _full(query, key, value, lam, mask):
     """Every query uses all keys that are no padding, and, if these are positions, not in the future."""
     if mask is not None and mask.dtype != torch.bool:
@@ -193,9 +196,6 @@ def _causal(query, key, value, lam, mask):
     return ridge_attention(
         query, key, value, lam, is_causal=True, key_mask=mask, enable_gqa=True, state=state
     )
-
-
-_forward.is_ridge_attention = True  # `_is_ridge` knows it by this
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #0e3437f9
 def _penalties(module, key, lam):
@@ -363,10 +363,10 @@ def register_ridge_attention(lam=1.0, name="ridge"):
     -----
     Registering again replaces the penalty. Causal and bidirectional attention with padding, grouped heads, cross-attention
     and caches of any kind; dropout on weights, sliding windows, packed sequences and masks made by hand raise an error.
-    So do models such as BLOOM that ask for a mask but compute attention themselves. Those that ask for neither, such as
-    DeBERTa, cannot be seen from here and keep softmax: build a model without a name and call ``model.set_attn_implementation(name)``,
-    which warns if the model has no use for it. Falcon, GPT-Neo, GIT and others that have a table of attention classes of their own
-    fail with ``KeyError: 'ridge'`` when they are built. The library does not save the name with a model: give it to ``from_pretrained`` too.
+    So do models such as BLOOM that compute attention themselves; Falcon, GPT-Neo, GIT and others with a table of classes of their own
+    fail with ``KeyError: 'ridge'``. Those that never ask, such as DeBERTa, keep softmax: build a model without a name and call
+    ``model.set_attn_implementation(name)``, which warns if it has no use for it. The library does not save the name with a model: give it
+    to ``from_pretrained`` too. Families: the case study on them.
     Source: chapter 7c; (6g.1).
     """
     _require_transformers()
