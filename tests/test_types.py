@@ -22,7 +22,7 @@ PROGRAM = Path(__file__).with_name("typed_program.py")
 # TEMPORARY: modules whose annotations are being written. An entry that is no longer needed fails.
 STILL_UNTYPED = """
     regression.smoother selection.gcv selection.tridiagonal attention.heads attention.causal
-    attention.forgetting attention.state attention.functional attention.relatives attention.ensemble
+    attention.forgetting attention.state attention.functional attention.relatives
     attention.multihead attention.huggingface practice.estimators
     theory.risk theory.rates theory.finite theory.descent theory.regret theory.incontext
     models.capture models.command models.gates models.report models.spectrum
