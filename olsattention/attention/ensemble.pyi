@@ -1,10 +1,13 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['EnsembleDecomposition', 'ensemble_decomposition', 'combination_weights']
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 import array_api_compat
 from fastcore.basics import patch
-from ..arrays import as_floats, promote, to_numpy
+from ..arrays import AnyArray, Array, as_floats, promote, to_numpy
+if TYPE_CHECKING:
+    import pandas as pd
+__all__ = ['EnsembleDecomposition', 'ensemble_decomposition', 'combination_weights']
 
 class EnsembleDecomposition(NamedTuple):
     """What the mean squared error of an average of heads consists of; every term is in squared units of the target.
@@ -39,17 +42,17 @@ class EnsembleDecomposition(NamedTuple):
     def _numbers(self):
         ...
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ...
 
     @property
-    def heads(self):
+    def heads(self) -> int:
         """Number of heads, M."""
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """The terms as a DataFrame: their values, and what each adds to the error of the average."""
 
-def ensemble_decomposition(head_outputs, target):
+def ensemble_decomposition(head_outputs: AnyArray, target: AnyArray) -> EnsembleDecomposition:
     """Bias, variance, covariance and ambiguity of an average of heads.
 
     Parameters
@@ -82,7 +85,7 @@ def _predictions(head_outputs, target):
 def _products(x):
     """Mean products of every two heads of x (M, R, n)."""
 
-def combination_weights(error_matrix):
+def combination_weights(error_matrix: Array) -> Array:
     """The weights, with sum one, that combine heads with the least mean squared error.
 
     Parameters

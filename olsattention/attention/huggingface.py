@@ -459,10 +459,10 @@ def register_ridge_attention(lam=1.0, name="ridge"):
     Registering again replaces the penalty. Causal and bidirectional attention with padding, grouped heads, cross-attention,
     sliding windows, packed sequences (``position_ids`` that restart, ``cu_seq_lens_q``) and caches of any kind; dropout on
     weights and masks made by hand raise an error, and so do, in a graph, windows and packed sequences.
-    So do models such as BLOOM that ask for a mask but compute attention themselves. Those that ask for neither, such as
-    DeBERTa, cannot be seen from here and keep softmax: build a model without a name and call ``model.set_attn_implementation(name)``,
-    which warns if the model has no use for it. Falcon, GPT-Neo, GIT and others that have a table of attention classes of their own
-    fail with ``KeyError: 'ridge'`` when they are built. The library does not save the name with a model: give it to ``from_pretrained`` too.
+    So do models such as BLOOM that compute attention themselves; Falcon, GPT-Neo, GIT and others with a table of classes of their own
+    fail with ``KeyError: 'ridge'``. Those that never ask, such as DeBERTa, keep softmax: build a model without a name and call
+    ``model.set_attn_implementation(name)``, which warns if it has no use for it. The library does not save the name with a model: give it
+    to ``from_pretrained`` too. Families: the case study on them.
     Source: chapter 7c; (6g.1).
     """
     _require_transformers()

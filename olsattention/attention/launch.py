@@ -36,7 +36,7 @@ def sweep_kernel(A, W, n, by_matrix, by_row, by_column, SIZE: tl.constexpr):
 LARGEST = 64  # rows: of 128 the tiles spill out of the registers, in single precision too
 
 
-def inverse_cholesky_in_one_launch(A):
+def inverse_cholesky_in_one_launch(A: torch.Tensor) -> torch.Tensor:
     """The inverses of the lower Cholesky factors of a batch of small matrices, in a single kernel.
 
     Parameters
