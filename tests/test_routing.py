@@ -190,7 +190,9 @@ def test_a_mask_is_a_closed_gate_is_a_pruned_state(name, tmp_path):
         wanted = float(loss())
     curves = budget_curve(gates, table, loss, [0, 3, 8], ["integrated", "random"])
     assert np.isclose(curves.loc[3, "integrated"], wanted, rtol=1e-9)
-    assert np.isclose(*curves.loc[0]) and np.isclose(curves.loc[8, "random"], float(loss().detach()))
+    assert np.isclose(*curves.loc[0]) and np.isclose(
+        curves.loc[8, "random"], float(loss().detach())
+    )
 
 
 def test_all_or_nothing():

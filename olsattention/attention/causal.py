@@ -35,14 +35,14 @@ def one_launch():
         return None
     return inverse_cholesky_in_one_launch
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #696b043b
 def in_one_launch(A):
     """Whether the kernel of chapter 6a takes these matrices."""
     if not A.is_cuda or A.shape[-1] > CHUNK or transformed():
         return False
     return not torch.compiler.is_compiling() and one_launch() is not None
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #5c7ea164
 def inverse_by_halves(A):
     """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n); NaN where one is not positive definite."""
     n = A.shape[-1]
@@ -73,7 +73,7 @@ def factor_gradient(W, d_W):
     M = W.mT @ X @ W
     return (M + M.mT) / -2
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #733bf853
 class InverseCholesky(torch.autograd.Function):
     """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n), differentiable any number of times."""
 
@@ -87,7 +87,7 @@ class InverseCholesky(torch.autograd.Function):
     def backward(ctx, d_W):
         return outside_autocast(factor_gradient)(*ctx.saved_tensors, d_W)
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #f96c315f
 def inverse_cholesky(A):
     """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n)."""
     return inverse_by_halves(A) if transformed() else InverseCholesky.apply(A)
@@ -174,12 +174,12 @@ def plan(key, chunk):
     at_once = CHUNK**2 // C if on_cpu else 8192
     return C, C * max(1, at_once // max(N, 1))
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #6be62b98
 def spans(T, size):
     """Where blocks begin and end."""
     return [(a, min(a + size, T)) for a in range(0, T, size)]
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #f419e4d6
 def cut(x, span, C, dtype):
     """A block of (N, T, d) or (N, g, T, d) as chunks: (N n, C, d) or (N n, g C, d), filled up with zeros."""
     a, b = span
@@ -189,12 +189,12 @@ def cut(x, span, C, dtype):
     x = x.unflatten(-2, (-1, C))
     return (x.transpose(1, 2).flatten(2, 3) if x.ndim == 5 else x).flatten(0, 1)
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #62880ce1
 def cut_all(tensors, span, C, dtype):
     """A block of each of the tensors."""
     return [cut(x, span, C, dtype) for x in tensors]
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #fab565c8
 def join(x, span, C, N, g):
     """The inverse of `cut`: (N n, g C, d) to (N, g, b - a, d)."""
     a, b = span
@@ -223,7 +223,7 @@ def careful(attend_block, tokens, lam, G, B):
         found[1:3] = (x.to(lam.dtype) for x in found[1:3])
     return found, (G, B)
 
-
+# %% ../../nbs/attention/06b_causal.ipynb #a3ccea1e
 def attend(query, key, value, lam, G, B, chunk=None):
     """Outputs (N, g, T, d_v), the moments after the last token, and those before each block; without derivatives."""
     N, g, T, _ = query.shape

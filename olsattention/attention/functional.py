@@ -277,7 +277,7 @@ def _penalty(lam, key, value, key_mask, scale, is_causal, state, starts=None):
         _require_channels(state.channels, channels)
     return lam, channels
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #a4930db3
 def _require_channels(known, given):
     """Raise unless a state has the same penalties by channel, or neither has any."""
     if (known is None) != (given is None):
@@ -301,7 +301,7 @@ def _gates(decay, key, is_causal):
         )
     return gates_of(decay, key.shape[:-1], solving_dtype(key.dtype), key.device)
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #4d5036d3
 def _without_padding(query, key, value, gates, key_mask, is_causal):
     """Padding out of the way: keys and values zero, which teach nothing, gates one."""
     if key_mask is None:
@@ -328,7 +328,7 @@ def _starts(cu_seqlens, document_ids, key):
         return None
     return starts_of(cu_seqlens, document_ids, key.shape[:-1], key.device)
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #ec6bd235
 def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_output):
     """Raise unless a window or documents come with an order, and go together with what else is asked."""
     packed = cu_seqlens is not None or document_ids is not None
@@ -352,7 +352,7 @@ def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_outp
             "window and decay cannot be combined: what leaves would have to be known at its faded size"
         )
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #f5f32366
 def _in_units(query, key, value, gates, channels, weight):
     """The tokens in units in which weights and penalties are one, and the root of each weight or None."""
     if weight is not None:
@@ -366,7 +366,7 @@ def _in_units(query, key, value, gates, channels, weight):
     query = query.to(of)
     return query, root[..., None] * key, root[..., None] * value, gates, root
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #5560cf65
 def _out_of_units(found, dtype, channels, root, packed):
     """An output, or all of a `RidgeAttentionOutput`, in the units of the user."""
     if isinstance(found, torch.Tensor):
@@ -468,7 +468,7 @@ def _require_window(state, heads, key, value, window):
             f"and {solving_dtype(key.dtype)}, got {state}"
         )
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #ff4f5dd0
 def _window_by_rows(q, k, v, lam, window):
     """As `windowed_ridge` with diagnostics, token by token and by reflections in float64."""
     wide, parts = torch.float64, []
@@ -526,14 +526,14 @@ def _left(starts, gates, D):
     whole = gates.new_ones(len(gates), D)
     return whole.scatter_reduce(1, document, gates, "prod")
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #a95a5c32
 class _Penalties(NamedTuple):
     """Those of a state."""
 
     lam: object
     channels: object
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #b1ee52ca
 def _of_documents(state):
     """The penalties that all documents of a state share."""
     if state is None:
@@ -593,7 +593,7 @@ def _full(q, k, v, lam, G, B, diagnostics):
     error = (v - k @ omega) / (1 - leverage[..., None])
     return out, G, B, leverage.to(lam.dtype), error.to(lam.dtype)
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #b07b26e8
 def _times(q, omega, dtype):
     """``q @ omega``, in the dtype of omega, a few rows at a time if q has another."""
     if q.dtype == omega.dtype:
@@ -722,7 +722,7 @@ def _require_sound(out, G, B, query, key, value):
         "take a larger lam, or float64"
     )
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #b048d46b
 def _require_finite(query, key, value):
     for name, x in (("query", query), ("key", key), ("value", value)):
         bad = (~x.isfinite()).nonzero()
@@ -770,11 +770,11 @@ def _heads_of_a_graph(q, k, v, lam, G, B, gates, chunk, diagnostics):
     # an operation must not return what it was given
     return tuple(x.to(dtype).clone() for x, dtype in zip((out, *found), dtypes))
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #64033e66
 def _moments_dtype(lam):
     return torch.float64 if lam.device.type == "cpu" else lam.dtype
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #906d9a07
 def _shapes(q, k, v, lam, G, B, gates, chunk, diagnostics):
     out = q.new_empty(*q.shape[:-1], v.shape[-1])
     (N, T), d_v = (k.shape[:2], v.shape[-1]) if diagnostics else ((lam.shape[0], 0), 0)
@@ -800,7 +800,7 @@ def _derivatives(q, k, v, lam, G, B, gates, chunk, diagnostics, by, needed):
         found = torch.autograd.grad(known, wanted, by, materialize_grads=True)
     return [d_x.clone(memory_format=torch.contiguous_format) for d_x in found]
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #9d49a639
 def _derivative_shapes(q, k, v, lam, G, B, gates, chunk, diagnostics, by, needed):
     given = zip((q, k, v, lam, G, B, gates), needed)
     return [x.new_empty(x.shape) for x, asked in given if asked]
@@ -860,7 +860,7 @@ def _joined(x, dim, n):
     x = x.expand(n, *x.shape) if dim is None else x.movedim(dim, 0)
     return x.flatten(0, 1)
 
-
+# %% ../../nbs/attention/06g_functional.ipynb #98664158
 def _mapped(node):
     """The rule of `vmap` for an operation on heads."""
 

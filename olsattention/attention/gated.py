@@ -76,7 +76,7 @@ class Factors(NamedTuple):
     m: torch.Tensor  # no eigenvalue of P_t is below it (M,)
     inflated: torch.Tensor  # of both systems (M,)
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #507e5951
 def chunk_systems(
     k: torch.Tensor, before: torch.Tensor, mu: torch.Tensor, plain: bool = False
 ) -> Factors:
@@ -95,7 +95,7 @@ def chunk_systems(
     Z = M if plain else W @ Y
     return Factors(W0, Y, W, Z, 4 * m[:, None, None] * M, m, SHARE * inflated)
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #663f95c2
 def worst_of(W: torch.Tensor, A: torch.Tensor, least: float = 0.0) -> torch.Tensor:
     """The inflation of each system (M, n, n), or a bound that is harmless for all; `least` is below all eigenvalues."""
     diagonal = A.diagonal(dim1=1, dim2=2)
@@ -105,7 +105,7 @@ def worst_of(W: torch.Tensor, A: torch.Tensor, least: float = 0.0) -> torch.Tens
             return bound
     return (W.square().sum(1) * diagonal).amax(1)
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #ed3d9e97
 def sound(inflated: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Which chunks keep their digits in a dtype; NaN do not."""
     return inflated * torch.finfo(dtype).eps <= LOST
@@ -182,7 +182,7 @@ class Sequence(NamedTuple):
     gram: torch.Tensor
     moment: torch.Tensor
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #bfb9e207
 def block_of(given: Sequence, cuts: Cuts, a: int, b: int, dtype: torch.dtype) -> Block:
     """Chunks a to b."""
     first, left = given.first[:, a:b].to(dtype), given.left[:, a:b].to(dtype)
@@ -248,7 +248,7 @@ def attend_block(
     found = [out, grams.after, moments.after, f.inflated]
     return [*found, *known_before(block, f, c, Yb, E)] if traced else found
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #a2f26eba
 def known_before(
     block: Block, f: Factors, c: torch.Tensor, Yb: torch.Tensor, E: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -302,7 +302,7 @@ def carefully(
     ]
     return chosen, after[:, -1], lost
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #4971d9ac
 def going_on(found: list[torch.Tensor], wide: torch.Tensor, narrow: torch.dtype) -> Carried:
     """The sums with which to go on, rounded to narrow but for the heads that need more."""
     sums = (x[:, -1] for x in found[1:3])
@@ -317,13 +317,13 @@ def steps(cuts: Cuts, N: int, device: torch.device) -> list[tuple[int, int]]:
     size = max(1, at_once // max(N, 1))
     return [(a, min(a + size, cuts.count)) for a in range(0, cuts.count, size)]
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #9ff77c8b
 def nothing(given: Sequence) -> Carried:
     """What the first block begins with."""
     G, B = (x.new_zeros(x.shape[0], *x.shape[2:]) for x in (given.gram, given.moment))
     return Carried(G, B, torch.zeros_like(given.lam, dtype=torch.bool))
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #a092e62e
 def collect(
     finals: Iterable[torch.Tensor], found: list[torch.Tensor], ends: torch.Tensor
 ) -> list[torch.Tensor]:
@@ -372,7 +372,7 @@ def attend(
     rows = [joined(parts, cuts, given) for parts in zip(*out)] if traced else [out]
     return rows, finals, begins, lost
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #a7179450
 def joined(parts: Iterable[torch.Tensor], cuts: Cuts, given: Sequence) -> torch.Tensor:
     """The rows of all blocks in the order of tokens (N, g, T, w)."""
     N, T = given.key.shape[:2]
@@ -390,7 +390,7 @@ class Local(NamedTuple):
     moment: torch.Tensor
     delta: torch.Tensor
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #3fc65267
 def local_gradients(
     block: Block, f: Factors, delta: torch.Tensor, known: torch.Tensor, d_o: torch.Tensor
 ) -> Local:
@@ -425,7 +425,7 @@ class Back(NamedTuple):
     brought: torch.Tensor
     came: torch.Tensor
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #a9c10659
 def sums_back(
     block: Block, sums: Sums, d_known: torch.Tensor, d_after: torch.Tensor
 ) -> Back:
@@ -578,7 +578,7 @@ def cost(gates: torch.Tensor, cuts: Cuts, d: int) -> float:
     terms = float((math.log(1e-7) / rate.log()).mean())
     return cuts.count * (C * (9 + 3 * C / d + terms * (1 + 2 * C / d)) + 6 * d)
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #c5d29f22
 def planned(gates: torch.Tensor, d: int, starts: torch.Tensor | None) -> Cuts | None:
     """The cheapest `Cuts` for gates (N, T), on their device; None where a factorisation a token is cheaper."""
     gates, place = gates.detach().cpu(), gates.device

@@ -110,7 +110,7 @@ def _proves_causal(mask_function, shape, device):
     torch._assert_async((earlier & ~later).all(), _pattern(None))
     return True
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #af014d7d
 def _pattern(local_size):
     if local_size is not None:
         return (
@@ -122,7 +122,7 @@ def _pattern(local_size):
         "not packed sequences in a graph or with a cache, nor blocks that are seen both ways"
     )
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #a7186065
 def _kept(attention_mask, rows, first, length):
     """Truths (B, length), or (1, length), of keys that are no padding; None if all are."""
     if attention_mask is None:
@@ -165,7 +165,7 @@ def _limits(mask_function, shape, kv_offset, local_size, keep, device):
             return window, documents if several else None
     return None
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #7f60a542
 def _agrees(mask_function, low, s, first):
     """Whether the pattern is that of (7c.4), with the first key low (B, T_k) of every query."""
     B, T_k = low.shape
@@ -232,7 +232,7 @@ def _full(query, key, value, lam, mask, window=None):
         mask = (mask <= 0) & (True if window is None else mask > -window)
     return ridge_attention(query, key, value, lam, key_mask=mask, enable_gqa=True)
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #df241eaa
 def _causal(query, key, value, lam, mask, window=None, documents=None):
     """Query t uses the keys up to its own; keys from before the first query are its prior."""
     T, first, state = query.shape[-2], 0, None
@@ -259,7 +259,7 @@ def _causal(query, key, value, lam, mask, window=None, documents=None):
     out = ridge_attention(query, key, value, lam, state=state, **options)
     return out[..., -T:, :]
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #dba35044
 def _earlier(key, value, lam, mask):
     """The state of keys with these positions (B, T), but for padding."""
     known = (mask < 0)[:, None, :, None]
@@ -303,7 +303,7 @@ def _penalties(module, key, lam):
         lam = torch.tensor(lam, dtype=torch.float64, device=key.device)
     return head_penalty(lam, key)
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #2384e653
 def _unscaled(module, query, scaling):
     """Queries to which no scale was applied yet, and the scale."""
     usual, own = query.shape[-1] ** -0.5, getattr(module, "scaling", 1.0)
@@ -340,7 +340,7 @@ def _read(mask, key):
         )
     return mask[:, 0, 0]
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #1b182a1a
 def _first(mask):
     """The place of the first query among the keys."""
     places = torch.arange(mask.shape[1], device=mask.device)
@@ -418,7 +418,7 @@ ALTERED = (
     "but RidgeCache has merged its tokens into other rows; use the default cache"
 )
 
-
+# %% ../../nbs/attention/07c_huggingface.ipynb #cf42c0f3
 def _delivered(key, value):
     """Keys and values; those of a `RidgeLayer` as they left it, both, or an error."""
     found = [x for x in (key, value) if isinstance(x, Rows)]

@@ -124,7 +124,7 @@ def _make_parameters(self: MultiheadRidgeAttention, bias, add_bias_kv, place):
     # of the kind that quantisation leaves alone, as in PyTorch's layer, whose products are not its own either
     self.out_proj = NonDynamicallyQuantizableLinear(E, E, bias=bias, **place)
 
-
+# %% ../../nbs/attention/07b_multihead.ipynb #4153a947
 @patch
 def _projections(self: MultiheadRidgeAttention):
     return (
@@ -173,7 +173,7 @@ def extra_repr(self: MultiheadRidgeAttention):
             said += f", {name}={getattr(self, name)}"
     return said + f", batch_first={self.batch_first}"
 
-
+# %% ../../nbs/attention/07b_multihead.ipynb #3d8fe630
 @patch
 def _load_from_state_dict(
     self: MultiheadRidgeAttention, state_dict, prefix, metadata, strict, missing, *rest
@@ -205,7 +205,7 @@ def _heads(self: MultiheadRidgeAttention, query, key, value, keep, causal):
     given = zip((query, key, value), weights, biases)
     return [self._split(F.linear(x, weight, bias)) for x, weight, bias in given]
 
-
+# %% ../../nbs/attention/07b_multihead.ipynb #bea522d6
 @patch
 def _split(self: MultiheadRidgeAttention, x):
     return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
@@ -240,7 +240,7 @@ def _visible(x):
         return may_look(x)
     return not torch.compiler.is_compiling()
 
-
+# %% ../../nbs/attention/07b_multihead.ipynb #cd81c9b2
 def _hidden(mask, name, look=False):
     """Where a mask of bool, or of 0 and -inf, hides; and where it is neither, which is an error if one may look."""
     if not isinstance(mask, torch.Tensor):
@@ -259,7 +259,7 @@ def _hidden(mask, name, look=False):
         )
     return hidden, neither
 
-
+# %% ../../nbs/attention/07b_multihead.ipynb #ac33d006
 def is_causal_mask(attn_mask, is_causal, shape, heads):
     """Whether queries see earlier keys only, for masks (L, S) or (N * heads, L, S); other masks raise.
 
@@ -440,7 +440,7 @@ def _penalties(lam, heads):
         raise ValueError(f"lam must be > 0 and finite, got {lam}")
     return tuple(found)
 
-
+# %% ../../nbs/attention/07b_multihead.ipynb #12e49eca
 def _gate(decay):
     if decay is None:
         return None

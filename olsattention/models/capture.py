@@ -90,7 +90,7 @@ def bias_of(call, rows=slice(None)):
         )
     return bias
 
-
+# %% ../../nbs/models/09_capture.ipynb #4d2453af
 def used_keys(call):
     """Keys (B, T_k) that at least one query may see."""
     rows, T = call.query.shape[0], call.key.shape[-2]
@@ -118,7 +118,7 @@ def attend_softmax(call, value, rows=slice(None)):
         return weights
     return weights @ value.to(dtype).repeat_interleave(groups, 1)
 
-
+# %% ../../nbs/models/09_capture.ipynb #bf8a5b84
 def attend_ridge(call, value):
     """Ridge attention on any values; the weights if `value` is None."""
     if value is None:
@@ -149,7 +149,7 @@ def attend(self: AttentionCall, value: torch.Tensor | None = None) -> torch.Tens
     value = self.value if value is None else value
     return (attend_softmax if self.kind == "softmax" else attend_ridge)(self, value)
 
-
+# %% ../../nbs/models/09_capture.ipynb #4919e0b1
 @patch
 def weights(self: AttentionCall) -> torch.Tensor:
     """The weights (B, H, T_q, T_k) of all values in every answer, formed in full; in float32 at least."""
@@ -206,7 +206,7 @@ def named_arguments(function, args, kwargs):
     found.update(zip((a.name for a in schema), args))
     return {**found, **kwargs}
 
-
+# %% ../../nbs/models/09_capture.ipynb #3f46f12c
 def read_kernel(function, args, kwargs, out):
     """A call of attention alone, as a dict of AttentionCall's fields."""
     given = named_arguments(function, args, kwargs)
@@ -231,7 +231,7 @@ def rectangle(x):
     x = torch.nested.to_padded_tensor(x, 0.0)
     return x, torch.arange(x.shape[1], device=x.device) < lengths[:, None]
 
-
+# %% ../../nbs/models/09_capture.ipynb #9619487c
 def layer_mask(mask, kept):
     """Truths of a mask in which True, or not zero, means hidden, and of padding."""
     if mask is None:
@@ -239,7 +239,7 @@ def layer_mask(mask, kept):
     mask = ~mask.bool()
     return mask[:, None, None] if mask.shape == mask.shape[:2] else mask
 
-
+# %% ../../nbs/models/09_capture.ipynb #9ab0b8c4
 def read_layer(function, args, kwargs, out):
     """A call of attention inside a kernel for a layer, as a dict of AttentionCall's fields."""
     given = named_arguments(function, args, kwargs)
@@ -288,7 +288,7 @@ class Trace:
     def plus(self, x, shape):
         return replace(self, biases=(*self.biases, (x, shape)))
 
-
+# %% ../../nbs/models/09_capture.ipynb #c2136287
 class Traces:
     """Notes about pieces of memory, as long as they live."""
 
@@ -316,7 +316,7 @@ def number(x):
         return x.item() if x.ndim == 0 else None
     return float(x) if isinstance(x, (int, float)) else None
 
-
+# %% ../../nbs/models/09_capture.ipynb #fc560f73
 def follow(name, args, kwargs, traces):
     """What the result of an operation on traced numbers holds; None if nothing that we know."""
     x, *others = args
@@ -360,7 +360,7 @@ def follow_where(args, traces):
     kept = torch.zeros((), dtype=x.dtype, device=x.device)
     return trace.plus(torch.where(seen, kept, low), x.shape)
 
-
+# %% ../../nbs/models/09_capture.ipynb #57f521d6
 def follow_product(name, args, kwargs, out, traces):
     """The note of a matrix product, and, if it is weights times values, these: (trace, weights' trace, values)."""
     *bias, a, b = args[:3] if name == "baddbmm" else args[:2]
@@ -391,7 +391,7 @@ def split_stack(leading, module):
         return 1, 1
     return leading[0], leading[1:].numel()
 
-
+# %% ../../nbs/models/09_capture.ipynb #d509341e
 def stacked_mask(bias, shape, B, H):
     """A bias of scores of some shape, as one that broadcasts to (B, H, T_q, T_k)."""
     if len(shape) == bias.ndim == 4:
@@ -400,7 +400,7 @@ def stacked_mask(bias, shape, B, H):
         return bias[(None,) * (4 - bias.ndim)]
     return bias.expand(shape).reshape(B, H, *shape[-2:])
 
-
+# %% ../../nbs/models/09_capture.ipynb #e5982e06
 def read_products(trace, values, out, module, traces):
     """Weights times values, as a dict of AttentionCall's fields; None if the shapes do not fit."""
     leading, T_k = torch.Size(trace.shape[:-2]), trace.shape[-1]
@@ -500,7 +500,7 @@ def folded(key, value):
             return key[:, ::g], value[:, ::g]
     return key, value
 
-
+# %% ../../nbs/models/09_capture.ipynb #02a8cd22
 def fresh_keys(call, before):
     """Keys in use that are not in use `before`, if the call continues that one; and all in use."""
     used = used_keys(call)
@@ -553,7 +553,7 @@ def used_queries(call: AttentionCall) -> torch.Tensor:
         return call.fresh
     return torch.ones(rows, T, dtype=torch.bool, device=call.query.device)
 
-
+# %% ../../nbs/models/09_capture.ipynb #15898fb9
 @patch
 def add(self: HeadMoments, call: AttentionCall) -> HeadMoments:
     """Count the fresh keys and the queries of a call; returns itself."""
@@ -582,7 +582,7 @@ def add(self: HeadMoments, call: AttentionCall) -> HeadMoments:
 class CaptureError(RuntimeError):
     """Attention that ran, or should have run, and could not be read."""
 
-
+# %% ../../nbs/models/09_capture.ipynb #0154180e
 @dataclass(eq=False)
 class CapturedAttention:
     """What `capture_attention` has read.
@@ -630,26 +630,26 @@ def layers(self: CapturedAttention) -> list[str]:
     """Names of the captured layers, in the order of their first calls."""
     return list(self.heads)
 
-
+# %% ../../nbs/models/09_capture.ipynb #4f099e12
 @patch(as_prop=True)
 def calls(self: CapturedAttention) -> list[AttentionCall]:
     """All calls that were kept, layer by layer."""
     return [call for name in self.heads for call in self[name]]
 
-
+# %% ../../nbs/models/09_capture.ipynb #cdc6949f
 @patch
 def kept(self: CapturedAttention, name: str) -> list[int]:
     """Which calls of a layer were kept, counted from 0 in their order."""
     self[name]
     return sorted(i for i, _ in self._kept.get(name, []))
 
-
+# %% ../../nbs/models/09_capture.ipynb #9c77cc23
 @patch(as_prop=True)
 def missed(self: CapturedAttention) -> list[str]:
     """Names of attention layers that were found and not captured; at the end of a capture, only such as did not run."""
     return [name for name in self.found if not any(same_layer(name, n) for n in self.heads)]
 
-
+# %% ../../nbs/models/09_capture.ipynb #e053d907
 @patch
 def moments_of(self: CapturedAttention, name: str) -> HeadMoments:
     """Sums of products over the tokens of one layer, (9.2): those of the stream, or of all calls that were kept."""
@@ -824,7 +824,7 @@ def caller(self: Listener):
     name = calling_module(self.names, 4)
     return None if name is None else self.modules[name]
 
-
+# %% ../../nbs/models/09_capture.ipynb #2d3f3ee6
 @patch
 def notice(self: Listener, args):
     """Remember that an attention layer ran, by its weights."""
@@ -834,7 +834,7 @@ def notice(self: Listener, args):
             if owner is not None:
                 self.ran.add(owner)
 
-
+# %% ../../nbs/models/09_capture.ipynb #13ccd491
 @patch
 def layer(self: Listener, name, fields):
     """A kernel for a whole layer; its module is known from its weights, or else from the stack."""
@@ -842,7 +842,7 @@ def layer(self: Listener, name, fields):
     module = self.caller() if owner is None else self.modules[owner]
     self.record(module, op=name, **fields)
 
-
+# %% ../../nbs/models/09_capture.ipynb #26229b6c
 @patch
 def product(self: Listener, name, args, kwargs, out):
     """A matrix product: of queries and keys, of weights and values, or of something else."""
@@ -855,7 +855,7 @@ def product(self: Listener, name, args, kwargs, out):
         if fields is not None:
             self.record(module, op="products", **fields)
 
-
+# %% ../../nbs/models/09_capture.ipynb #db47e80a
 @patch
 def note(self: Listener, name, args, kwargs, out):
     """An operation on traced numbers."""
@@ -902,7 +902,7 @@ def record(
     key, value = folded(key, value)
     self.store.take(AttentionCall(name, query, key, value, output=output, op=op, **fields))
 
-
+# %% ../../nbs/models/09_capture.ipynb #66f7e823
 @patch
 def alone(self: Listener, function, *args, **kwargs):
     """Call a function that is recorded already; what it does inside is not recorded again."""
@@ -987,7 +987,7 @@ def require_capturable(model, keep):
                 "torch.compile was given"
             )
 
-
+# %% ../../nbs/models/09_capture.ipynb #dfec4d30
 def require_complete(captured, ran, model):
     """Raise if attention ran that was not read, or none ran."""
     missed = [name for name in captured.missed if name in ran]

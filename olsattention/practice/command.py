@@ -215,21 +215,24 @@ def fit_blocks(
     state = LeastSquaresState() if state is None else state
     first = state.blocks if checkpoint is not None else 0
     source = blocks_since(blocks, first)
-    saved, note = time.monotonic(), {"source": identity}
+    saved = time.monotonic()
+
+    def keep() -> None:
+        if checkpoint is not None:
+            state.save(checkpoint, {"source": identity})
+
     for block in counted(source, blocks, first, progress):
         try:
             state.update(*block)
         except (TypeError, ValueError):
-            if checkpoint is not None:
-                state.save(checkpoint, note)
+            keep()
             raise
-        if checkpoint is not None and time.monotonic() - saved >= every:
-            state.save(checkpoint, note)
+        if time.monotonic() - saved >= every:
+            keep()
             saved = time.monotonic()
     if state.R is None:
         raise ValueError("the source is empty: it has no row")
-    if checkpoint is not None:
-        state.save(checkpoint, note)
+    keep()
     return state
 
 # %% ../../nbs/practice/13a_command.ipynb #598e1934

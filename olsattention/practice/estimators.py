@@ -233,7 +233,7 @@ def fit(
     _require_same_index(X, y=y, sample_weight=sample_weight)
     self._index, self._outputs = _index_of(X), labels_of(y)
     X, y = _validated(self, X=X, y=y)
-    self.y_fit_, self._rows = y + 0.0, _rows_of(X, sample_weight, self.weight_type)
+    self.y_fit_, self._rows = y + 0.0, rows_that_weigh(X, sample_weight, self.weight_type)
     _check_penalties(self)
     y, self._units = self._rows.of_kept(self.y_fit_), _units_of(self, X)
     self._fit_smoother(self._prepared(self._rows.of_kept(X)), y)
@@ -261,7 +261,7 @@ def _forget(estimator):
     for name in FITTED:
         vars(estimator).pop(name, None)
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #4ea3a998
 def _require_same_index(X, **others):
     """An error if outcomes or weights have another index than the rows."""
     if labels_of(X) is None:
@@ -291,7 +291,7 @@ def _units_of(estimator, X):
     constant = spread <= 16 * float(xp.finfo(A.dtype).eps)
     return mean * unit, xp.where(constant, 1 + 0 * unit, spread) * unit
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #0a4aabf3
 @patch
 def _prepared(self: AttentionRegressor, X):
     """Rows as the similarity and the smoother see them: dense, and in the units of the fit."""
@@ -301,7 +301,7 @@ def _prepared(self: AttentionRegressor, X):
     mean, spread = self._units
     return (X - mean) / spread
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #3556b2b5
 def _dense(X):
     return X.toarray() if hasattr(X, "toarray") else X
 
@@ -327,7 +327,7 @@ def _fit_smoother(self: AttentionRegressor, X, y):
         {} if self.kernel == "precomputed" else dict(self._similarity.parameters)
     )
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #cc273e10
 def _kernel_fit(estimator, X, given, extra):
     """The similarity of the rows that count, their smoother, and a copy of them."""
     w = estimator._rows.w
@@ -359,7 +359,7 @@ def _set_coefficients(self: AttentionRegressor, X, y):
         b = constant if self.fit_intercept else 0 * a[0]
     self.intercept_ = np.float64(as_number(b)) if a.ndim == 1 else b
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #0370d492
 @patch
 def _by_penalty(self: AttentionRegressor, ask, y):
     """Two answers for outcomes y, (r,) or (r, k) each, by the penalty of all or of each outcome."""
@@ -433,7 +433,7 @@ def _check_combinations(estimator):
     names = ("length_scale", "nu", "degree", "gamma", "coef0", "scale", "order", "period")
     warn_of_ignored(kernel, {name: getattr(estimator, name) for name in names}, USUAL)
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #76a61b47
 def _check_penalties(estimator):
     """An error if the penalties given are not one for each outcome."""
     alpha, y = estimator.alpha, estimator.y_fit_
@@ -458,14 +458,14 @@ def _choice(smoother, y, estimator, groups=None):
     found = select_lam(smoother, y, alpha, **how)
     return (np.atleast_1d(found.lam) if apart else found.lam), found
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #dbe90208
 @patch
 def _of_each(self: AttentionRegressor, values):
     """Numbers, one for each penalty, as they are shown."""
     values = np.array([as_number(value) for value in values])
     return values if np.ndim(self.alpha_) else float(values[0])
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #6969051e
 @patch
 def _criterion(self: AttentionRegressor, ask):
     """What a criterion says of the fit: the mean over outcomes, or of each if they have their own penalties."""
@@ -479,7 +479,7 @@ def _index_of(X):
     """The row labels of a DataFrame, else None."""
     return None if labels_of(X) is None else X.index
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #1b52c871
 def _wide(values, name):
     if hasattr(values, "toarray"):
         return values.astype(np.float64)
@@ -493,7 +493,7 @@ def _wide(values, name):
     xp = array_api_compat.array_namespace(values)
     return xp.astype(values, xp.float64, copy=False)
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #4ecf739f
 def _place(values):
     """The library and the device of an array."""
     xp = array_api_compat.array_namespace(values)
@@ -501,7 +501,7 @@ def _place(values):
         array_api_compat.device(values)
     )
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #c189e741
 def _beside(values, X):
     """Outcomes or weights in the library and on the device of X."""
     if hasattr(X, "toarray") or not array_api_compat.is_array_api_obj(values):
@@ -531,7 +531,7 @@ def _validated(estimator, **given):
         )
     return found
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #33d4da4a
 def _queries(estimator, X, method, prepared=True):
     """New rows, from the library and the device of the training rows, in the units of the fit if `prepared`."""
     check_is_fitted(estimator)
@@ -561,7 +561,7 @@ def _name_bad_position(given, error):
             raise ValueError(message) from error
 
 # %% ../../nbs/practice/12b_estimators.ipynb #e8ba4aec
-def _rows_of(X, sample_weight, weight_type):
+def rows_that_weigh(X, sample_weight, weight_type):
     """The `RowWeights` of the rows X (n, p); weights come to the library and the device of X."""
     if sample_weight is not None:
         sample_weight = _beside(_wide(sample_weight, "sample_weight"), X)
@@ -586,7 +586,7 @@ def predict(self: AttentionRegressor, X: Any, return_std: bool = False) -> SameK
     X = _queries(self, X, "predict")
     return (self._mean(X), self._deviation(X)) if return_std else self._mean(X)
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #6e170002
 @patch
 def _mean(self: AttentionRegressor, X):
     """Predictions at prepared rows."""
@@ -818,7 +818,7 @@ def _without(self: AttentionRegressor, X, groups):
     f = to_numpy(self.predict(X))
     return f.reshape(len(f), 1, -1) + change.reshape(*change.shape[:2], -1)
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #9e5046fc
 @patch
 def _of_groups(self: AttentionRegressor, X, W, y, top, groups, without):
     """The table of `explain` for groups, from weights (m, n), outcomes and predictions (m, G, k) without each."""
@@ -848,7 +848,7 @@ def _of_groups(self: AttentionRegressor, X, W, y, top, groups, without):
     found = pd.concat(map(pd.DataFrame, table), ignore_index=True)
     return found.drop(columns=["output"] if y.ndim == 1 else [])
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #a3a12a3c
 @patch
 def _kept(self: AttentionRegressor):
     """Places of the rows that count, an ndarray."""
@@ -878,7 +878,7 @@ def _deviation(self: AttentionRegressor, X):
     xp = array_api_compat.array_namespace(root)
     return root[:, None] * xp.asarray(noise**0.5, device=array_api_compat.device(root))
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #04e68aaa
 def _kernel_with_itself(similarity, X):
     """The kernel of each row of X (m, p) with itself, (m,)."""
     if "columns" in similarity.parameters:
@@ -982,7 +982,7 @@ def _best_length_scale(estimator, X, y):
     found = minimize(score, np.full(p, t), method="Powell", bounds=bounds, options=options)
     return start * np.exp(found.x)
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #a087c603
 def _first_length_scale(estimator, X):
     """The default (12.1) of rows X (n, p), or the standard deviations of their columns scaled to it, (p,)."""
     w, kernel = estimator._rows.w, estimator.kernel
@@ -993,7 +993,7 @@ def _first_length_scale(estimator, X):
     factor = p if kernel == "laplacian" else p**0.5
     return factor * np.array([default(X[:, j : j + 1])["length_scale"] for j in range(p)])
 
-
+# %% ../../nbs/practice/12b_estimators.ipynb #37ad7284
 def _score_at(estimator, X, y, start, t):
     """The least value of the criterion over all penalties, at length scales ``start * exp(t)``."""
     given = vars(estimator) | {"length_scale": start * np.exp(t)}

@@ -360,7 +360,7 @@ def _queries(estimator, X, method, prepared=True):
 def _name_bad_position(given, error):
     """Raise the error that names the first entry which is no number, if there is one."""
 
-def _rows_of(X, sample_weight, weight_type):
+def rows_that_weigh(X, sample_weight, weight_type):
     """The `RowWeights` of the rows X (n, p); weights come to the library and the device of X."""
 
 def _explanation(W, y, top, index, rows, outputs, audit):

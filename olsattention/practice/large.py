@@ -17,13 +17,12 @@ from olsattention.arrays import (
     AnyArray,
     Numpy,
     SameKind,
-    Table,
     as_lam,
     as_matrix,
     to_numpy,
 )
 from ..kernels.names import get_kernel
-from ..regression.weighting import RowWeights
+from .estimators import rows_that_weigh
 from ..selection.gcv import RandomizedGCV, randomized_gcv
 
 try:
@@ -101,13 +100,13 @@ def single_product(self: KernelProduct, V: SameKind) -> SameKind:
     """``K V`` for V (n, k) in float32."""
     return self._product(self.single, V, self._panels)
 
-
+# %% ../../nbs/practice/13d_large.ipynb #10835cc1
 @patch
 def double_product(self: KernelProduct, V: SameKind) -> SameKind:
     """``K V`` for V (n, k) in float64, every entry made anew."""
     return self._product(self.X, V, None)
 
-
+# %% ../../nbs/practice/13d_large.ipynb #85ab9abb
 @patch
 def _product(self: KernelProduct, X, V, kept):
     S = self.xp.astype(self.root, V.dtype)[:, None]
@@ -194,7 +193,7 @@ def _columns_left(products, F, at, whole):
     root = V[:, keep] / xp.sqrt(w[keep])
     return xp.astype(xp.astype(G, xp.float64) @ root, xp.float32)
 
-
+# %% ../../nbs/practice/13d_large.ipynb #b1f4bf57
 def _singular(F, left):
     xp = array_api_compat.array_namespace(F)
     squares, V = xp.linalg.eigh(_overlap(F))
@@ -203,7 +202,7 @@ def _singular(F, left):
     U = F @ xp.astype(V / xp.sqrt(squares), xp.float32)
     return Preconditioner(U, squares, left, _overlap(U))
 
-
+# %% ../../nbs/practice/13d_large.ipynb #f1e83c45
 def _overlap(F):
     """``F'F`` in float64, by blocks of rows."""
     xp = array_api_compat.array_namespace(F)
@@ -217,7 +216,7 @@ def _overlap(F):
 class Indefinite(ValueError):
     """A matrix that should be positive definite is not, or not to the rounding errors of its precision."""
 
-
+# %% ../../nbs/practice/13d_large.ipynb #37b31f60
 @np.errstate(over="ignore", invalid="ignore")
 def conjugate_gradients(
     product: Callable[[Any], Any],
@@ -299,34 +298,43 @@ def solve_kernel(
     Source: (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
     """
     xp = products.xp
-    A, R, used, judged = xp.zeros_like(B), B, 0, 0
+    A, R, used, judged, double = xp.zeros_like(B), B, 0, 0, False
     size = _sizes(B)
     residual, before = _relative(R, size), math.inf
-    worker = xp.float32, products.single_product
     while float(xp.max(residual)) > tol and used < most:
         if float(xp.max(residual)) > before / 2:
-            if worker[0] == xp.float64:
+            if double:
                 break
-            worker = xp.float64, products.double_product  # lam is below float32
+            double = True  # lam is below float32
         before = float(xp.max(residual))
         scale = xp.where(residual > 0, residual * size, xp.ones_like(size))
-        right = xp.astype(R / scale, worker[0])
         try:
             # float32 may not use up all in vain
-            may = min(most - used, most // 4 if worker[0] == xp.float32 else most)
-            D, steps, _ = conjugate_gradients(worker[1], M, right, lam, share, may)
+            may = min(most - used, most if double else most // 4)
+            D, steps = _correction(products, M, R, scale, lam, share, may, double)
         except Indefinite:
-            if worker[0] == xp.float64:
+            if double:
                 raise
-            worker, before = (xp.float64, products.double_product), math.inf
+            double, before = True, math.inf
             continue
         used, judged = used + steps, judged + 1
-        tried = A + xp.astype(D, xp.float64) * scale
+        tried = A + D
         left = B - products.double_product(tried) - lam * tried
         if float(xp.max(_relative(left, size))) < before:  # or it is no correction
             A, R, residual = tried, left, _relative(left, size)
     warn_above(float(xp.max(residual)), tol)
     return KernelSolution(A, residual, used, judged)
+
+# %% ../../nbs/practice/13d_large.ipynb #3aec3599
+def _correction(products, M, R, scale, lam, share, most, double):
+    """What to add to A for its residuals R (n, k), from one inner solve in float32 or float64, and the products it took."""
+    xp = products.xp
+    dtype, product = xp.float32, products.single_product
+    if double:
+        dtype, product = xp.float64, products.double_product
+    right = xp.astype(R / scale, dtype)
+    D, steps, _ = conjugate_gradients(product, M, right, lam, share, most)
+    return xp.astype(D, xp.float64) * scale, steps
 
 # %% ../../nbs/practice/13d_large.ipynb #59c6b9b0
 def _sizes(B):
@@ -353,6 +361,8 @@ def warn_above(residual, tol):
 class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     """Kernel ridge regression for many rows: conjugate gradients with random pivots, refined to a true residual.
 
+    Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
+
     Parameters
     ----------
     kernel : str or callable
@@ -366,8 +376,8 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     rank, tol, memory, probes : int, float, int, int
         Of the preconditioner, default five times the root of n; relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
     random_state : int, RandomState or None
-    weight_type : {"frequency", "precision"}
-        What `sample_weight` means to GCV: so many copies of a row, or one over the variance of its error, up to a factor.
+    weight_type : {"precision", "frequency"}
+        What `sample_weight` means to GCV: one over the variance of a row's error, up to a factor, or so many copies of it.
 
     Attributes
     ----------
@@ -377,10 +387,6 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         The largest relative residual of the systems (13d.1), recomputed; how many products it took.
     gcv_, curve_ : RandomizedGCV or None, dict of float to RandomizedGCV
         Scores with their standard errors, of the penalty and of all that were tried, if it was chosen.
-
-    Notes
-    -----
-    Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
     """
 
     alpha_: float
@@ -406,7 +412,7 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         memory: int = 2**29,
         probes: int = 10,
         random_state: Any = 0,
-        weight_type: str = "frequency",
+        weight_type: str = "precision",
     ) -> None:
         given = dict(locals())
         for name in given.keys() - {"self"}:
@@ -436,7 +442,7 @@ def valid_rows(estimator, **given):
                     raise ValueError(f"NaN or infinity is not accepted: {found}") from error
         raise
 
-
+# %% ../../nbs/practice/13d_large.ipynb #0b8994e3
 def kernel_of(estimator, X, w):
     """The kernel with its parameters, and these; rows (n, p) count as their weights (n,) or None say."""
     kernel, given = get_kernel(estimator.kernel), dict(estimator.kernel_params or {})
@@ -542,7 +548,7 @@ def fit(
     """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none negative; returns the estimator."""
     X, y = valid_rows(self, X=X, y=y)
     require_penalty(self.alpha)
-    self._rows = RowWeights.of(sample_weight, Table(X), self.weight_type, "sample_weight")
+    self._rows = rows_that_weigh(X, sample_weight, self.weight_type)
     seed = int(check_random_state(self.random_state).randint(2**31))
     self._prepare(self._rows.of_kept(X), seed)
     root = self._products.root[:, None]
@@ -573,7 +579,7 @@ def predict(self: LargeKernelRegressor, X: AnyArray) -> Numpy:
     ]
     return np.concatenate(parts) + self.intercept_
 
-
+# %% ../../nbs/practice/13d_large.ipynb #d83302c2
 @patch
 def attention_weights(self: LargeKernelRegressor, X: AnyArray) -> Numpy:
     """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are the predictions; a solve for each row.

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
-from olsattention.arrays import AnyArray, Numpy, SameKind, Table, as_lam, as_matrix, to_numpy
+from olsattention.arrays import AnyArray, Numpy, SameKind, as_lam, as_matrix, to_numpy
 from ..kernels.names import get_kernel
-from ..regression.weighting import RowWeights
+from .estimators import rows_that_weigh
 from ..selection.gcv import RandomizedGCV, randomized_gcv
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -149,6 +149,9 @@ def solve_kernel(products: KernelProduct, M: Preconditioner, B: SameKind, lam: f
     Source: (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
     """
 
+def _correction(products, M, R, scale, lam, share, most, double):
+    """What to add to A for its residuals R (n, k), from one inner solve in float32 or float64, and the products it took."""
+
 def _sizes(B):
     """Lengths of columns, with one for zero."""
 
@@ -160,6 +163,8 @@ def warn_above(residual, tol):
 
 class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     """Kernel ridge regression for many rows: conjugate gradients with random pivots, refined to a true residual.
+
+    Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
 
     Parameters
     ----------
@@ -174,8 +179,8 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     rank, tol, memory, probes : int, float, int, int
         Of the preconditioner, default five times the root of n; relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
     random_state : int, RandomState or None
-    weight_type : {"frequency", "precision"}
-        What `sample_weight` means to GCV: so many copies of a row, or one over the variance of its error, up to a factor.
+    weight_type : {"precision", "frequency"}
+        What `sample_weight` means to GCV: one over the variance of a row's error, up to a factor, or so many copies of it.
 
     Attributes
     ----------
@@ -185,10 +190,6 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         The largest relative residual of the systems (13d.1), recomputed; how many products it took.
     gcv_, curve_ : RandomizedGCV or None, dict of float to RandomizedGCV
         Scores with their standard errors, of the penalty and of all that were tried, if it was chosen.
-
-    Notes
-    -----
-    Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
     """
     alpha_: float
     dual_coef_: Numpy
@@ -200,7 +201,7 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     solution_: KernelSolution
     kernel_params_: dict[str, Any]
 
-    def __init__(self, kernel: str | Callable[..., Any]='rbf', alpha: str | float='gcv', *, fit_intercept: bool=True, length_scale: float | None=None, kernel_params: dict[str, Any] | None=None, rank: int | None=None, tol: float=1e-06, memory: int=2 ** 29, probes: int=10, random_state: Any=0, weight_type: str='frequency') -> None:
+    def __init__(self, kernel: str | Callable[..., Any]='rbf', alpha: str | float='gcv', *, fit_intercept: bool=True, length_scale: float | None=None, kernel_params: dict[str, Any] | None=None, rank: int | None=None, tol: float=1e-06, memory: int=2 ** 29, probes: int=10, random_state: Any=0, weight_type: str='precision') -> None:
         ...
 
     def __sklearn_tags__(self):

@@ -113,7 +113,7 @@ def standard_error(
         found, index if hasattr(X, "columns") else None, getattr(y, "columns", None)
     )
 
-
+# %% ../../nbs/selection/05d_sure.ipynb #9d34ebdc
 def coefficient_errors(smoother: SpectralSmoother, y: AnyArray, lam: Number) -> Column:
     """Standard errors of the coefficients of a design and one outcome, a Series (p,) or (1 + p,), a constant first.
 
@@ -205,7 +205,7 @@ def _variance_of_design(smoother, X, lam):
     beyond = off / lam if lam > 0 else xp.where(off > 0, math.inf + 0 * off, 0 * off)
     return known + xp.astype(beyond, known.dtype, copy=False)
 
-
+# %% ../../nbs/selection/05d_sure.ipynb #c6c5f8b8
 def _variance_of_kernel(smoother, K, lam, diagonal, null_space):
     """The posterior variance (m,) at rows known by their kernel (m, n) and its diagonal (m,)."""
     source = smoother._source
@@ -339,7 +339,7 @@ class LeftOut(NamedTuple):
     mass: Numpy | None
     kept: Numpy | None
 
-
+# %% ../../nbs/selection/05d_sure.ipynb #1be9b377
 def _left_out(smoother, y, lam, groups):
     rows, codes, share = smoother.rows, None, 1.0
     kept = None if rows.kept is None else to_numpy(rows.kept)
@@ -380,7 +380,7 @@ def _reach(W, left, coverage):
         found.append(ends)
     return np.stack(found, axis=-1)
 
-
+# %% ../../nbs/selection/05d_sure.ipynb #3adf26eb
 def _group_sums(change, codes):
     """For every row the sum of the changes (m, q) over its group."""
     members = np.zeros((len(codes), codes.max() + 1))
@@ -392,7 +392,7 @@ def _rank(coverage, total):
     """``ceil(coverage * (total + 1))``, whatever rounding says of a product that is a whole number."""
     return math.ceil(round(coverage * (total + 1), 9))
 
-
+# %% ../../nbs/selection/05d_sure.ipynb #dc9e248b
 def _quantile(W, moves, size, most, coverage):
     """The k-th smallest of ``W * moves + size`` of each row of W (m, q), where no product is larger than `most`."""
     k, order = _rank(coverage, len(size)), np.argsort(size)
@@ -405,7 +405,7 @@ def _quantile(W, moves, size, most, coverage):
     near = W[:, at] * moves[at] + sizes[first:last]
     return np.partition(near, k - 1 - first, axis=1)[:, k - 1 - first]
 
-
+# %% ../../nbs/selection/05d_sure.ipynb #23b9b197
 def _heavy_quantile(values, mass, coverage):
     """The least of the values (m, q) in each row up to which there is the mass of k observations."""
     k, order = _rank(coverage, mass.sum()), np.argsort(values, axis=1)

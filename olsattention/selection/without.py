@@ -98,7 +98,7 @@ def _changes(W, errors):
     heard = xp.isfinite(errors) | (xp.abs(W) > noise * loud)
     return xp.where(heard, -W * errors, 0 * W)
 
-
+# %% ../../nbs/selection/05c_without.ipynb #804e1681
 def _changes_by_groups(smoother, W, y, lam, codes):
     """Changes (m, G) or (m, G, k) by deleting groups; NaN where a prediction depends on what is not determined."""
     errors, doubts, _ = smoother._deleted(y, lam, codes)
@@ -117,7 +117,7 @@ def _changes_by_groups(smoother, W, y, lam, codes):
     found = xp.stack(sums, axis=1)
     return found[..., 0] if single else found
 
-
+# %% ../../nbs/selection/05c_without.ipynb #0bbd9ccb
 def _by_root(rows, W):
     """Weights (m, n) over the roots of what the rows weigh; zero stays zero."""
     if rows.w is None:
@@ -137,7 +137,7 @@ def _diagonals(smoother: SpectralSmoother, lam: Number) -> tuple[Numpy, Numpy]:
     free = np.sum(N**2, axis=1)
     return U**2 @ g + free, U**2 @ g**2 + free
 
-
+# %% ../../nbs/selection/05c_without.ipynb #5b2330a3
 def _variances_without(smoother, y, lam, errors):
     """The noise variance s^2, and those without each row (m,), from an `Outcome` and errors (m,) of the scaled rows."""
     (h, q), g = _diagonals(smoother, lam), to_numpy(smoother.shrinkage(lam))
@@ -150,7 +150,7 @@ def _variances_without(smoother, y, lam, errors):
         spare = total - _mass(smoother) - df + h - (q - h**2) / (1 - h)
         return rss / (total - df), np.where(spare > 1e-9, less / spare, np.nan)
 
-
+# %% ../../nbs/selection/05c_without.ipynb #a477f4c0
 def _mass(smoother):
     """How many observations each row that counts stands for."""
     rows = smoother.rows
@@ -238,7 +238,7 @@ def coefficient_weights(smoother: SpectralSmoother, lam: Number) -> tuple[Numpy,
     constant = smoother.null.T * smoother.rows.sum**-0.5 - source.mean.dot(slopes)
     return np.concatenate([to_numpy(constant), to_numpy(slopes)]), ["intercept", *names]
 
-
+# %% ../../nbs/selection/05c_without.ipynb #992cb721
 def coefficient_frame(values, rows, names):
     """A table of numbers for every coefficient, (n, q) or (q,)."""
     import pandas as pd
