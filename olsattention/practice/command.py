@@ -9,6 +9,7 @@ import json
 import math
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -189,10 +190,8 @@ def fit_blocks(
         To add them to; it is changed. Not with a checkpoint.
     checkpoint : str or Path, optional
         File of the state so far. If it exists the pass goes on from there; it is kept at the end.
-    every : float
-        Seconds between two saves.
-    progress : bool
-        Whether to show a progress bar (tqdm) on standard error.
+    every, progress : float, bool
+        Seconds between two saves; whether to show a progress bar on standard error.
 
     Returns
     -------
@@ -205,22 +204,17 @@ def fit_blocks(
 
     Notes
     -----
-    Memory: one block. Interrupted at any moment, it gives the same state, bit for bit. Source: (13a.1).
+    Memory: one block. Interrupted at any moment, it gives the same state to the bit. Source: (13a.1).
     """
     identity = blocks.identity() if hasattr(blocks, "identity") else None
+    if checkpoint is not None and state is not None:
+        raise TypeError("give a state or a checkpoint, not both")
     if checkpoint is not None:
-        if state is not None:
-            raise TypeError("give a state or a checkpoint, not both")
         state = resumed(Path(checkpoint), identity)
     state = LeastSquaresState() if state is None else state
     first = state.blocks if checkpoint is not None else 0
     source = blocks_since(blocks, first)
-    saved = time.monotonic()
-
-    def keep() -> None:
-        if checkpoint is not None:
-            state.save(checkpoint, {"source": identity})
-
+    saved, keep = time.monotonic(), partial(_keep, state, checkpoint, identity)
     for block in counted(source, blocks, first, progress):
         try:
             state.update(*block)
@@ -234,6 +228,11 @@ def fit_blocks(
         raise ValueError("the source is empty: it has no row")
     keep()
     return state
+
+# %% ../../nbs/practice/13a_command.ipynb #24d76032
+def _keep(state, checkpoint, identity):
+    if checkpoint is not None:
+        state.save(checkpoint, {"source": identity})
 
 # %% ../../nbs/practice/13a_command.ipynb #598e1934
 def resumed(path, identity):

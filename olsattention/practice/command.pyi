@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
@@ -97,10 +98,8 @@ def fit_blocks(blocks: ArrayBlocks | ParquetBlocks | Iterable[tuple[Any, ...]], 
         To add them to; it is changed. Not with a checkpoint.
     checkpoint : str or Path, optional
         File of the state so far. If it exists the pass goes on from there; it is kept at the end.
-    every : float
-        Seconds between two saves.
-    progress : bool
-        Whether to show a progress bar (tqdm) on standard error.
+    every, progress : float, bool
+        Seconds between two saves; whether to show a progress bar on standard error.
 
     Returns
     -------
@@ -113,8 +112,11 @@ def fit_blocks(blocks: ArrayBlocks | ParquetBlocks | Iterable[tuple[Any, ...]], 
 
     Notes
     -----
-    Memory: one block. Interrupted at any moment, it gives the same state, bit for bit. Source: (13a.1).
+    Memory: one block. Interrupted at any moment, it gives the same state to the bit. Source: (13a.1).
     """
+
+def _keep(state, checkpoint, identity):
+    ...
 
 def resumed(path, identity):
     """The state of a checkpoint that exists, if it is of this source."""

@@ -282,10 +282,8 @@ def solve_kernel(
     B : array or tensor, shape (n, k), float64
     lam : float
         Penalty > 0.
-    tol, share : float
-        Largest relative residual of a column, and what each float32 solve may leave (13d.4).
-    most : int
-        Most products of the inner solves.
+    tol, share, most : float, float, int
+        Largest relative residual of a column; what each inner solve may leave of it (13d.4); most products of inner solves.
 
     Returns
     -------
