@@ -113,7 +113,8 @@ def cache_folder():
     files = (path for paths in folders for path in paths if path.is_file())
     for path in sorted(files):
         digest.update(path.relative_to(book.ROOT).as_posix().encode() + path.read_bytes())
-    digest.update(repr(sorted(f"{d.name} {d.version}" for d in distributions())).encode())
+    installed = {f"{d.name} {d.version}" for d in distributions()}  # some are found twice
+    digest.update(repr(sorted(installed)).encode())
     folder = book.ROOT / "_build" / "cache" / digest.hexdigest()[:16]
     for old in folder.parent.glob("*"):
         if old != folder:
