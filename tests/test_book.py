@@ -49,6 +49,15 @@ def test_every_numbered_statement_is_checked(name):
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_statement_opens_its_cell(name):
+    """Only there is it framed, and has an anchor that links can lead to."""
+    opening = rf"^\*\*(?:{'|'.join(book.KINDS)}) \w+\.\d+"
+    cells = [cell.source for cell in read(name).cells if cell.cell_type == "markdown"]
+    inside = [re.search(opening, source, re.M) for source in cells]
+    assert not [found[0] for found in inside if found and found.start()]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_numbers_are_consecutive_and_belong_to_the_chapter(name):
     chapter = re.match(r"0*(\d+(?:[a-z]\d?)?)_", Path(name).name)
     labels = [label for label, _ in book.numbered_statements(read(name))]
