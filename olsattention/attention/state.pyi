@@ -29,7 +29,7 @@ class RidgeAttentionState:
     Parameters
     ----------
     lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to `heads`, or to (*heads, d) with a penalty for each channel of the keys.
+        Penalty > 0; a tensor broadcasts to `heads`, or to ``(*heads, d)`` with a penalty for each channel of the keys.
     d, d_v : int
         Widths of keys and values.
     heads : tuple of int
@@ -44,7 +44,7 @@ class RidgeAttentionState:
     ----------
     lam : Tensor, shape heads
         One, if every channel has its own.
-    channels : Tensor, shape (*heads, d), or None
+    channels : Tensor, shape ``(*heads, d)``, or None
         The penalty of each channel; R and Z are in its units, those of (6c5.2).
     fade : Tensor, shape heads
         Product of all gates: what is left of anything that was known before the first token.
