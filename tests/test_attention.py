@@ -647,10 +647,14 @@ def test_a_compiled_graph_on_a_processor_keeps_its_digits(options):
         backend="aot_eager",
         fullgraph=True,
     )
+    # chunks with gates stay in single precision a little longer: of these keys they promise four digits, not seven
+    promised = 1e-4 if "decay" in options else 1e-6
     for lam in (1e-3, 1e-4, 1e-5):
         want = ridge_attention(*(x.double() for x in (q, k, v)), lam, **options)
         found = compiled(torch.tensor(lam)).double()
-        assert (found - want).norm() <= 1e-5 * want.norm()
+        assert (found - want).norm() <= promised * want.norm()
+        eager = ridge_attention(q, k, v, torch.tensor(lam), **options).double()
+        assert (found - eager).norm() <= 1e-6 * want.norm()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -142,11 +142,11 @@ def named(result):
             yield pytest.param(kind, name, entry, marks=marks, id=f"{kind}-{name}")
 
 
-@pytest.mark.parametrize(("kind", "name", "entry"), named("works"))
+@pytest.mark.parametrize(("kind", "name", "entry"), list(named("works")))
 def test_every_query_is_answered_by_its_own_regression(kind, name, entry):
     more = entry.get("options", {})
     found = answers(kind, name, "ridge", **more)
-    known = {"dropout", "lam", "scaling", "is_causal"}
+    known = {"dropout", "lam", "scaling", "is_causal", "attention_mask"}
     assert set(heard) - known <= HARMLESS | {"sliding_window"}
     passed = sorted(set(heard) & HARMLESS)
     assert passed == entry.get("harmless", [])
@@ -158,20 +158,20 @@ def test_every_query_is_answered_by_its_own_regression(kind, name, entry):
         assert apart(answers(kind, name, "plain softmax", **more), softly) <= 1e-4
 
 
-@pytest.mark.parametrize(("kind", "name", "entry"), named("raises"))
+@pytest.mark.parametrize(("kind", "name", "entry"), list(named("raises")))
 def test_families_that_cannot_have_it_say_why(kind, name, entry):
     with pytest.raises((ValueError, AttributeError)) as error:
         answers(kind, name, "ridge", **entry.get("options", {}))
     assert entry["message"] in str(error.value)
 
 
-@pytest.mark.parametrize(("kind", "name", "entry"), named("own classes"))
+@pytest.mark.parametrize(("kind", "name", "entry"), list(named("own classes")))
 def test_families_with_classes_of_their_own_raise_from_the_library(kind, name, entry):
     with pytest.raises(KeyError, match="ridge"):
         answers(kind, name, "ridge", **entry.get("options", {}))
 
 
-@pytest.mark.parametrize(("kind", "name", "entry"), named("not seen"))
+@pytest.mark.parametrize(("kind", "name", "entry"), list(named("not seen")))
 def test_families_that_never_ask_keep_what_they_have(kind, name, entry):
     more = entry.get("options", {})
     found = answers(kind, name, "ridge", **more)
