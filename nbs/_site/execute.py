@@ -142,8 +142,10 @@ async def execute(path, notebook, cache):
     """Execute a translated notebook and keep it; give the error as text if a cell fails."""
     start = time.monotonic()
     where = {"metadata": {"path": str(path.parent)}}
+    # times would stand in the cells' metadata, which are part of the key to the cache
+    options = {"timeout": TIMEOUT, "record_timing": False}
     client = NotebookClient(
-        notebook, timeout=TIMEOUT, resources=where, kernel_manager_class=Manager
+        notebook, resources=where, kernel_manager_class=Manager, **options
     )
     try:
         await client.async_execute()
