@@ -153,7 +153,7 @@ async def execute(path, notebook, cache):
         docname = path.relative_to(book.NBS).with_suffix("").as_posix()
         return book.failure(nbformat.read(path, as_version=4), str(error), docname)
     seconds = time.monotonic() - start
-    print(f"  {seconds:5.1f} s  {path.relative_to(book.ROOT)}", flush=True)
+    print(f"  {seconds:5.1f} s  {os.path.relpath(path, book.ROOT)}", flush=True)
     bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
