@@ -1,7 +1,7 @@
 """Write the stubs of the package: for each part which names it offers, and for each module built by `@patch` its classes.
 
 `make export` calls this after nbdev. A part, such as `olsattention.kernels`, offers the public names of its chapters;
-each is imported when it is first touched, as those of `olsattention` itself are (SPEC 1). In a chapter, methods join
+each is imported when it is first touched, as those of `olsattention` itself are. In a chapter, methods join
 their class where their formulas stand; type checkers and editors do not run code, so that a stub shows them the class
 as a whole. `tests/test_book.py` checks that the stubs are in step with the modules.
 """
@@ -83,22 +83,25 @@ def stub_of_module(tree):
 
 
 def without_body(node):
-    """Leave of a function its signature and its docstring; anything else is as it was."""
+    """Leave of a function its signature, for an editor finds its docstring in the module; anything else is as it was."""
     if isinstance(node, ast.FunctionDef):
-        text = ast.get_docstring(node, clean=False)
-        node.body = [ast.Expr(ast.Constant(text if text else ...))]
+        node.body = [ast.Expr(ast.Constant(...))]
     return node
 
 
 def as_method(node):
-    """Make of a function behind `@patch` the method that it becomes; other decorators leave its signature."""
-    node = deepcopy(node)
+    """Make of a function behind `@patch` the method that it becomes; other decorators leave its signature.
+
+    Its docstring stays: in the module an editor looks for it inside the class, and does not find it.
+    """
+    node, text = deepcopy(node), ast.get_docstring(node, clean=False)
     calls = [d for d in node.decorator_list if isinstance(d, ast.Call)]
     options = {k.arg for call in calls for k in call.keywords}
     kinds = {"as_prop": "property", "cls_method": "classmethod"}
     node.decorator_list = [ast.Name(kinds[option]) for option in sorted(options)]
     node.args.args[0].annotation = None
-    return without_body(node)
+    node.body = [ast.Expr(ast.Constant(text if text else ...))]
+    return node
 
 
 def stays(node):

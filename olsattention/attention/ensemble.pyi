@@ -53,58 +53,13 @@ class EnsembleDecomposition(NamedTuple):
         """The terms as a DataFrame: their values, and what each adds to the error of the average."""
 
 def ensemble_decomposition(head_outputs: AnyArray, target: AnyArray) -> EnsembleDecomposition:
-    """Bias, variance, covariance and ambiguity of an average of heads.
-
-    Parameters
-    ----------
-    head_outputs : array or tensor, shape (M, R, ...) or (M, ...)
-        Predictions of M heads in R repetitions of the data, or in one.
-    target : array or tensor, shape (...)
-        What they predict, the same in all repetitions.
-
-    Returns
-    -------
-    EnsembleDecomposition
-        Numbers, or tensors that can be differentiated.
-
-    Raises
-    ------
-    TypeError, ValueError
-        On shapes that do not fit together, or values that are not finite real numbers.
-
-    Notes
-    -----
-    Moments over the repetitions divide by R, so that (7.1) to (7.3) hold exactly for the sample; `bias` then exceeds that of
-    infinitely many repetitions by 1/R of the variance of the average. With observations as targets, their noise counts as
-    bias. Source: Ueda and Nakano (1996), Krogh and Vedelsby (1995).
-    """
+    ...
 
 def _predictions(head_outputs, target):
-    """Predictions (M, R, n) and a target (n,) of one dtype."""
+    ...
 
 def _products(x):
-    """Mean products of every two heads of x (M, R, n)."""
+    ...
 
 def combination_weights(error_matrix: Array) -> Array:
-    """The weights, with sum one, that combine heads with the least mean squared error.
-
-    Parameters
-    ----------
-    error_matrix : array or tensor, shape (M, M)
-        Mean products of the errors of two heads, bias included: symmetric and positive semidefinite.
-
-    Returns
-    -------
-    array, shape (M,)
-        Possibly negative. If several are best, those nearest to equal weights.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not a finite, symmetric and positive semidefinite matrix.
-
-    Notes
-    -----
-    With ``P = I - 11'/M`` they are ``1/M - P (P C P)^+ P C 1/M``, which is (7.5) if C is invertible. Source: Bates and
-    Granger (1969).
-    """
+    ...

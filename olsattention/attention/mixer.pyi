@@ -85,7 +85,7 @@ class RidgeMixer(nn.Module):
         """Mix the next tokens (B, T, E) of sequences, and return the state to go on with; the first call has none."""
 
 def filtered(x: torch.Tensor, taps: torch.Tensor, before: torch.Tensor | None, starts: torch.Tensor | None) -> torch.Tensor:
-    """Sums of the last tokens of x (B, T, w), weighted by taps (n, w), after `before` (B, n - 1, w), within documents."""
+    ...
 
 class _Heads(NamedTuple):
     query: torch.Tensor

@@ -164,19 +164,16 @@ class MultiheadRidgeAttention(nn.Module):
         """Self-attention of a nested tensor, which `nn.TransformerEncoder` makes of padded sequences."""
 
 def _visible(x):
-    """Whether numbers can be looked at for nothing: not on a GPU, which would stall, nor while compiling."""
+    ...
 
 def _hidden(mask, name, look=False):
-    """Where a mask of bool, or of 0 and -inf, hides; and where it is neither, which is an error if one may look."""
+    ...
 
 def is_causal_mask(attn_mask, is_causal, shape, heads):
-    """Whether queries see earlier keys only, for masks (L, S) or (N * heads, L, S); other masks raise.
-
-    Where a mask cannot be looked at for nothing, the hint `is_causal` is believed.
-    """
+    ...
 
 def _penalties(lam, heads):
-    """A penalty for every head; None if they are learned."""
+    ...
 
 def _gate(decay):
     ...

@@ -209,8 +209,8 @@ class RidgeAttentionState:
 HUGE = 10000000000.0
 
 def _require_moments(G, B):
-    """Raise unless G is finite and symmetric and B finite, where numbers may be looked at."""
+    ...
 
 def _require_state(state):
-    """Raise unless the tensors of a state belong together."""
+    ...
 SAVED = ('R', 'Z', 'lam', 'fade', 'count', 'window', 'keys', 'values', 'channels')

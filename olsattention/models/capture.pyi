@@ -78,41 +78,41 @@ class AttentionCall:
 HIDDEN = -10000.0
 
 def bias_of(call, rows=slice(None)):
-    """The mask of some queries as numbers to add, in float32 at least, shape broadcasting to (B, H, rows, T_k); 0 if none."""
+    ...
 
 def used_keys(call):
-    """Keys (B, T_k) that at least one query may see."""
+    ...
 
 def attend_softmax(call, value, rows=slice(None)):
-    """(9.1) for some queries, on any values (B, H_k, T_k, m); the weights if `value` is None. A query that sees nothing gets 0."""
+    ...
 
 def attend_ridge(call, value):
-    """Ridge attention on any values; the weights if `value` is None."""
+    ...
 
 def calling_module(names, depth=2):
-    """The name of the innermost module, of those in `names` by id, whose method is running; None if there is none."""
+    ...
 
 def attention_modules(model):
-    """Names of the modules that are called attention and have none inside."""
+    ...
 
 def weights_of(model, names):
-    """For each storage of a parameter, which of the named modules it belongs to."""
+    ...
 KERNELS: Any
 
 def named_arguments(function, args, kwargs):
-    """Arguments of a kernel by name, as its schema calls them."""
+    ...
 
 def read_kernel(function, args, kwargs, out):
-    """A call of attention alone, as a dict of AttentionCall's fields."""
+    ...
 
 def rectangle(x):
-    """A nested tensor (B, *, E) with padding, and which rows are none; other tensors as they are."""
+    ...
 
 def layer_mask(mask, kept):
-    """Truths of a mask in which True, or not zero, means hidden, and of padding."""
+    ...
 
 def read_layer(function, args, kwargs, out):
-    """A call of attention inside a kernel for a layer, as a dict of AttentionCall's fields."""
+    ...
 LAYER_KERNELS = {'_transformer_encoder_layer_fwd', '_native_multi_head_attention'}
 
 @dataclass(frozen=True, eq=False)
@@ -148,32 +148,32 @@ class Traces:
         ...
 
 def number(x):
-    """A Python number or a tensor of one element as a float; else None."""
+    ...
 
 def follow(name, args, kwargs, traces):
-    """What the result of an operation on traced numbers holds; None if nothing that we know."""
+    ...
 MOVES = {'clone', '_to_copy', 'detach', 'alias', '_unsafe_view', 'maximum'}
 KEEPS_WEIGHTS = {'masked_fill', 'nan_to_num', 'where'}
 
 def follow_where(args, traces):
-    """``where(seen, scores, low)``: scores plus a mask."""
+    ...
 
 def follow_product(name, args, kwargs, out, traces):
-    """The note of a matrix product, and, if it is weights times values, these: (trace, weights' trace, values)."""
+    ...
 HEAD_COUNTS = ('num_heads', 'num_attention_heads', 'n_heads', 'n_head', 'nhead', 'heads')
 
 def split_stack(leading, module):
-    """(B, H) from the leading dimensions of scores."""
+    ...
 
 def stacked_mask(bias, shape, B, H):
-    """A bias of scores of some shape, as one that broadcasts to (B, H, T_q, T_k)."""
+    ...
 
 def read_products(trace, values, out, module, traces):
-    """Weights times values, as a dict of AttentionCall's fields; None if the shapes do not fit."""
+    ...
 READ_OTHERWISE = {'sdpa', 'eager'}
 
 def ridge_fields(module, query, key, mask, scaling, options):
-    """What ridge attention makes of a mask of positions (7c.3) and of its penalty."""
+    ...
 
 class Listening(partial):
     """A function of the registry, and a record of what it is given and returns."""
@@ -183,13 +183,13 @@ class Listening(partial):
 
 @contextmanager
 def listening_registry(model, listener):
-    """Listeners in place of the functions that this model looks up in the registry of transformers, if it does."""
+    ...
 
 def folded(key, value):
-    """Keys and values (B, H, T, d), with heads that repeat the one before taken out."""
+    ...
 
 def fresh_keys(call, before):
-    """Keys in use that are not in use `before`, if the call continues that one; and all in use."""
+    ...
 
 @dataclass(eq=False)
 class HeadMoments:
@@ -226,7 +226,7 @@ class HeadMoments:
         """Count the fresh keys and the queries of a call; returns itself."""
 
 def used_queries(call: AttentionCall) -> torch.Tensor:
-    """Queries (B, T_q) that are no padding: those of the fresh keys, if there are as many."""
+    ...
 
 class CaptureError(RuntimeError):
     """Attention that ran, or should have run, and could not be read."""
@@ -284,10 +284,10 @@ class CapturedAttention:
         """Sums of products over the tokens of one layer, (9.2): those of the stream, or of all calls that were kept."""
 
 def same_layer(one, other):
-    """Whether one of two modules is the other, or inside it."""
+    ...
 
 def snapshot(x):
-    """A copy of what a tensor holds now, without what is repeated in it."""
+    ...
 
 class Store:
     """Puts calls into a CapturedAttention, as much of them as is to be kept."""
@@ -296,27 +296,27 @@ class Store:
         ...
 
     def place(self, name, i):
-        """Where the i-th call of a layer is kept: a place in its list, len for a new one, None for nowhere."""
+        ...
 
     def mask(self, mask):
-        """A copy of a mask; layers that were given the same one share the copy."""
+        ...
 
     def take(self, call):
-        """Count a call, and keep it or not."""
+        ...
 FOLLOWED: Any
 PRODUCTS = {'bmm', 'mm', 'baddbmm'}
 MULTIPLY: Any
 
 @cache
 def nature(function):
-    """The name of an operation, whether it writes into its first argument, and whether it consists of others."""
+    ...
 VIEWS = {'view', '_unsafe_view', '_reshape_alias'}
 
 def is_packing(x, out):
-    """Whether one query of each head becomes several of each key head: (B, H, 1, d) to (B, H / g, g, d)."""
+    ...
 
 def as_if_alone():
-    """The dispatcher's state as it is in inference mode when nobody listens."""
+    ...
 
 class Listener(TorchDispatchMode):
     """Reads attention from the operations of a model, and changes none."""
@@ -350,41 +350,11 @@ class Listener(TorchDispatchMode):
 
 @contextmanager
 def capture_attention(model: torch.nn.Module, keep: str | int='all', seed: int=0):
-    """Read queries, keys, values, masks and answers of every attention call of a model while it runs.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Not compiled. Only calls made by it or its modules are read.
-    keep : {"all", "moments"} or int
-        Every call; none, but the sums (9.2) over all tokens; or a uniform sample of that many passes, and the sums.
-    seed : int
-        For the sample.
-
-    Yields
-    ------
-    CapturedAttention
-        Filled while the block runs, and still there after it.
-
-    Raises
-    ------
-    CaptureError
-        At the end of the block, if no attention ran, or if a layer that is attention ran and could not be read: its scores are
-        changed by more than scale, bias and mask, or they come from a kernel that is not known here. What was read is in
-        ``error.captured``. At the beginning, if another capture is running or the model is compiled.
-    TypeError, ValueError
-        On a model that is none, or another `keep`.
-
-    Notes
-    -----
-    The outputs of the model are unchanged to the bit, and so is the way they are computed; nothing is put into the model.
-    What is kept are copies, on the device and in the dtype of the model. Backward passes are not read. One thread.
-    Source: (9.1).
-    """
+    ...
 RUNNING: Any
 
 def require_capturable(model, keep):
-    """Raise if a capture cannot begin."""
+    ...
 
 def require_complete(captured, ran, model):
-    """Raise if attention ran that was not read, or none ran."""
+    ...

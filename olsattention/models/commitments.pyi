@@ -30,32 +30,13 @@ class CommitmentError(ValueError):
 WORDS = {4: ('<u4', 2139095040), 8: ('<u8', 9218868437227405312)}
 
 def canonical_bits(array, name):
-    """The bits of finite floats (..., ) as little-endian integers in C order; the sign of a zero is dropped.
-
-    No floating-point instruction touches them, so that modes of the processor do not matter.
-    """
+    ...
 
 def canonical_name(name):
-    """A name in Unicode's form NFC, as UTF-8 bytes."""
+    ...
 
 def encode_array(name: str, values: AnyArray | float) -> bytes:
-    """The canonical encoding (11.1) of one named array.
-
-    Parameters
-    ----------
-    name : str
-    values : array, tensor or list of any shape
-        Finite numbers. Single and double precision are kept apart; halves widen to single and integers to double, exactly.
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    TypeError, ValueError
-        On names that are no text, and on values that are not finite, not real, or integers that double precision cannot hold.
-    """
+    ...
 
 class Reader:
     """Bytes taken from the front; a length is compared with what is left before anything is taken."""
@@ -79,74 +60,47 @@ class Reader:
         ...
 
 def field(data):
-    """Bytes behind their length."""
+    ...
 
 def fields(items):
-    """Several fields behind their number."""
+    ...
 
 def decode_name(data, what='encoding'):
-    """The name in an encoding (11.1), and the reader behind it."""
+    ...
 
 def decode_array(data: bytes) -> tuple[str, Numpy]:
-    """The inverse of `encode_array`.
-
-    Parameters
-    ----------
-    data : bytes
-
-    Returns
-    -------
-    name : str
-    values : array
-        float32 or float64.
-
-    Raises
-    ------
-    CommitmentError
-        If these are not the bytes that `encode_array` writes for some array.
-    """
+    ...
 
 def leaf_hash(data: bytes) -> bytes:
-    """The hash of a leaf in (11.2)."""
+    ...
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of two subtrees in (11.2)."""
+    ...
 
 def tree_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
-    """All levels of the Merkle tree (11.2), from the hashes of its leaves to its root.
-
-    Parameters
-    ----------
-    leaves : sequence of bytes
-        Hashes of the leaves, at least one.
-
-    Returns
-    -------
-    list of list of bytes
-        ``levels[-1][0]`` is the root.
-    """
+    ...
 
 def audit_path(levels: Sequence[Sequence[bytes]], index: int) -> tuple[bytes, ...]:
-    """The hashes beside the way from a leaf to the root: what it takes to compute the root from the leaf."""
+    ...
 
 def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
-    """The root that a leaf and its audit path lead to, or None if no tree of this size has such a path."""
+    ...
 LEAF = b'olsattention/leaf/1\x00'
 SALT = b'olsattention/salt/1\x00'
 ROOT = b'olsattention/root/1\x00'
 SIGNED = b'olsattention/signature/1\x00'
 
 def salted_leaf(salt, encoding):
-    """The hash of a leaf of (11.3)."""
+    ...
 
 def salt_of(salt, index):
-    """The salt of one leaf in (11.3)."""
+    ...
 
 def digest_of(root, size, names_digest, context):
-    """The commitment (11.3)."""
+    ...
 
 def as_context(context):
-    """Validate a context."""
+    ...
 
 class Stored:
     """What can be kept in a file: `to_bytes`, `from_bytes`, `save`, `load`."""
@@ -223,11 +177,11 @@ class Commitment(Stored):
 
     @cached_property
     def positions(self) -> dict[str, int]:
-        """Where each name stands in the tree."""
+        ...
 
     @cached_property
     def names_digest(self) -> bytes:
-        """The hash of all names, N in (11.3)."""
+        ...
 
     def __repr__(self) -> str:
         ...
@@ -243,11 +197,11 @@ class Opening(Stored):
 
     @cached_property
     def name(self) -> str:
-        """The name of the array."""
+        ...
 
     @cached_property
     def values(self) -> Numpy:
-        """The array itself."""
+        ...
 
     def __repr__(self) -> str:
         ...
@@ -261,11 +215,11 @@ class Secret(Stored):
 
     @cached_property
     def levels(self) -> list[list[bytes]]:
-        """The Merkle tree of the salted leaves."""
+        ...
 
     @cached_property
     def commitment(self) -> Commitment:
-        """The public half."""
+        ...
 
     def __repr__(self) -> str:
         ...
@@ -276,79 +230,24 @@ class Signature(Stored):
     signature: bytes
 
 def commit(arrays: Mapping[str, AnyArray | float], *, context: str='', salt: bytes | None=None) -> tuple[Commitment, Secret]:
-    """Commit to named arrays (11.3).
-
-    Parameters
-    ----------
-    arrays : dict of str to array
-        Spectra, or whatever else is to be fixed: finite numbers of any shape.
-    context : str
-        A text that is bound too, and public: model, data, settings.
-    salt : bytes, optional
-        32 bytes nobody can guess. Drawn from the operating system unless given; give it only to repeat a commitment.
-
-    Returns
-    -------
-    commitment : Commitment
-        To publish.
-    secret : Secret
-        To keep.
-
-    Raises
-    ------
-    TypeError, ValueError
-        On no arrays, names that are equal in form NFC, values that are not finite, or a salt that is not 32 bytes.
-    """
+    ...
 
 def open_(secret: Secret, name: str) -> Opening:
-    """Open one array of a commitment and leave the others closed.
-
-    Parameters
-    ----------
-    secret : Secret
-    name : str
-
-    Returns
-    -------
-    Opening
-        To hand to whoever holds the commitment.
-
-    Raises
-    ------
-    KeyError
-        If the commitment has no array of that name.
-    """
+    ...
 
 def verify(commitment: Commitment, opening: Opening) -> bool:
-    """Check that an opened array is the one that was committed to.
-
-    Parameters
-    ----------
-    commitment : Commitment
-        Whose digest you received earlier, on a way that you trust.
-    opening : Opening
-
-    Returns
-    -------
-    bool
-        True only if name, numbers, precision, shape, position and number of arrays are those that were fixed.
-
-    Raises
-    ------
-    CommitmentError
-        If the opening does not hold an array at all.
-    """
+    ...
 MAGIC = b'olsattention\x00'
 KINDS = {b'C': 'a commitment', b'O': 'an opening', b'S': 'a secret', b'G': 'a signature'}
 
 def pack(kind, *parts):
-    """A file: magic word, kind, version 1, parts."""
+    ...
 
 def unpack(data, kind, what):
-    """A reader behind the head of a file, which must be of the wanted kind."""
+    ...
 
 def text_of(data, what):
-    """UTF-8 bytes as text."""
+    ...
 
 def write_commitment(item):
     ...
@@ -376,10 +275,10 @@ def read_signature(data):
 FORMATS: Any
 
 def write_atomically(path, data, *, overwrite=False, private=False):
-    """Bytes into a file that appears complete or not at all."""
+    ...
 
 def read_regular(path):
-    """The bytes of an ordinary file; devices and pipes, which may never end, are refused."""
+    ...
 
 def _ed25519():
     ...
@@ -388,30 +287,7 @@ def _key_of(key, kind, what):
     ...
 
 def sign(commitment: Commitment, private_key: bytes | Ed25519PrivateKey) -> Signature:
-    """Sign a commitment with Ed25519.
-
-    Parameters
-    ----------
-    commitment : Commitment
-    private_key : bytes or Ed25519PrivateKey
-        32 raw bytes, or a key of the cryptography library.
-
-    Returns
-    -------
-    Signature
-    """
+    ...
 
 def verify_signature(commitment: Commitment, signature: Signature, public_key: bytes | Ed25519PublicKey) -> bool:
-    """Check who signed a commitment.
-
-    Parameters
-    ----------
-    commitment : Commitment
-    signature : Signature
-    public_key : bytes or Ed25519PublicKey
-        The key that you know to be the signer's.
-
-    Returns
-    -------
-    bool
-    """
+    ...

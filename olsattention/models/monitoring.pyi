@@ -22,58 +22,23 @@ if TYPE_CHECKING:
 __all__ = ['DELTAS', 'conformal_p', 'log_shares', 'step_capital', 'log_mixture', 'log_martingale', 'average_threshold', 'Reading', 'SpectrumMonitor', 'captured_spectra']
 
 def conformal_p(scores: Numpy, earlier: Numpy, u: Numpy) -> Numpy:
-    """The rank (10.2) of each of several scores among its own earlier ones.
-
-    Parameters
-    ----------
-    scores : array, shape (...)
-    earlier : array, shape (..., n)
-    u : array, shape (...)
-        Uniform on (0, 1].
-
-    Returns
-    -------
-    array, shape (...)
-        In (0, 1].
-    """
+    ...
 DELTAS: Numpy = np.array([0.5, 1.0, 1.5, 2.0, 3.0])
 
 def log_shares(count: int, start: int=0) -> Numpy:
-    """Logarithms of the shares w of (10.3), `count` of them after the first `start`."""
+    ...
 
 def step_capital(log_S: Numpy, z: Numpy, log_w: float) -> Numpy:
-    """One step of (10.3) in logarithms: ``log_S`` (..., 5) after a reading with z (...)."""
+    ...
 
 def log_mixture(log_S: Numpy, spent: float) -> Numpy:
-    """The logarithm of M in (10.3), from ``log_S`` (..., 5) and the sum of the shares at work."""
+    ...
 
 def log_martingale(z: Numpy) -> Numpy:
-    """The logarithm of M in (10.3) for whole streams at once.
-
-    Parameters
-    ----------
-    z : array, shape (..., T)
-        Normal scores of the ranks.
-
-    Returns
-    -------
-    array, shape (..., T)
-    """
+    ...
 
 def average_threshold(alpha: float, heads: int) -> float:
-    """How large the average of dependent martingales must grow before it says what one says at 1 / alpha (10.6).
-
-    Parameters
-    ----------
-    alpha : float
-        Probability of ever a false alarm, in (0, 1).
-    heads : int
-        How many martingales are averaged; of one, the threshold is ``1 / alpha``.
-
-    Returns
-    -------
-    float
-    """
+    ...
 
 class Reading(NamedTuple):
     """What one batch did: the time, the capital that the alarm looks at, whether it has rung, the rank of the batch's score,
@@ -271,47 +236,29 @@ class SpectrumMonitor:
         """A monitor from the parts of its file."""
 
 def as_reference(reference, names):
-    """Spectra (n, heads, d) and the names of the heads, validated."""
+    ...
 
 def stacked(spectra, names):
-    """A dict of spectra as one array (heads, d), in the order of the names."""
+    ...
 
 def as_options(lam, alpha, combine):
-    """The penalty, alpha, and how heads are combined, validated."""
+    ...
 
 def grown(buffer, size):
-    """A buffer (rows, capacity) with room for one more column than `size`."""
+    ...
 
 def captured_spectra(captured: CapturedAttention, *, per_token: bool=True) -> dict[str, Numpy]:
-    """The spectra of all key heads that a capture has seen.
-
-    Parameters
-    ----------
-    captured : CapturedAttention
-        Of one batch, with ``keep="moments"`` or more.
-    per_token : bool
-        Whether the eigenvalues are those of ``K'K / T``, which batches of any length share, or of ``K'K``.
-
-    Returns
-    -------
-    dict of str to array (d,)
-        From "layer 0, head 0" on: eigenvalues, the largest first; those at rounding level are 0.
-
-    Raises
-    ------
-    ValueError
-        If a layer has seen no tokens, or keys that are not finite.
-    """
+    ...
 BIT_GENERATORS = ('PCG64', 'PCG64DXSM', 'MT19937', 'Philox', 'SFC64')
 ARRAYS = ('_mean', '_spread', '_center', '_scale', '_reference', '_log_S', '_bag', '_z')
 PLAIN = ('lam', 'alpha', 'combine', 'names', 't', 'alarm_at', '_spent', '_size')
 FORMAT = {'format': 'olsattention monitor', 'version': 1}
 
 def parts_of(data):
-    """The JSON and the arrays in the bytes of a saved monitor; nothing is decompressed or unpickled."""
+    ...
 
 def generator_of(state):
-    """A generator that goes on from a saved state."""
+    ...
 
 def readings_of(parts):
-    """The readings in the arrays of a saved monitor."""
+    ...

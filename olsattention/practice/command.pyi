@@ -33,10 +33,10 @@ class ArrayBlocks(NamedTuple):
         ...
 
     def since(self, first: int) -> Iterator[tuple[Any, ...]]:
-        """Yield ``(X, y, weights)`` of the blocks from number `first` on."""
+        ...
 
     def identity(self) -> list[Any]:
-        """What tells this source from another: shape, type and a digest of its first and last rows."""
+        ...
 
 class ParquetBlocks:
     """Blocks of rows of a Parquet file.
@@ -85,47 +85,22 @@ def open_parquet(path):
     ...
 
 def require_numbers(schema, names, path):
-    """Raise unless the columns are in the file and hold numbers."""
+    ...
 
 def fit_blocks(blocks: ArrayBlocks | ParquetBlocks | Iterable[tuple[Any, ...]], state: LeastSquaresState | None=None, *, checkpoint: str | Path | None=None, every: float=10.0, progress: bool=False) -> LeastSquaresState:
-    """A `LeastSquaresState` of all blocks of a source.
-
-    Parameters
-    ----------
-    blocks : ArrayBlocks, ParquetBlocks or iterable
-        An iterable yields ``(X, y)`` or ``(X, y, weights)``, the same blocks each time.
-    state : LeastSquaresState, optional
-        To add them to; it is changed. Not with a checkpoint.
-    checkpoint : str or Path, optional
-        File of the state so far. If it exists the pass goes on from there; it is kept at the end.
-    every, progress : float, bool
-        Seconds between two saves; whether to show a progress bar on standard error.
-
-    Returns
-    -------
-    LeastSquaresState
-
-    Raises
-    ------
-    ValueError
-        If the source is empty, a block is bad (number and row are named; the checkpoint holds what was before), or the checkpoint is another's.
-
-    Notes
-    -----
-    Memory: one block. Interrupted at any moment, it gives the same state to the bit. Source: (13a.1).
-    """
+    ...
 
 def _keep(state, checkpoint, identity):
     ...
 
 def resumed(path, identity):
-    """The state of a checkpoint that exists, if it is of this source."""
+    ...
 
 def counted(source, blocks, first, progress):
-    """The blocks, with a progress bar if wanted."""
+    ...
 
 def blocks_since(blocks, first):
-    """The blocks of a source from number `first` on."""
+    ...
 
 class Fit(NamedTuple):
     """What the command reports of a state at a penalty; `seconds` are those of reading and of solving."""
@@ -134,22 +109,22 @@ class Fit(NamedTuple):
     seconds: dict[str, float]
 
     def report(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold; what is not determined is None."""
+        ...
 
 def number(value: float) -> float | None:
-    """A Python float, or None where there is none: JSON knows no NaN."""
+    ...
 
 def fit_command(options: argparse.Namespace) -> Fit:
-    """Go through a file as the command asks, and choose the penalty."""
+    ...
 
 def as_alpha(state: LeastSquaresState, text: str) -> float:
-    """The penalty that a command names: a number or a criterion."""
+    ...
 
 def text_of(report: dict[str, Any]) -> str:
-    """The report as a table for people."""
+    ...
 
 def fit_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``olsattention fit``."""
+    ...
 
 def run_fit(options: argparse.Namespace) -> int:
-    """``olsattention fit``: print what was asked for."""
+    ...

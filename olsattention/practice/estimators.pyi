@@ -311,77 +311,76 @@ AttentionRegressor.__init_subclass__()
 FITTED: Any
 
 def _forget(estimator):
-    """Whatever an earlier fit has left: a fitted estimator belongs to its last fit alone."""
+    ...
 
 def _require_same_index(X, **others):
-    """An error if outcomes or weights have another index than the rows."""
+    ...
 
 def _units_of(estimator, X):
-    """Means and standard deviations of the columns (p,) of rows X (n, p) that standardising divides by, or None."""
+    ...
 
 def _dense(X):
     ...
 
 def _kernel_fit(estimator, X, given, extra):
-    """The similarity of the rows that count, their smoother, and a copy of them."""
+    ...
 CHOOSING: Any
 
 def _check_parameters(estimator):
-    """Errors for parameters that no kernel will check."""
+    ...
 USUAL: Any
 
 def _check_combinations(estimator):
-    """Errors for parameters that do not go together, and warnings of those without effect."""
+    ...
 
 def _check_penalties(estimator):
-    """An error if the penalties given are not one for each outcome."""
+    ...
 
 def _choice(smoother, y, estimator, groups=None):
-    """The penalty, or one for each outcome, and how a criterion chose it or None."""
+    ...
 
 def _index_of(X):
-    """The row labels of a DataFrame, else None."""
+    ...
 
 def _wide(values, name):
     ...
 
 def _place(values):
-    """The library and the device of an array."""
+    ...
 
 def _beside(values, X):
-    """Outcomes or weights in the library and on the device of X."""
+    ...
 
 def _validated(estimator, **given):
-    """X, or X and y, in float64 of one library, by scikit-learn's rules; an error that names a bad position."""
+    ...
 
 def _queries(estimator, X, method, prepared=True):
-    """New rows, from the library and the device of the training rows, in the units of the fit if `prepared`."""
+    ...
 
 def _name_bad_position(given, error):
-    """Raise the error that names the first entry which is no number, if there is one."""
+    ...
 
 def rows_that_weigh(X, sample_weight, weight_type):
-    """The `RowWeights` of the rows X (n, p); weights come to the library and the device of X."""
+    ...
 
 def _explanation(W, y, top, index, rows, outputs, audit):
-    """The table of `explain`, from weights (m, n) and outcomes (n,) or (n, k); labels may be None, and
-    the `audit` are leverages (n,) and predictions without each row (m, n, k)."""
+    ...
 from scipy.special import ndtri
 from ..regression.smoother import as_groups
 from olsattention.selection.sure import Interval, noise_variance, posterior_variance, prediction_interval
 from ..selection.without import influence as change_by_deletion
 
 def _kernel_with_itself(similarity, X):
-    """The kernel of each row of X (m, p) with itself, (m,)."""
+    ...
 
 def _by_output(tables, outputs):
-    """One table of several, one for each output, their rows in turn."""
+    ...
 
 def _best_length_scale(estimator, X, y):
-    """The length scale (12b.3) of rows X (n, p) and outcomes y, a number or (p,)."""
+    ...
 
 def _first_length_scale(estimator, X):
-    """The default (12.1) of rows X (n, p), or the standard deviations of their columns scaled to it, (p,)."""
+    ...
 
 def _score_at(estimator, X, y, start, t):
-    """The least value of the criterion over all penalties, at length scales ``start * exp(t)``."""
+    ...

@@ -48,13 +48,13 @@ class KernelProduct:
 
     @property
     def xp(self) -> Any:
-        """The array namespace of the rows."""
+        ...
 
     def columns(self, at: SameKind) -> SameKind:
-        """Columns of the Gram matrix, (n, len(at)), in float32."""
+        ...
 
     def diagonal(self) -> SameKind:
-        """The diagonal, (n,), in float32."""
+        ...
 
     def single_product(self, V: SameKind) -> SameKind:
         """``K V`` for V (n, k) in float32."""
@@ -73,47 +73,26 @@ class Preconditioner(NamedTuple):
     overlap: SameKind
 
     def at(self, lam: float) -> Callable[[Any], Any]:
-        """The function that gives ``lam M^-1 V`` (13d.2) for V (n, k), in its dtype."""
+        ...
 
 def random_pivots(products: KernelProduct, rank: int, rng: np.random.Generator, block: int=32) -> Preconditioner:
-    """A partial Cholesky factor of a `KernelProduct` with random pivots, as a `Preconditioner`.
-
-    Parameters
-    ----------
-    products : KernelProduct
-    rank : int
-        Columns of the factor, at most n; fewer where nothing is left.
-    rng : numpy.random.Generator
-    block : int
-        Pivots that are drawn at a time.
-
-    Returns
-    -------
-    Preconditioner
-
-    Notes
-    -----
-    O(n rank^2) operations, memory (n, rank) in float32. Source: (13d.2); Chen, Epperly, Tropp and Webber (2025).
-    """
+    ...
 
 def _columns_left(products, F, at, whole):
-    """The columns (n, at most size) that pivots add to a factor, in float32."""
+    ...
 
 def _singular(F, left):
     ...
 
 def _overlap(F):
-    """``F'F`` in float64, by blocks of rows."""
+    ...
 
 class Indefinite(ValueError):
     """A matrix that should be positive definite is not, or not to the rounding errors of its precision."""
 
 @np.errstate(over='ignore', invalid='ignore')
 def conjugate_gradients(product: Callable[[Any], Any], M: Preconditioner, B: SameKind, lam: float, tol: float, most: int) -> tuple[SameKind, int, float]:
-    """Solve ``(K + lam I) A = B`` for every column of B (n, k) by preconditioned conjugate gradients, in the dtype of B.
-
-    Returns the solutions (n, k), the number of products, and the largest relative residual of the recurrence: a claim. Source: (13d.3).
-    """
+    ...
 
 class KernelSolution(NamedTuple):
     """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64, products of the inner solves, and float64 residuals."""
@@ -124,40 +103,19 @@ class KernelSolution(NamedTuple):
 
 @np.errstate(over='ignore', invalid='ignore')
 def solve_kernel(products: KernelProduct, M: Preconditioner, B: SameKind, lam: float, tol: float=1e-06, share: float=0.0005, most: int=2000) -> KernelSolution:
-    """Solve ``(K + lam I) A = B`` for every column of B (n, k), to a recomputed relative residual.
-
-    Parameters
-    ----------
-    products : KernelProduct
-    M : Preconditioner
-    B : array or tensor, shape (n, k), float64
-    lam : float
-        Penalty > 0.
-    tol, share, most : float, float, int
-        Largest relative residual of a column; what each inner solve may leave of it (13d.4); most products of inner solves.
-
-    Returns
-    -------
-    KernelSolution
-
-    Notes
-    -----
-    Warns if `tol` was not reached; the true residual is in the result. Where float32 makes no progress, for lam is below its rounding errors, the inner solves go on in float64, several times slower.
-    Those of float64 end it: no residual is below about ``eps * largest eigenvalue / lam``.
-    Source: (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
-    """
+    ...
 
 def _correction(products, M, R, scale, lam, share, most, double):
-    """What to add to A for its residuals R (n, k), from one inner solve in float32 or float64, and the products it took."""
+    ...
 
 def _sizes(B):
-    """Lengths of columns, with one for zero."""
+    ...
 
 def _relative(R, size):
     ...
 
 def warn_above(residual, tol):
-    """Warn of a residual that is too large."""
+    ...
 
 class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     """Kernel ridge regression for many rows: conjugate gradients with random pivots, refined to a true residual.
@@ -221,55 +179,32 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     """
 
 def valid_rows(estimator, **given):
-    """X, or X and y, by scikit-learn's rules, in float64; an error names the first bad position."""
+    ...
 
 def kernel_of(estimator, X, w):
-    """The kernel with its parameters, and these; rows (n, p) count as their weights (n,) or None say."""
+    ...
 
 def fits(products, M, Z, lam, intercept, tol):
-    """Solutions c (n, k) and constants (k,) of (13d.1) for weighted outcomes Z, and the `KernelSolution` behind them."""
+    ...
 
 def guess(M, Z, one, n):
-    """The penalty at which the low-rank smoother has its least GCV, for outcomes (n, k), a constant (n, 1) or (n, 0), of n rows."""
+    ...
 
 def choose(products, M, Z, intercept, seed, probes, n):
-    """The penalty of least randomised GCV, downhill from a guess, and all that were tried; of n observations."""
+    ...
 
 def mean_gcv(fit, Z, seed, probes, n):
-    """`randomized_gcv` of the mean of outcomes (m, k), from one set of fits, where the m rows stand for n observations."""
+    ...
 
 def require_penalty(alpha):
-    """Raise unless conjugate gradients can work with a penalty, or choose one."""
+    ...
 
 class RandomFeatures(NamedTuple):
     """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them with `random_features`."""
     frequencies: Numpy
 
     def transform(self, X: AnyArray) -> Numpy:
-        """Features of rows X (m, p), shape (m, 2 D)."""
+        ...
 
 def random_features(p: int, D: int, rng: np.random.Generator, kernel: str='rbf', length_scale: float=1.0, nu: float=1.5) -> RandomFeatures:
-    """`RandomFeatures` of D frequencies for rows of p columns.
-
-    Parameters
-    ----------
-    p, D : int
-    rng : numpy.random.Generator
-    kernel : {"rbf", "laplacian", "matern"}
-    length_scale : float
-    nu : float
-        Of ``"matern"``.
-
-    Returns
-    -------
-    RandomFeatures
-
-    Raises
-    ------
-    ValueError
-        If the kernel is not one of these.
-
-    Notes
-    -----
-    Normal frequencies, Cauchy ones, or those of Student's t with 2 nu degrees of freedom. Source: (13d.5); Rahimi and Recht (2007).
-    """
+    ...

@@ -232,47 +232,28 @@ class LeastSquaresState:
 BLOCK_ROWS = 2048
 
 def inverse_and_vif(R: Numpy) -> tuple[Numpy, float]:
-    """``R^-1`` and the largest variance inflation factor (1b.5) of a triangle; infinite where it is singular."""
+    ...
 
 def whiten(R: Numpy, B: Numpy) -> Numpy:
-    """``B R^-1`` transposed, shape (q, b), by (13.3): a product where no variance inflation factor is large, else by solving."""
+    ...
 
 def absorb(R: Numpy | None, B: Numpy) -> Numpy:
-    """The R factor of a triangle and a block of rows (13.2); Householder's where the block is news to the triangle.
-
-    Parameters
-    ----------
-    R : ndarray, shape (q, q), or None
-        Upper triangular, diagonal not negative.
-    B : ndarray, shape (b, q)
-        Finite, float64, rows contiguous.
-
-    Returns
-    -------
-    ndarray, shape (q, q)
-
-    Notes
-    -----
-    Source: Proposition 13.1.
-    """
+    ...
 
 def preconditioned(R: Numpy, S: Numpy) -> Numpy | None:
-    """``chol(I + S) R`` of (13.2), from the lower half of S, or None where S is large: the block is news."""
+    ...
 
 def _square(R):
-    """A triangle of fewer rows than columns, filled up with zeros."""
+    ...
 
 def absorb_gram(R: Numpy, G: Numpy) -> Numpy | None:
-    """The R factor of a triangle and of rows with Gram matrix G (q, q), or None where a variance inflation factor is large.
-
-    Source: (13.2), with the digits of (1b.6).
-    """
+    ...
 
 def checked(state, X, y, weights):
-    """A validated block: its Table, outcomes (b, k), weights (b,) or None; errors name the block."""
+    ...
 
 def names_of(y):
-    """Labels of outcomes: of a DataFrame its columns, of a Series its name, else None."""
+    ...
 
 def require_same_outcomes(state, outcomes, names):
     ...
@@ -281,20 +262,20 @@ def checked_weights(weights, n):
     ...
 
 def blocks_of(buffer, X, y, w):
-    """Yield ``[1 X y]`` in blocks of rows, weighted; the buffer holds one at a time."""
+    ...
 
 def gram_of(buffer, X, y, w):
-    """The Gram matrix (q, q) of the rows of `blocks_of`."""
+    ...
 AT_ONCE: Any
 
 def absorb_rows(R: Numpy | None, X: Numpy, y: Numpy, w: Numpy | None) -> Numpy:
-    """The triangle after rows X (b, p), outcomes and weights: by one product where that is harmless, else block by block."""
+    ...
 
 def harmless(R: Numpy) -> bool:
-    """Whether no variance inflation factor of a triangle is large."""
+    ...
 
 def require_mergeable(first, second):
-    """Raise unless two states have the same columns and outcomes."""
+    ...
 
 class Solved(NamedTuple):
     """A state, taken apart: a smoother of the triangle R_xx, and what that does not know."""
@@ -310,10 +291,10 @@ class Solved(NamedTuple):
     triangle: Numpy
 
 def take_apart(state: LeastSquaresState, intercept: bool) -> Solved:
-    """`Solved`, from the triangle with or without its constant."""
+    ...
 
 def centred_triangle(state, Rxx, intercept):
-    """R_xx as a Table that knows how exact it is; columns that are rounding errors become zero."""
+    ...
 
 class OfState:
     """A state as a smoother, as far as `select_lam` needs one: (13.5)."""
@@ -331,9 +312,9 @@ class OfState:
         ...
 
     def criterion_sums(self, y: object, lams: Numpy) -> tuple[list[CriterionSums], bool]:
-        """As those of the smoother, of the outcomes of the state; `y` is not looked at."""
+        ...
 MAGIC = b'olsattention least squares state 1\n'
 SAVED = ('count', 'blocks', 'columns', 'outcomes', 'p', 'k', 'single')
 
 def plain(label: object) -> float:
-    """A NumPy number as Python's, for JSON."""
+    ...

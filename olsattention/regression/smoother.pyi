@@ -277,41 +277,41 @@ class Outcome(NamedTuple):
         ...
 
     def only(self, j):
-        """The j-th outcome, still in columns."""
+        ...
 
     def in_units(self):
-        """The same, of which the null space leaves something of size one, and the units (k,) that it was divided by."""
+        ...
 
 def in_columns(train, y, dtype):
-    """Validated outcomes (n, k) of the rows of a `Table`, whether there was a single one, and their labels or None."""
+    ...
 
 def beside_null(rows, null, y, mean=False):
-    """Coordinates (c, k) of outcomes y (n, k) on the null space, a constant if `mean`, and what it leaves of the scaled ones."""
+    ...
 
 def without_residue(rest, y, c=0):
-    """What a null space (n, c) leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
+    ...
 
 def units_of(values):
-    """Powers of two near the largest entry of each column (n, k), shape (k,); 1 for a column of zeros."""
+    ...
 
 def in_squares(values, unit):
-    """Values in squares of a unit, in squares of one; infinite or zero where that leaves the range."""
+    ...
 
 def require_symmetric(K):
     ...
 ENTRIES = 150
 
 def _without_noise(mu, n, level):
-    """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
+    ...
 
 def null_functions(table, intercept, null_space):
-    """The unpenalised functions at the rows of a table, (rows, c)."""
+    ...
 
 def _require_independent(T):
     ...
 
 def _scaled_gram(K, rows, overwrite):
-    """The Gram matrix of the scaled rows that count, in the memory of K if allowed, and whether it is ours."""
+    ...
 
 class GramRows(NamedTuple):
     """How rows known by their kernel with the training rows enter (3b.6)."""
@@ -345,46 +345,46 @@ class GramRows(NamedTuple):
         """Coordinates of rows with a scaled kernel K (m, n) and unpenalised functions T (m, c)."""
 
 def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
-    """A validated Gram matrix: how its rows enter, what they weigh, N, its scaled values, and whether these may be overwritten."""
+    ...
 
 def largest_row_sum(K, roots=None):
-    """The largest sum of absolute values of a row, which no eigenvalue exceeds; that of the scaled matrix if rows have `roots`."""
+    ...
 
 def centred_gram(K, null, across, value, overwrite):
-    """``(I - NN') K (I - NN') + N diag(value, 2 value, ...) N'``, in the memory of K if allowed; `across` is ``N'K``."""
+    ...
 
 def _eigh_beside(K, null, across, overwrite):
-    """Eigenvalues, descending, and eigenvectors of K on the complement of `null`."""
+    ...
 
 def _full(smoother):
-    """Whether the directions fill the space, so that nothing is left unexplained."""
+    ...
 
 def removed(smoother, lams):
-    """The q of (3b.3), shape (r, L), and the factor (L,) that makes them ``1 - g``."""
+    ...
 
 def of_known(smoother, lams):
-    """The q of (3b.3) of the r directions whose eigenvalue is not zero, (r, L), the least of them for mu_0, the factor (L,), and r."""
+    ...
 
 def quotient(top, bottom, xp, otherwise=math.nan):
-    """``top / bottom``, and something else where there is nothing to divide by."""
+    ...
 
 def loo_parts(smoother, y, lams, rows):
-    """Numerators and denominators of (3b.4) for some rows, and the factor they lack: one outcome and L penalties, or k outcomes and one."""
+    ...
 
 def _beside_free(smoother, y, g, rows):
-    """The sums of (3b.4) with ``1 - g`` for q, and phi, zero where it is rounding errors."""
+    ...
 
 def _projection(smoother, own):
-    """Rows of the projection on all directions."""
+    ...
 
 def _least_free(smoother, free, r):
-    """What phi (m, 1) may be by rounding alone, where it is zero."""
+    ...
 
 def left_out(smoother, y, lams, rows=slice(None)):
-    """Leave-one-out errors of some scaled rows (3b.2): one outcome and L penalties, or k outcomes and one."""
+    ...
 
 def _loo(smoother, y, lams):
-    """Mean squared leave-one-out errors, by blocks of rows."""
+    ...
 from typing import Any
 from olsattention.arrays import AnyArray, Array, Number, Numpy, SameKind
 
@@ -394,23 +394,19 @@ class RowGroups(NamedTuple):
     labels: list[Any]
 
 def as_groups(groups: AnyArray, train: Table, counting: Any=None) -> RowGroups:
-    """Validated groups of the rows of a `Table`; `counting` are the places of the rows that weigh, None for all."""
+    ...
 
 def same_sizes(codes: Numpy) -> list[Numpy]:
-    """The places of the rows of each group, those of groups of one size stacked: arrays (groups, size)."""
+    ...
 
 def solve_groups(M: Array, top: Array, least: float) -> tuple[Array, Any]:
-    """``M^-1 top`` for symmetric positive semidefinite M (g, s, s) and top (g, s, k), and what they leave undetermined.
-
-    `least` is what an eigenvalue may be by rounding alone, beside the diagonal. Where a matrix is singular the first is the
-    solution of least norm, and the second the projection (g, s, s) on its null space; None if none is.
-    """
+    ...
 
 def not_determined(n: int, doubts: list[Any]) -> Numpy:
-    """Which of n rows null spaces touch, (n,); `doubts` are places (g, s) and the projections (g, s, s) of their groups."""
+    ...
 
 def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> tuple[SameKind, list[Any]]:
-    """Errors (m, k) of the scaled rows, each predicted without its group, and the doubts; codes (m,)."""
+    ...
 
 class CriterionSums(NamedTuple):
     """What criteria for choosing a penalty are made of: one outcome, L penalties, up to the factor that the q have in common.
@@ -436,13 +432,13 @@ class CriterionSums(NamedTuple):
         ...
 
 def criterion_sums_of(smoother, y, lams, free=None):
-    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`; `free` is what `_unexplained` finds, if it is known."""
+    ...
 
 def _unexplained(smoother, y):
-    """Squared norm of what no direction explains, (k,)."""
+    ...
 
 def of_copies(sums, rows):
-    """Criterion sums with the directions that copies add, the common factor multiplied out; as they are without copies."""
+    ...
 
 class Judged(NamedTuple):
     """One outcome before a criterion: its `CriterionSums` as a function of penalties, in squares of its `unit`.
@@ -457,16 +453,16 @@ class Judged(NamedTuple):
     grouped: Callable[[Any, Any], Any] | None = None
 
 def judged(level, rest, unit, sums, grouped=None):
-    """The `Judged` of an outcome (n, 1) in its unit."""
+    ...
 
 def _sums_in_numpy(smoother, y, free, lams):
     ...
 
 def _grouped(smoother, y, groups, lams):
-    """Mean squared errors of one `Outcome`, each row predicted without its group, (L,) in NumPy."""
+    ...
 
 def as_kernel_of(K, train, n):
-    """The kernel of new rows with n training rows, validated, as a `Table` (m, n)."""
+    ...
 
 class RidgePath(NamedTuple):
     """Ridge regression at every penalty of a grid; arrays with one row a penalty.
@@ -486,39 +482,13 @@ class RidgePath(NamedTuple):
         ...
 
     def to_frame(self) -> Frame:
-        """A DataFrame indexed by lam: df, rss, gcv, loo, intercept, and a column for each coefficient (one outcome only)."""
+        ...
 
     def plot(self, ax: Any=None) -> Any:
-        """Draw the coefficients against the degrees of freedom; returns the Axes."""
+        ...
 
 def ridge_path(X: AnyArray | Table, y: AnyArray, lams: Sequence[Number] | AnyArray, intercept: bool=False) -> RidgePath:
-    """Ridge regression for a whole grid of penalties, from one factorisation.
-
-    Parameters
-    ----------
-    X : array, tensor or DataFrame, shape (n, p)
-        Training rows.
-    y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
-        Outcomes.
-    lams : sequence of float, length L
-        Penalties beside the Gram matrix, each >= 0, in any order.
-    intercept : bool
-        Add an unpenalised constant.
-
-    Returns
-    -------
-    RidgePath
-        Coefficients, intercept, degrees of freedom, residual sum of squares, GCV and mean squared leave-one-out error.
-
-    Raises
-    ------
-    TypeError, ValueError
-        On input that is not finite and real, rows that do not match, an empty grid or a negative penalty.
-
-    Notes
-    -----
-    Cost: that of `SpectralSmoother.from_design`, plus L products of U with a vector. Source: (3b.1), (3b.4).
-    """
+    ...
 
 def _path(s, y, lams, filters):
-    """Coefficients (L, p), intercept, RSS, GCV and LOO (L,) of one outcome."""
+    ...

@@ -15,10 +15,10 @@ __all__ = ['TridiagonalSmoother']
 BLOCK = 256
 
 def _pivots(diagonal, beside):
-    """Pivots of a tridiagonal matrix eliminated from the top, and the multipliers; an error if it is not positive definite."""
+    ...
 
 def _inverse_diagonal(diagonal, beside):
-    """Diagonal of the inverse of a positive definite tridiagonal matrix, and its log determinant."""
+    ...
 
 class TridiagonalSmoother:
     """Ridge for every penalty from a tridiagonal reduction of a Gram matrix: all of `SpectralSmoother` that needs no eigenvectors.
@@ -163,7 +163,7 @@ from olsattention.regression.svd import nothing_left
 MANY_ROWS = 500
 
 def smoother_of_gram(K, alpha, null_space=None, weights=None, least=None, **settings):
-    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it, from `least` on."""
+    ...
 
 def _without_eigenvectors(K, alpha, weights, least):
     ...

@@ -82,34 +82,10 @@ class Rate(NamedTuple):
     intercept: float
 
 def empirical_rate(sizes: AnyArray, values: AnyArray, confidence: float=0.95) -> Rate:
-    """The slope of log values on log sizes, with a confidence interval.
-
-    Parameters
-    ----------
-    sizes : array, shape (L,)
-        Numbers of rows: three different ones at least, over a decade at least.
-    values : array, shape (L,) or (L, R)
-        Values > 0, or R repetitions of them, whose means > 0 are fitted, weighted by their standard errors.
-    confidence : float
-        Of the interval, in (0, 1).
-
-    Returns
-    -------
-    Rate
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there are too few sizes for a slope, or a value is not positive: it has no logarithm.
-
-    Notes
-    -----
-    A Student interval. With repetitions the errors of the means are known, and only if the scatter about the line is larger is it
-    taken instead, with L - 2 degrees of freedom; without, always. Values without noise scatter because the line is bent; their interval says how much.
-    """
+    ...
 
 def _errors(values, means):
-    """Standard errors of the logarithms of means, or None without repetitions."""
+    ...
 
 def _line(x, y, errors, repetitions, confidence):
     ...
