@@ -62,16 +62,16 @@ def test_numbers_are_consecutive_and_belong_to_the_chapter(name):
     chapter = re.match(r"0*(\d+(?:[a-z]\d?)?)_", Path(name).name)
     labels = [label for label, _ in book.numbered_statements(read(name))]
     equations = [label for label in labels if " " not in label]
-    theorems = [label.split()[1] for label in labels if " " in label]
+    solved = [label.split()[1] for label in labels if label.startswith("Exercise")]
+    named = [label.split() for label in labels if " " in label]
+    theorems = [number for kind, number in named if kind != "Exercise"]
     if not chapter:
         assert not labels, (
             f"nbs/{name} is not a chapter, so its statements cannot be numbered: {labels}"
         )
         return
-    for numbers in (
-        equations,
-        theorems,
-    ):  # theorems, lemmas, definitions ... share one counter
+    # theorems, lemmas, definitions ... share one counter
+    for numbers in (equations, theorems, solved):
         wanted = [f"{chapter[1]}.{i + 1}" for i in range(len(numbers))]
         assert numbers == wanted, f"nbs/{name}: numbers {numbers}, wanted {wanted}"
 
@@ -134,6 +134,49 @@ def test_a_check_removed_from_a_chapter_is_noticed(name):
             call = rf'check\((\s*)"{re.escape(label)}"'
             cell.source = re.sub(call, rf'print(\1"{label}"', cell.source)
         assert book.unchecked_statements(chapter) == [label]
+
+
+# ---- exercises ----------------------------------------------------------------------------------------------
+
+CHAPTERS = [name for name in NOTEBOOKS if Path(name).name[0].isdigit()]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_ends_with_three_exercises_and_their_solutions(name):
+    """Each is solved by code that checks it; that it does is what the tests of numbered statements ask."""
+    found = book.exercises(read(name))
+    assert len(found) >= 3, f"nbs/{name} has {len(found)} exercises"
+    for number, solution in found.items():
+        kinds = [cell.cell_type for cell in solution]
+        assert kinds[:1] == ["markdown"], f"Exercise {number} has no **Solution.**"
+        code = "".join(c.source for c in solution if c.cell_type == "code")
+        assert f'"Exercise {number}"' in code, f"nothing checks Exercise {number} below it"
+
+
+def test_a_solution_ends_where_the_next_exercise_begins():
+    chapter = notebook(
+        "## Exercises",
+        "**Exercise 1.1 (A line).** Show it.",
+        "**Solution.** So.",
+        'check("Exercise 1.1", True)',
+        "**Exercise 1.2.** Show it.",
+        "*A hint.*",
+        "**Solution.**",
+        'check("Exercise 1.2", True)',
+        "## After",
+        "x = 1",
+    )
+    solutions = book.exercises(chapter)
+    assert [cell.source for cell in solutions["1.1"]] == [
+        "**Solution.** So.",
+        'check("Exercise 1.1", True)',
+    ]
+    assert len(solutions["1.2"]) == 2
+    shown = [cell.source for cell in book.translate(chapter, "kernels/04_similarity").cells]
+    opened = [i for i, text in enumerate(shown) if "<details" in text]
+    closed = [i for i, text in enumerate(shown) if "</details>" in text]
+    assert len(opened) == len(closed) == 2 and all(o < c for o, c in zip(opened, closed, strict=True))
+    assert shown.index("x = 1") > closed[-1]
 
 
 # ---- case studies ------------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ KINDS = {
     "Lemma": "lem",
     "Corollary": "cor",
     "Definition": "def",
+    "Exercise": "ex",
 }
 
 BLOCK = (
@@ -67,6 +68,7 @@ BLOCK = (
         r"|Proof(?: of [^*]+?)?)\.\*\*\s*"
     )
 )
+SOLUTION = "**Solution.**"  # opens the cell below which an exercise is solved
 TAG = re.compile(r"\\tag\{(?P<number>[^}]+)\}")
 CITATION = re.compile(r"\[[^\]]*\]\([\w./]*references\.bib#(?P<key>[\w:-]+)\)")
 FIGURE = re.compile(r"\[Figure\]\([\w./]*#(?P<name>fig-[\w-]+)\)")
@@ -229,6 +231,27 @@ def needs_check(label):
     return not label.startswith("Definition")
 
 
+def exercises(notebook):
+    """Map the number of each exercise to the cells of its solution.
+
+    A solution begins with `**Solution.**` and ends where the next exercise, a heading or the notebook does.
+    """
+    found, number, solving = {}, None, False
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            block = BLOCK.match(cell.source)
+            if block and block["kind"] == "Exercise":
+                number, solving = block["number"], False
+                found[number] = []
+            elif cell.source.startswith("#"):
+                number, solving = None, False
+            elif number and cell.source.startswith(SOLUTION):
+                solving = True
+        if solving and "nbdev_export(" not in cell.source:
+            found[number].append(cell)
+    return found
+
+
 def checked_labels(notebook):
     """Give the set of labels of all `check("label", ...)` calls in cells that are executed and shown."""
     labels = set()
@@ -300,7 +323,12 @@ def translate(notebook, docname):
 
     module, cells = default_module(notebook), []
     line, methods = notebook_line(notebook, docname), methods_of(notebook)
+    folds = {id(cell) for solved in exercises(notebook).values() for cell in solved}
+    folded = False
     for cell in notebook.cells:
+        if folded != (id(cell) in folds):
+            folded = not folded
+            cells.append(fold_edge(folded))
         if cell.cell_type == "markdown":
             cell.source = translate_markdown(cell.source, docname)
             if docname == "index":
@@ -317,6 +345,8 @@ def translate(notebook, docname):
                 cells.append(nbformat.v4.new_markdown_cell("\n".join(entries)))
             translate_code(cell, directives, code)
         cells.append(cell)
+    if folded:
+        cells.append(fold_edge(False))
     if cells and cells[0].cell_type == "markdown":
         title, _, text = cells[0].source.partition("\n")
         way = order.way_line(docname, notebook)
@@ -327,6 +357,12 @@ def translate(notebook, docname):
     notebook.cells = cells
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
     return notebook
+
+
+def fold_edge(opens):
+    """Write the edge of a solution, which the site shows folded."""
+    html = "<details class=solution><summary>Solution</summary>" if opens else "</details>"
+    return nbformat.v4.new_markdown_cell(f"```{{raw}} html\n{html}\n```")
 
 
 def translate_code(cell, directives, code):
@@ -386,14 +422,15 @@ def translate_markdown(source, docname):
             import order  # it needs the first section of this file
 
             body = f"{body.rstrip()}\n\n{order.used_in(source, docname)}"
+        look = "exercise" if kind == "Exercise" else "theorem"
         options = (
-            f":class: theorem\n:name: {KINDS[kind]}-{number}\n"
+            f":class: {look}\n:name: {KINDS[kind]}-{number}\n"
             if kind
             else ":class: proof\n"
         )
         # Six colons, so that the text may itself contain a fenced block.
         source = f"::::::{{admonition}} {block['heading']}\n{options}\n{body}\n::::::"
-    return source
+    return source.removeprefix(SOLUTION).lstrip() or "Checked below."
 
 
 def anchor_rows(source):

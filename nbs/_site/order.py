@@ -20,12 +20,14 @@ from book import (
     book_notebooks,
     class_of,
     code_cells,
+    exercises,
     exported_names,
 )
+from nbformat import NotebookNode
 
 WORDS_A_MINUTE, LINES_A_MINUTE, SECONDS_A_DISPLAY = 180, 12, 20
 LINK = re.compile(
-    r"\]\((?P<path>[\w./-]*?)#(?P<anchor>(?:eq|thm|prop|lem|cor|def)-[\w.]+)\)"
+    r"\]\((?P<path>[\w./-]*?)#(?P<anchor>(?:eq|thm|prop|lem|cor|def|ex)-[\w.]+)\)"
 )
 TERM = re.compile(r"(?<!\*)\*\*([A-Za-z][\w' +-]{2,40}?)\*\*(?!\*)")
 
@@ -70,13 +72,18 @@ def relative_to_book(path, link):
 
 
 def minutes(notebook):
-    """Estimate the reading time: words, displays, and the lines of code that are not folded; in minutes, by fives."""
-    text = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    """Estimate the reading time: words, displays, and the lines of code that are not folded; in minutes, by fives.
+
+    Solutions of exercises do not count.
+    """
+    solved = {id(cell) for cells in exercises(notebook).values() for cell in cells}
+    counted = [cell for cell in notebook.cells if id(cell) not in solved]
+    text = [cell.source for cell in counted if cell.cell_type == "markdown"]
     words = sum(len(re.sub(r"\$\$.*?\$\$", " ", t, flags=re.S).split()) for t in text)
     displays = sum(t.count("$$") // 2 for t in text)
     lines = sum(
         len(code.splitlines())
-        for directives, code in code_cells(notebook)
+        for directives, code in code_cells(NotebookNode(cells=counted))
         if not {"export", "exporti", "hide"} & directives.keys()
         and directives.get("echo") != "false"
     )
