@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from fastcore.basics import patch
-from scipy.linalg.blas import dsyrk, dtrsm
+from scipy.linalg.blas import dsyrk, dtrmm, dtrsm
 from scipy.linalg.lapack import dpotrf, dtrtri
 
 from olsattention.arrays import (
@@ -98,6 +98,7 @@ class LeastSquaresState:
 
 # %% ../../nbs/practice/13_stream.ipynb #a2bee2b7
 BLOCK_ROWS = 2048  # a block and what is made of it stay in cache
+# All products are SciPy's: NumPy may bring a BLAS of its own, and two pools of threads wait for each other's cores.
 
 
 def inverse_and_vif(R: Numpy) -> tuple[Numpy, float]:
@@ -112,7 +113,7 @@ def whiten(R: Numpy, B: Numpy) -> Numpy:
     """``B R^-1`` transposed, shape (q, b), by (13.3): a product where no variance inflation factor is large, else by solving."""
     inverse, vif = inverse_and_vif(R)
     if vif <= VIF_HARMLESS:
-        return np.dot(B, inverse).T
+        return dtrmm(1.0, inverse.T, B.T, lower=1)
     return dtrsm(1.0, R.T, B.T, lower=1)
 
 # %% ../../nbs/practice/13_stream.ipynb #33478458
@@ -148,7 +149,7 @@ def preconditioned(R: Numpy, S: Numpy) -> Numpy | None:
         S.flat[:: len(S) + 1] += 1
         L, info = dpotrf(S, lower=1, overwrite_a=1)
         if not info:
-            return np.tril(L).T @ R
+            return dtrmm(1.0, L, R.T, side=1, lower=1).T
     return None
 
 
@@ -167,7 +168,8 @@ def absorb_gram(R: Numpy, G: Numpy) -> Numpy | None:
     if not vif <= VIF_HARMLESS:
         return None
     with np.errstate(all="ignore"):
-        found = preconditioned(R, inverse.T @ G @ inverse)
+        half = dtrmm(1.0, inverse.T, G, lower=1)
+        found = preconditioned(R, dtrmm(1.0, inverse, half, side=1))
     if found is None or not inverse_and_vif(found)[1] <= VIF_HARMLESS:
         return None
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from fastcore.basics import patch
-from scipy.linalg.blas import dsyrk, dtrsm
+from scipy.linalg.blas import dsyrk, dtrmm, dtrsm
 from scipy.linalg.lapack import dpotrf, dtrtri
 from olsattention.arrays import AnyArray, Number, Numpy, SameKind, Table, as_flag, as_lam, as_matrix, as_regression, labelled, labels_of, qr_triangle, require_same_columns, to_numpy
 from ..regression.rfactor import VIF_HARMLESS
