@@ -6,7 +6,7 @@ from harness import Case, summary
 
 from olsattention import dask_state
 
-ROWS, COLUMNS, CHUNK = 1_000_000, 50, 50_000
+ROWS, COLUMNS, CHUNK = 4_000_000, 50, 50_000
 
 
 def cases():
