@@ -175,7 +175,9 @@ def test_a_solution_ends_where_the_next_exercise_begins():
     shown = [cell.source for cell in book.translate(chapter, "kernels/04_similarity").cells]
     opened = [i for i, text in enumerate(shown) if "<details" in text]
     closed = [i for i, text in enumerate(shown) if "</details>" in text]
-    assert len(opened) == len(closed) == 2 and all(o < c for o, c in zip(opened, closed, strict=True))
+    assert len(opened) == len(closed) == 2 and all(
+        o < c for o, c in zip(opened, closed, strict=True)
+    )
     assert shown.index("x = 1") > closed[-1]
 
 

@@ -13,6 +13,7 @@ from olsattention import (
     TridiagonalSmoother,
     criterion_curve,
     get_kernel,
+    influence,
     kernels,
     select_lam,
 )
@@ -112,6 +113,39 @@ def test_loo_of_a_gram_matrix_equals_refits(kernel, null, lam):
 
 
 # ---- against scikit-learn ----------------------------------------------------------------------------------
+
+
+def features_error(Z, y, w, intercept, out):
+    """The errors of the least-squares fit of minimum norm, on features, to the rows not in `out`; and its predictions."""
+    root = w[~out, None] ** 0.5
+    centre = np.average(Z[~out], axis=0, weights=w[~out]) * intercept
+    mean = np.average(y[~out], weights=w[~out]) * intercept
+    rows = root * (Z[~out] - centre)
+    b = np.linalg.lstsq(rows, root[:, 0] * (y[~out] - mean), rcond=1e-9)[0]
+    return mean + (Z - centre) @ b
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_groups_at_the_penalty_zero_equal_fits_of_minimum_norm(weighted, intercept, seed):
+    """Also where rows repeat, or know a direction alone: nothing there is determined but by the norm."""
+    random = np.random.default_rng(seed)
+    n, p = random.integers(5, 14), random.integers(1, 16)
+    Z = random.integers(-1, 2, size=(n, p)) * 1.0  # repeated rows, dependent columns
+    y, w = random.normal(size=n), random.uniform(0.5, 2, n) if weighted else np.ones(n)
+    groups = random.integers(0, n, n)
+    s = SpectralSmoother.from_gram(Z @ Z.T, intercept, weights=w)
+    errors, changes = (
+        s.group_residuals(y, 0.0, groups),
+        influence(s, Z @ Z.T, y, 0.0, groups=groups),
+    )
+    everything = features_error(Z, y, w, intercept, np.zeros(n, bool))
+    for place, group in enumerate(dict.fromkeys(groups)):
+        out = groups == group
+        left = features_error(Z, y, w, intercept, out)
+        np.testing.assert_allclose(errors[out], (y - left)[out], atol=1e-9)
+        np.testing.assert_allclose(changes[:, place], left - everything, atol=1e-9)
 
 
 @pytest.mark.parametrize("intercept", [False, True])

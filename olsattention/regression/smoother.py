@@ -817,33 +817,92 @@ def not_determined(n: int, doubts: list[Any]) -> Numpy:
         touched[rows] = np.diagonal(to_numpy(null), axis1=1, axis2=2) > 1e-8
     return touched
 
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e160a
+def limit_groups(C, c, A, a, least):
+    """The limits of the solutions of ``(C + t A) e = c + t a`` as t falls to zero, and what they leave undetermined; as `solve_groups`.
+
+    `least` (g,) is what an eigenvalue of C may be by rounding alone.
+    """
+    xp, turn = array_api_compat.array_namespace(C), array_api_compat.array_namespace(C).matrix_transpose
+    values, V = xp.linalg.eigh(C)
+    dead = values <= least[:, None]
+    inverse = xp.where(dead, 0 * values, 1 / xp.where(dead, 1 + 0 * values, values))
+    found = V @ (inverse[..., None] * (turn(V) @ c))
+    N = xp.where(dead[:, None, :], V, 0 * V)
+    M = turn(N) @ A @ N
+    size = xp.max(xp.linalg.diagonal(M), axis=-1)[:, None]
+    size = xp.where(size > 0, size, 1 + 0 * size)
+    alive = xp.eye(M.shape[-1], dtype=M.dtype) * xp.where(dead, 0 * size, size)[:, None, :]
+    w, null = solve_groups(M + alive, turn(N) @ (a - A @ found), 4 * M.shape[-1] * float(xp.finfo(M.dtype).eps))
+    return found + N @ w, None if null is None else N @ null @ turn(N)
+
+# %% ../../nbs/regression/03b_smoother.ipynb #3b5e160b
+def _block(U, at, g=1.0):
+    """``U_S diag(g) U_S'`` of groups of rows, (g, s, s)."""
+    own = U[at, ...]
+    return (own * g) @ array_api_compat.array_namespace(U).matrix_transpose(own)
+
+
+def _free_block(smoother, at, own):
+    """What neither the directions, whose block is `own`, nor the unpenalised functions explain."""
+    xp = smoother._xp
+    return xp.eye(own.shape[-1], dtype=own.dtype) + 0 * own - own - _block(smoother.null, at)
+
+
+def _at_penalty(smoother, y, lam):
+    """A function that solves the systems of groups at places (g, s)."""
+    xp, U, q = smoother._xp, smoother.U, removed(smoother, [lam])[0]
+    full = _full(smoother)
+    top = U @ (q * y.z) + (0 if full else y.centred - U @ y.z)
+    least = nothing_left(U.shape) * max(1.0, float(xp.finfo(U.dtype).eps) * 2.0**52)
+
+    def solve(at):
+        M = _block(U, at, q[:, 0])
+        if not full:
+            free = _free_block(smoother, at, _block(U, at))
+            # a row without it has no share in any direction
+            some = xp.linalg.diagonal(free) > least
+            M = M + xp.where(some[:, :, None] & some[:, None, :], free, 0 * free)
+        return solve_groups(M, top[at, ...], least)
+
+    return solve
+
+
+def _at_limit(smoother, y, lam):
+    """As `_at_penalty`, for ``lam == 0`` where directions are free that a fit of minimum norm leaves alone."""
+    xp, (q, _, r) = smoother._xp, of_known(smoother, [lam])
+    U, V, eps = smoother.U[:, :r], smoother.U[:, r:], float(xp.finfo(q.dtype).eps)
+    listed = V.shape[1] > 0  # the free directions, each with eigenvalue zero
+    rest = V @ y.z[r:, :] if listed else y.centred - U @ y.z
+    known = U @ (q * y.z[:r, :])
+
+    def solve(at):
+        C = _block(V, at) if listed else _free_block(smoother, at, _block(U, at))
+        size = xp.max(xp.linalg.diagonal(C), axis=-1)
+        noise = 4 * C.shape[-1] * eps * size
+        floor = _least_free(smoother, size[:, None], r) + 0 * noise
+        least = xp.where(noise > floor, noise, floor)
+        return limit_groups(C, rest[at, ...], _block(U, at, q[:, 0]), known[at, ...], least)
+
+    return solve
+
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e1606
 def group_errors(
     smoother: Any, y: Outcome, lam: Number, codes: Numpy
 ) -> tuple[SameKind, list[Any]]:
     """Errors (m, k) of the scaled rows, each predicted without its group, and the doubts; codes (m,)."""
-    xp, q = smoother._xp, removed(smoother, [lam])[0]
-    U, N, full = smoother.U, smoother.null, _full(smoother)
-    top = U @ (q * y.z) + (0 if full else y.centred - U @ y.z)
-    least = nothing_left(U.shape) * max(1.0, float(xp.finfo(U.dtype).eps) * 2.0**52)
+    xp, place = smoother._xp, array_api_compat.device(smoother.U)
+    r = int(xp.count_nonzero(smoother.mu > 0))
+    at_limit = lam == 0 and r < smoother.n - smoother.null.shape[1]
+    at_limit = at_limit and not smoother._source.is_unique(r)
+    errors_of = (_at_limit if at_limit else _at_penalty)(smoother, y, lam)
     places, parts, doubts = [], [], []
     for rows in same_sizes(codes):
-        at = xp.asarray(rows, device=array_api_compat.device(U))
-        own, M = U[at, ...], (U[at, ...] * q[:, 0]) @ xp.matrix_transpose(U[at, ...])
-        if not full:
-            null, eye = N[at, ...], xp.eye(rows.shape[1], dtype=U.dtype) + 0 * M
-            free = eye - own @ xp.matrix_transpose(own) - null @ xp.matrix_transpose(null)
-            some = (
-                xp.linalg.diagonal(free) > least
-            )  # a row without it has no share in any direction
-            M = M + xp.where(some[:, :, None] & some[:, None, :], free, 0 * free)
-        found, null = solve_groups(M, top[at, ...], least)
+        found, null = errors_of(xp.asarray(rows, device=place))
         doubts += [] if null is None else [(rows, null)]
-        parts.append(xp.reshape(found, (-1, top.shape[1])))
+        parts.append(xp.reshape(found, (-1, y.z.shape[1])))
         places.append(rows.ravel())
-    order = xp.asarray(
-        np.argsort(np.concatenate(places)), device=array_api_compat.device(U)
-    )
+    order = xp.asarray(np.argsort(np.concatenate(places)), device=place)
     return xp.concat(parts, axis=0)[order, ...], doubts
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e1607
@@ -869,6 +928,8 @@ def group_residuals(
     self: SpectralSmoother, y: AnyArray, lam: Number, groups: AnyArray
 ) -> SameKind:
     """Prediction errors of ridge, the shape of y, each row predicted without its group, without refitting.
+
+    At ``lam == 0`` those of the minimum-norm fits.
 
     `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other groups
     do not determine the prediction.

@@ -185,6 +185,8 @@ class SpectralSmoother:
     def group_residuals(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
         """Prediction errors of ridge, the shape of y, each row predicted without its group, without refitting.
 
+    At ``lam == 0`` those of the minimum-norm fits.
+
     `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other groups
     do not determine the prediction.
     """
@@ -403,6 +405,21 @@ def solve_groups(M: Array, top: Array, least: float) -> tuple[Array, Any]:
     ...
 
 def not_determined(n: int, doubts: list[Any]) -> Numpy:
+    ...
+
+def limit_groups(C, c, A, a, least):
+    ...
+
+def _block(U, at, g=1.0):
+    ...
+
+def _free_block(smoother, at, own):
+    ...
+
+def _at_penalty(smoother, y, lam):
+    ...
+
+def _at_limit(smoother, y, lam):
     ...
 
 def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> tuple[SameKind, list[Any]]:
