@@ -266,7 +266,7 @@ def test_reading_while_pairs_wait_and_all_fades():
     torch.testing.assert_close(each, state.attend(q[:, 0, :4]), rtol=1e-10, atol=1e-10)
     with torch.inference_mode():
         inside = state.clone().update(k[:, 39], v[:, 39], 0.97).attend(q[:, 0, 0])
-    gate = torch.full((2,), 0.97).double().requires_grad_()
+    gate = torch.full((2,), 0.97, dtype=torch.float64).requires_grad_()
 
     def learned(gate):
         return state.clone().update(k[:, 39], v[:, 39], gate).attend(q[:, 0, 0])

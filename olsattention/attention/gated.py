@@ -671,7 +671,8 @@ def gated_ridge(
     elif plain:
         gram, moment = gram[:, None], moment[:, None]
     unseen = torch.compiler.is_compiling() or transformed() or not T or not N
-    long = None if unseen or plain else long_documents(decay, starts)
+    own = not (unseen or plain) and may_look(key)  # a GPU has room for all at once
+    long = long_documents(decay, starts) if own else None
     if long is not None and not decay.requires_grad:
         tokens, priors = (query, key, value), (gram, moment)
         return one_by_one(long, tokens, lam, priors, diagnostics)
