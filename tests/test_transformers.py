@@ -838,8 +838,8 @@ def test_a_graph_serves_packed_sequences_and_windows(window):
     assert len(graphs) == 1
     cuts = torch.tensor([0, 12, 20], dtype=torch.int32)
     compiled = torch.compile(model, backend="eager", fullgraph=True)
-    told = compiled(TOKENS[:1], cu_seq_lens_q=cuts, cu_seq_lens_k=cuts, use_cache=False)
-    close(told.logits, model(TOKENS[:1], position_ids=PACKED).logits, 1e-9)
+    facts = {"cu_seq_lens_q": cuts, "cu_seq_lens_k": cuts, "use_cache": False}
+    close(compiled(TOKENS[:1], **facts).logits, model(TOKENS[:1], **facts).logits, 1e-9)
 
 
 def test_patterns_of_another_kind_are_noticed_when_the_graph_runs():
