@@ -995,6 +995,58 @@ CAUSAL_FORMS = [
 ]
 
 
+LOCAL_FORMS = [
+    {"window": 9},
+    {"documents": 3},
+    {"documents": 1},
+    {"documents": 4, "decay": 0.9},
+    {"documents": 3, "window": 9},
+]
+
+
+@pytest.mark.parametrize("options", LOCAL_FORMS)
+def test_one_graph_serves_windows_and_documents_of_every_length(options):
+    """With derivatives, and the same graph however many documents there are."""
+    graphs, lam = [], torch.tensor([0.5, 1.0, 2.0]).double().requires_grad_()
+    options = dict(options, is_causal=True)
+    n = options.pop("documents", None)
+
+    def attend(q, k, v, lam, ids, cuts):
+        if n is None:
+            return ridge_attention(q, k, v, lam, **options)
+        by_ids = ridge_attention(q, k, v, lam, document_ids=ids, **options)
+        return by_ids + 2 * ridge_attention(q, k, v, lam, cu_seqlens=cuts, **options)
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(attend, backend=backend, fullgraph=True, dynamic=True)
+    for T, B in ((12, 2), (64, 4), (65, 2), (300, 4)):
+        given = [x.requires_grad_() for x in heads(B, 3, T, 7, 8, seed=T)] + [lam]
+        ids = torch.arange(T) * (n or 1) // T
+        cuts = torch.cat([torch.zeros(1), ids.bincount().cumsum(0)]).int()
+        found, wanted = (f(*given, ids, cuts) for f in (compiled, attend))
+        torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12)
+        for one, other in zip(
+            *(torch.autograd.grad(x.sin().sum(), given) for x in (found, wanted))
+        ):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+    assert len(graphs) == 1
+
+
+def test_documents_that_do_not_fit_are_noticed_when_the_graph_runs():
+    q, k, v = heads(2, 12, 4, 3)
+    attend = lambda **how: ridge_attention(q, k, v, 0.5, is_causal=True, **how)
+    compiled = torch.compile(attend, backend="eager", fullgraph=True)
+    ids = torch.tensor([1] * 4 + [2] * 4 + [1] * 4)
+    with pytest.raises(RuntimeError, match="must follow one another"):
+        compiled(document_ids=ids)
+    for cuts in ([0, 5, 11], [0, 8, 5, 12], [1, 12]):
+        with pytest.raises(RuntimeError, match="must not decrease, and lead from 0"):
+            compiled(cu_seqlens=torch.tensor(cuts))
+
+
 def flat_answer(answer):
     """The tensors of an answer, diagnostics included."""
     if isinstance(answer, torch.Tensor):
@@ -1068,6 +1120,24 @@ def test_the_node_of_a_graph_keeps_the_rules_of_operations(gated, diagnostics):
     assert torch.autograd.gradcheck(answers, learned, fast_mode=True)
 
 
+@pytest.mark.parametrize("window", [None, 3])
+def test_the_node_of_windows_and_documents_keeps_the_rules_of_operations(window):
+    q, k, v = (x.requires_grad_() for x in heads(4, 9, 3, 2))
+    lam = torch.full((4,), 0.5).double().requires_grad_()
+    gates = None if window else torch.rand(4, 9, generator=rng(1)).double().requires_grad_()
+    starts = torch.zeros(4, 9, dtype=torch.bool)
+    starts[:, [0, 5]] = True
+    node = torch.ops.olsattention.local_heads.default
+    given = q[:, None], k, v, lam, gates, starts, window
+    torch.library.opcheck(node, given)
+    learned = [x for x in given[:5] if x is not None]
+
+    def answer(q, k, v, lam, *gates):
+        return node(q, k, v, lam, *(gates or [None]), starts, window)
+
+    assert torch.autograd.gradcheck(answer, learned, fast_mode=True)
+
+
 def test_a_graph_answers_from_the_rows_too_and_names_what_is_wrong():
     k = torch.tensor([[8e7, 8e7], [0.0, 1.0]], dtype=torch.float64)
     v = torch.tensor([[8e7], [5.0]], dtype=torch.float64)
@@ -1078,8 +1148,13 @@ def test_a_graph_answers_from_the_rows_too_and_names_what_is_wrong():
         compiled(q, k * torch.tensor([[1.0], [math.nan]]), v)
 
 
+IDS = (torch.arange(20) // 8)[None]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("options", CAUSAL_FORMS[:2])
+@pytest.mark.parametrize(
+    "options", [*CAUSAL_FORMS[:2], {"window": 5}, {"document_ids": IDS}]
+)
 def test_transforms_of_functions_compile(options):
     given = heads(3, 2, 20, 4, 4)
 

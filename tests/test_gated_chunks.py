@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olsattention import RidgeAttentionState, causal_ridge, forgetful_ridge, ridge_attention
-from olsattention.attention.gated import gated_ridge, planned
+from olsattention.attention.gated import gated_ridge, long_documents, planned
 
 
 def rng(seed=0):
@@ -76,11 +76,16 @@ def test_gates_of_one_are_no_gates():
 
 
 @pytest.mark.parametrize("lam", [1.0, 1e-3])
-def test_a_document_changes_no_bit_of_another(lam):
+@pytest.mark.parametrize("T", [300, 1100])
+def test_a_document_changes_no_bit_of_another(lam, T):
+    """Of short documents and of long ones, which are sequences of their own."""
     draw = rng(3)
-    q, k, v = (torch.randn(1, 2, 300, 16, generator=draw) for _ in range(3))
-    cuts = torch.tensor([0, 70, 150, 155, 300])
-    gates = 0.9 + 0.1 * torch.rand(1, 2, 300, generator=draw)
+    q, k, v = (torch.randn(1, 2, T, 16, generator=draw) for _ in range(3))
+    cuts = torch.tensor([0, 70, 150, 155, T])
+    gates = 0.9 + 0.1 * torch.rand(1, 2, T, generator=draw)
+    starts = torch.zeros(2, T, dtype=torch.bool)
+    starts[:, cuts[:-1]] = True
+    assert (long_documents(torch.ones(2, T), starts) is None) == (T == 300)
 
     def found(q, k, v, gates):
         given = [x.clone().requires_grad_() for x in (q, k, v)]
@@ -177,6 +182,97 @@ def test_a_window_decodes_to_the_same(window):
     state = RidgeAttentionState(0.5, 8, 4, (3,), window=window)
     rows = [state.update(k[:, t], v[:, t]).attend(q[:, 0, t]) for t in range(90)]
     torch.testing.assert_close(whole, torch.stack(rows, 1), rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", GATES)
+@pytest.mark.parametrize(("lam", "bar"), [(1.0, 5e-6), (0.1, 5e-5), (1e-3, 2e-3)])
+def test_decoding_with_gates(name, lam, bar):
+    """Pairs wait while all fades; every answer is that of the definition, whatever the size of queries."""
+    N, T, d = 2, 540, 64
+    q, k, v = heads(N, T, d, d, torch.float32)
+    gates = GATES[name](N, T).float()
+    penalty = torch.full((N,), lam).double()
+    want, *_ = gated_ridge(*(x.double() for x in (q, k, v, gates)), penalty)
+    state, waited, rows = RidgeAttentionState(lam, d, d, (N,)), 0, []
+    for t in range(T):
+        state.update(k[:, t], v[:, t], gates[:, t])
+        waited += state._memory.fading is not None
+        both = [state.attend(size * q[:, 0, t]) / size for size in (1e-3, 1e3)]
+        torch.testing.assert_close(*both, rtol=1e-3, atol=1e-3 * float(both[0].norm()))
+        rows.append(both[0].double())
+    got = torch.stack(rows, 1)
+    assert waited > T / 2
+    assert (got - want[:, 0]).norm() <= bar * want.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pairs_that_wait_while_all_fades_are_part_of_the_state(dtype, tmp_path):
+    """Gates, none, near zero and zero in turn; whatever is asked of the state knows every pair."""
+    draw, N, T, d = rng(11), 3, 150, 6
+    q, k, v = (x.to(dtype) for x in heads(N, T, d, 4, seed=2))
+    gates = 1 - 0.02 * torch.rand(N, T, generator=draw, dtype=torch.float64)
+    gates[:, 40:44], gates[1, 60], gates[:, 90], gates[2, 120] = 1, 0, 1e-4, 1e-20
+    gates, weight = gates.to(dtype), torch.rand(N, T, generator=draw).to(dtype)
+    weight[:, 30] = 0
+    state = RidgeAttentionState(0.3, d, 4, (N,), dtype=dtype)
+    near = (
+        dict(rtol=2e-4, atol=2e-5) if dtype == torch.float32 else dict(rtol=1e-9, atol=1e-9)
+    )
+    waited = 0
+    for t in range(T):
+        gate = None if 40 <= t < 44 else gates[:, t]
+        state.update(k[:, t], v[:, t], gate, weight[:, t])
+        waited += state._memory.fading is not None
+        if t % 13:
+            continue
+        n = t + 1
+        want = RidgeAttentionState(0.3, d, 4, (N,), dtype=dtype)
+        want.update(k[:, :n], v[:, :n], gates[:, :n], weight[:, :n])
+        state.save(tmp_path / "state.pt")
+        kept = state.clone()
+        for other in (
+            state,
+            RidgeAttentionState.load(tmp_path / "state.pt"),
+            state.map(torch.clone),
+            kept,
+        ):
+            torch.testing.assert_close(
+                other.attend(q[:, 0, :n]), want.attend(q[:, 0, :n]), **near
+            )
+        torch.testing.assert_close(kept.leverage(k[:, t]), want.leverage(k[:, t]), **near)
+        torch.testing.assert_close(kept.gram, want.gram, **near)
+        torch.testing.assert_close(kept.fade, want.fade, **near)
+        after = RidgeAttentionState(0.3, d, 4, (N,), dtype=dtype).update(k[:, :9], v[:, :9])
+        torch.testing.assert_close(
+            kept.merge(after).attend(q[:, 0, 0]),
+            want.merge(after).attend(q[:, 0, 0]),
+            **near,
+        )
+        assert kept.count == want.count
+    assert waited > T / 2
+
+
+def test_reading_while_pairs_wait_and_all_fades():
+    """Derivatives by queries, transforms, and gates that have derivatives themselves."""
+    q, k, v = heads(2, 40, 5, 3)
+    state = RidgeAttentionState(0.3, 5, 3, (2,), dtype=torch.float64)
+    k = 0.5 * k
+    for t in range(20):
+        state.update(k[:, t], v[:, t], 0.97)
+    assert state._memory.fading is not None
+    asked = q[:, 0, :4].clone().requires_grad_()
+    assert torch.autograd.gradcheck(state.attend, asked)
+    each = torch.func.vmap(state.attend, in_dims=1, out_dims=1)(q[:, 0, :4])
+    torch.testing.assert_close(each, state.attend(q[:, 0, :4]), rtol=1e-10, atol=1e-10)
+    with torch.inference_mode():
+        inside = state.clone().update(k[:, 39], v[:, 39], 0.97).attend(q[:, 0, 0])
+    gate = torch.full((2,), 0.97, dtype=torch.float64).requires_grad_()
+
+    def learned(gate):
+        return state.clone().update(k[:, 39], v[:, 39], gate).attend(q[:, 0, 0])
+
+    torch.testing.assert_close(learned(gate).detach(), inside, rtol=1e-10, atol=1e-10)
+    assert torch.autograd.gradcheck(learned, gate)
 
 
 def test_a_penalty_by_channel_in_the_state(tmp_path):

@@ -816,13 +816,40 @@ def test_training_without_a_mask_compiles(checkpointing):
     close(found, wanted, 1e-9)
 
 
-def test_packed_sequences_are_noticed_when_the_graph_runs():
-    model = llama(use_cache=False)
-    compiled = torch.compile(model, backend="eager")
+@pytest.mark.parametrize("window", [None, 5])
+def test_a_graph_serves_packed_sequences_and_windows(window):
+    """One graph for rows of one sequence and of several; derivatives too."""
+    graphs, model = [], mistral(window).train()
+    model.config.use_cache = False
+    weight = model.model.layers[0].self_attn.k_proj.weight
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
     whole = torch.arange(20)[None]
-    close(compiled(TOKENS, position_ids=whole).logits, model(TOKENS).logits, 1e-9)
-    with pytest.raises(RuntimeError, match="not packed sequences"):
-        compiled(TOKENS, position_ids=PACKED)
+    for position_ids in (whole, PACKED):
+        facts = {"position_ids": position_ids, "labels": TOKENS}
+        ours, theirs = compiled(TOKENS, **facts), model(TOKENS, **facts)
+        close(ours.logits, theirs.logits, 1e-9)
+        found, wanted = (torch.autograd.grad(x.loss, weight)[0] for x in (ours, theirs))
+        close(found, wanted, 1e-8)
+    assert len(graphs) == 1
+    cuts = torch.tensor([0, 12, 20], dtype=torch.int32)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    facts = {"cu_seq_lens_q": cuts, "cu_seq_lens_k": cuts, "use_cache": False}
+    close(compiled(TOKENS[:1], **facts).logits, model(TOKENS[:1], **facts).logits, 1e-9)
+
+
+def test_patterns_of_another_kind_are_noticed_when_the_graph_runs():
+    odd = torch.compile(
+        lambda t: _mask(1, 6, 6, mask_function=lambda b, h, q, k: t[q] >= k).positions + 0,
+        backend="eager",
+    )
+    assert odd(torch.arange(6)).shape == (1, 1, 1, 6)
+    with pytest.raises(RuntimeError, match="windows and packed sequences, nothing else"):
+        odd(torch.tensor([0, 1, 4, 3, 4, 5]))
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
-"""Small models that differ in their mixer alone, on two tasks of learning in context; all seeds and learning rates at once.
+"""Small models that differ in their mixer alone, on three tasks of learning in context; all seeds and learning rates at once.
 
-``python recall.py`` makes the full run and writes ``../data/recall.json``; the notebook beside it draws that file and
-repeats a small part.
+``python recall.py`` makes the full run and writes ``../data/recall.json``, ``python recall.py --only TASK`` the part of one
+task; the notebook beside it draws that file and repeats a small part.
 """
 
 import argparse
@@ -22,20 +22,21 @@ from olsattention import ridge_attention
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "recall.json"
 
-# ---- four mixers: queries and keys (..., T, d), values (..., T, d_v), gates (..., T, 1), one number a model ----
+# ---- mixers: queries and keys (..., T, d), values (..., T, d_v), gates (..., T, 1), one number a model, and ----
+# ---- what is left of the past at each token (..., T, 1) ----
 
 
-def softmax(q, k, v, gate, number):
+def softmax(q, k, v, gate, number, left=None):
     return scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
-def linear(q, k, v, gate, number):
+def linear(q, k, v, gate, number, left=None):
     """The mean of the pairs so far, asked by the query: one step of gradient descent from zero."""
     count = torch.arange(1, k.shape[-2] + 1, dtype=k.dtype)[:, None]
     return (q @ k.mT).tril() @ (gate * v) * number.exp() / count
 
 
-def delta_rule(q, k, v, gate, number):
+def delta_rule(q, k, v, gate, number, left=None):
     """A step of gradient descent at every token, S <- S + (gate / |k|^2) (v - S k) k', all steps by one triangular solve."""
     rate = gate / (k.square().sum(-1, keepdim=True) + 1e-3)
     eye = torch.eye(k.shape[-2], dtype=k.dtype)
@@ -44,16 +45,24 @@ def delta_rule(q, k, v, gate, number):
     return (q @ k.mT).tril() @ steps
 
 
-def ridge(q, k, v, gate, number):
+def ridge(q, k, v, gate, number, left=None):
     """All pairs so far, fitted anew at every token; a gate is the weight of its pair, the number the logarithm of lam."""
     root = gate.sqrt()
     lam = number.exp()[..., 0, 0]
     return ridge_attention(q, root * k, root * v, lam, is_causal=True, chunk=16)
 
 
-MIXERS = {"softmax": softmax, "linear": linear, "delta rule": delta_rule, "ridge": ridge}
+def fading_ridge(q, k, v, gate, number, left):
+    """As ridge, but the pairs so far fade before each token."""
+    root = gate.sqrt()
+    lam = number.exp()[..., 0, 0]
+    return ridge_attention(q, root * k, root * v, lam, is_causal=True, decay=left[..., 0])
 
-# ---- two tasks ---------------------------------------------------------------------------------------------
+
+MIXERS = {"softmax": softmax, "linear": linear, "delta rule": delta_rule, "ridge": ridge}
+FADING = {"fading ridge": fading_ridge}
+
+# ---- three tasks -------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -93,6 +102,28 @@ class Recall:
 
 
 @dataclass
+class Overwritten(Recall):
+    """Recall of keys that are written more than once: the last value counts. Every key is written once, then any of them."""
+
+    keys: int = 8
+    values: int = 16
+    sizes: tuple = (8, 16, 24, 40)
+
+    def draw(self, generator, batch, pairs):
+        """Token numbers (batch, 2 pairs + keys), and the last value (batch, keys) of each key that is asked."""
+        first = torch.rand(batch, self.keys, generator=generator).argsort(-1)
+        again = torch.randint(self.keys, (batch, pairs - self.keys), generator=generator)
+        keys = torch.cat([first, again], 1)
+        values = torch.randint(self.values, (batch, pairs), generator=generator)
+        last = torch.zeros(batch, self.keys, dtype=torch.long)
+        for t in range(pairs):
+            last.scatter_(1, keys[:, t : t + 1], values[:, t : t + 1])
+        order = torch.rand(batch, self.keys, generator=generator).argsort(-1)
+        told = torch.stack([keys, self.keys + values], -1).flatten(1)
+        return torch.cat([told, order], 1), last.gather(1, order)
+
+
+@dataclass
 class Regression:
     """In-context linear regression: inputs and outcomes in turn; the outcome is wanted when its input has been read."""
 
@@ -125,7 +156,7 @@ class Regression:
         return each.mean((1, 2)), each.mean(1)
 
 
-TASKS = {"recall": Recall(), "regression": Regression()}
+TASKS = {"recall": Recall(), "regression": Regression(), "overwritten": Overwritten()}
 
 # ---- many models at once: every parameter has a leading dimension for them -------------------------------------
 
@@ -138,6 +169,8 @@ def parameters(task, seeds, rates, layers, D, d):
         shapes |= {f"{name}{i}": (D, d) for name in "qkv"} | {f"o{i}": (d, D)}
         shapes |= {f"{name}taps{i}": (2, d) for name in "qkv"} | {f"gate{i}": (D, 1)}
         shapes |= {f"number{i}": (1, 1)}
+    for i in range(layers):
+        shapes |= {f"fade{i}": (D, 1), f"memory{i}": (1, 1)}
     drawn = []
     for seed in seeds:
         g = torch.Generator().manual_seed(seed)
@@ -148,6 +181,8 @@ def parameters(task, seeds, rates, layers, D, d):
         for i in range(layers):
             new[f"gate{i}"] *= 0
             new[f"number{i}"] *= 0
+            new[f"fade{i}"] *= 0
+            new[f"memory{i}"] = torch.full((1, 1), 3.0)  # gates of .95
         drawn.append(new)
     return {
         name: torch.stack([new[name] for new in drawn for _ in rates]).requires_grad_()
@@ -161,7 +196,9 @@ def forward(task, mixer, p, tokens, layers):
     for i in range(layers):
         q, k, v = (seen(x @ p[f"{n}{i}"][:, None], p[f"{n}taps{i}"]) for n in "qkv")
         gate = torch.sigmoid(x @ p[f"gate{i}"][:, None])
-        x = x + MIXERS[mixer](q, k, v, gate, p[f"number{i}"][:, None]) @ p[f"o{i}"][:, None]
+        left = torch.sigmoid(x @ p[f"fade{i}"][:, None] + p[f"memory{i}"][:, None])
+        found = (MIXERS | FADING)[mixer](q, k, v, gate, p[f"number{i}"][:, None], left)
+        x = x + found @ p[f"o{i}"][:, None]
     return x @ p["out"][:, None]
 
 
@@ -222,11 +259,13 @@ def score(task, mixer, p, *, pairs, batch, seed, layers=1):
 FULL = {
     "recall": {"rates": [0.003, 0.01, 0.03, 0.1], "steps": 800},
     "regression": {"rates": [0.001, 0.003, 0.01, 0.03], "steps": 600},
+    "overwritten": {"rates": [0.003, 0.01, 0.03, 0.1], "steps": 800},
 }
 SHARED = {"seeds": [0, 1, 2], "D": 64, "d": 16, "batch": 16}
 TESTED = {"recall": [2, 4, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64], "regression": [24]}
+TESTED["overwritten"] = [8, 12, 16, 24, 32, 40, 64]
 VALIDATION, TEST = 10_001, 10_002  # seeds of sequences that nobody trained on
-SEQUENCES = {"recall": 512, "regression": 4096}
+SEQUENCES = {"recall": 512, "regression": 4096, "overwritten": 512}
 
 
 def experiment(name, mixer, layers=1, **changes):
@@ -244,7 +283,7 @@ def experiment(name, mixer, layers=1, **changes):
         score(task, mixer, p, pairs=n, batch=SEQUENCES[name], seed=TEST, layers=layers)[1]
         for n in TESTED[name]
     ]
-    scores = torch.stack(scores, 1) if name == "recall" else scores[0]
+    scores = scores[0] if name == "regression" else torch.stack(scores, 1)
     return {
         "task": name,
         "mixer": mixer,
@@ -253,7 +292,7 @@ def experiment(name, mixer, layers=1, **changes):
         "chosen rate": setting["rates"][best],
         "validation loss by rate": digits(losses.mean(0).tolist()),
         "scores by seed": digits(scores.tolist()),
-        "lam": digits(p["number0"].exp().flatten().tolist()) if mixer == "ridge" else None,
+        "lam": digits(p["number0"].exp().flatten().tolist()) if "ridge" in mixer else None,
     }
 
 
@@ -278,24 +317,38 @@ def machine():
     }
 
 
-def full_run():
-    plan = [("recall", mixer, {}) for mixer in MIXERS]
-    plan += [("recall", "ridge", {"d": d, "rates": [0.03]}) for d in (8, 32)]
-    plan += [("regression", m, {"layers": n}) for n in (1, 2) for m in MIXERS]
+def plan():
+    found = [("recall", mixer, {}) for mixer in MIXERS]
+    found += [("recall", "ridge", {"d": d, "rates": [0.03]}) for d in (8, 32)]
+    found += [("regression", m, {"layers": n}) for n in (1, 2) for m in MIXERS]
+    return found + [("overwritten", mixer, {}) for mixer in MIXERS | FADING]
+
+
+def full_run(only=None):
+    """All tasks, or one, which then replaces what the file has of it."""
     results, start = [], time.process_time()
-    for name, mixer, changes in plan:
+    for name, mixer, changes in plan():
+        if only not in (None, name):
+            continue
         before = time.process_time()
         results.append(experiment(name, mixer, **changes))
         results[-1]["seconds"] = round(time.process_time() - before, 1)
         print(name, mixer, changes, results[-1]["scores by seed"][0][-1], flush=True)
     seconds = round(time.process_time() - start)
-    found = {"machine": machine() | {"processor seconds": seconds}, "tested": TESTED}
-    found["test seed"] = TEST
-    RESULTS.write_text(json.dumps(found | {"results": results}, indent=1) + "\n", "utf-8")
+    made = machine() | {"processor seconds": seconds}
+    if only is None:
+        found = {"machine": made}
+    else:
+        found = json.loads(RESULTS.read_text("utf-8"))
+        found[f"machine of {only}"] = made
+        results = [r for r in found.pop("results") if r["task"] != only] + results
+    found |= {"tested": TESTED, "test seed": TEST, "results": results}
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     print(f"{seconds} s of processor time; written to {RESULTS}")
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=list(TASKS))
     torch.set_num_threads(1)
-    full_run()
+    full_run(parser.parse_args().only)

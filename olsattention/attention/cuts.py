@@ -122,7 +122,10 @@ INTEGERS = torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8
 
 def by_lengths(cu_seqlens: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """As `starts_of`, from the number of tokens before each document and in all."""
-    T, found = shape[-1], cu_seqlens.tolist()
+    T = shape[-1]
+    if torch.compiler.is_compiling():
+        return in_a_graph(cu_seqlens, T).expand(shape)
+    found = cu_seqlens.tolist()
     if cu_seqlens.ndim != 1 or len(found) < 2 or found[0] != 0 or found[-1] != T:
         raise ValueError(
             f"cu_seqlens must lead from 0 to the number of tokens, {T}, got {found}"
@@ -132,6 +135,17 @@ def by_lengths(cu_seqlens: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor
     starts = torch.zeros(T, dtype=torch.bool, device=cu_seqlens.device)
     starts[cu_seqlens[:-1][cu_seqlens[:-1] < T].long()] = True
     return starts.expand(shape)
+
+
+def in_a_graph(cu_seqlens: torch.Tensor, T: int) -> torch.Tensor:
+    """Which of T tokens begin a document (T,), where numbers cannot be looked at: the graph does, when it runs."""
+    ends = cu_seqlens.long()
+    good = (ends[0] == 0) & (ends[-1] == T) & (ends.diff() >= 0).all()
+    torch._assert_async(
+        good, "cu_seqlens must not decrease, and lead from 0 to the number of tokens"
+    )
+    starts = torch.zeros(T + 1, dtype=torch.bool, device=ends.device)
+    return starts.index_fill(0, ends.clamp(0, T), True)[:T]
 
 # %% ../../nbs/attention/06c2_cuts.ipynb #96da7d0a
 def by_ids(document_ids: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
@@ -148,13 +162,21 @@ def by_ids(document_ids: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
         ) from None
     starts = torch.ones(shape, dtype=torch.bool, device=ids.device)
     starts[..., 1:] = ids[..., 1:] != ids[..., :-1]
+    if torch.compiler.is_compiling():
+        runs, sort = starts.sum(-1), ids.sort(-1).values
+        different = 1 + (sort[..., 1:] != sort[..., :-1]).sum(-1)
+        torch._assert_async(
+            (runs == different).all(), APART.format("document_ids come back")
+        )
+        return starts
     for row in document_ids.reshape(-1, document_ids.shape[-1]) if ids.numel() else ():
         runs = row.unique_consecutive()
         if len(runs) != len(runs.unique()):
-            raise ValueError(
-                f"the tokens of a document must follow one another, but document_ids come back: {runs.tolist()}"
-            )
+            raise ValueError(APART.format(f"document_ids come back: {runs.tolist()}"))
     return starts
+
+
+APART = "the tokens of a document must follow one another, but {}"
 
 # %% ../../nbs/attention/06c2_cuts.ipynb #3758244e
 def rows_of(

@@ -383,6 +383,9 @@ def _solved(
     query, key, value, gates, lam, g, state, window, full_output, starts, is_causal, chunk
 ):
     """The answers of heads that fit together, with all that is known if it is asked for."""
+    local = starts is not None or window is not None
+    if local and is_causal and state is None and not full_output and _in_graph(query):
+        return _local_in_one_node(query, key, value, gates, lam, g, window, starts)
     if starts is not None:
         given = query, key, value, gates, lam, g, state, window
         return _packed(*given, full_output, starts)
@@ -782,11 +785,11 @@ def _shapes(q, k, v, lam, G, B, gates, chunk, diagnostics):
     return out, G, B, lam.new_empty(N, T), lam.new_empty(N, T, d_v)
 
 # %% ../../nbs/attention/06g_functional.ipynb #b5ed809d
-def _derivatives(q, k, v, lam, G, B, gates, chunk, diagnostics, by, needed):
-    """Derivatives by the `needed` ones of the first seven, given those by the outputs: what is done outside of graphs, done again."""
+def _derivatives_of(function, given, needed, by):
+    """Derivatives by the `needed` of the tensors `given`, from those by what the function of them finds, inside an operation."""
     given = [
         x if x is None else x.detach().requires_grad_(asked)
-        for x, asked in zip((q, k, v, lam, G, B, gates), needed)
+        for x, asked in zip(given, needed)
     ]
     # inside an operation PyTorch keeps no graph; this one needs it
     with ExitStack() as stack:
@@ -794,11 +797,17 @@ def _derivatives(q, k, v, lam, G, B, gates, chunk, diagnostics, by, needed):
             key = getattr(torch._C.DispatchKey, key)
             stack.enter_context(torch._C._SetExcludeDispatchKeyGuard(key, False))
         stack.enter_context(torch.enable_grad())
-        found = _heads_of_a_graph(*given, chunk, diagnostics)
+        found = function(*given)
         known, by = zip(*((x, d_x) for x, d_x in zip(found, by) if x.requires_grad))
         wanted = [x for x, asked in zip(given, needed) if asked]
         found = torch.autograd.grad(known, wanted, by, materialize_grads=True)
     return [d_x.clone(memory_format=torch.contiguous_format) for d_x in found]
+
+
+def _derivatives(q, k, v, lam, G, B, gates, chunk, diagnostics, by, needed):
+    """Derivatives by the `needed` ones of the first seven, given those by the outputs: what is done outside of graphs, done again."""
+    again = lambda *given: _heads_of_a_graph(*given, chunk, diagnostics)
+    return _derivatives_of(again, (q, k, v, lam, G, B, gates), needed, by)
 
 # %% ../../nbs/attention/06g_functional.ipynb #9d49a639
 def _derivative_shapes(q, k, v, lam, G, B, gates, chunk, diagnostics, by, needed):
@@ -875,3 +884,86 @@ def _mapped(node):
 
 FORWARD.register_vmap(_mapped(torch.ops.olsattention.causal_heads))
 BACKWARD.register_vmap(_mapped(torch.ops.olsattention.causal_heads_backward))
+
+# %% ../../nbs/attention/06g_functional.ipynb #cad40f2b
+def _local_in_one_node(query, key, value, gates, lam, g, window, starts):
+    """Heads with a window or documents, in an operation that a graph does not look into."""
+    N, T = math.prod(key.shape[:-2]), key.shape[-2]
+    q = query.reshape(N, g, *query.shape[-2:])
+    k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))
+    gates, starts = (x if x is None else x.reshape(N, T) for x in (gates, starts))
+    node = torch.ops.olsattention.local_heads
+    out = node(q, k, v, lam.reshape(-1), gates, starts, window)
+    return out.reshape(*query.shape[:-1], value.shape[-1])
+
+
+@outside_autocast
+def _local_of_a_graph(q, k, v, lam, gates, starts, window):
+    """What the operation does; documents that are one are none."""
+    if starts is not None and not bool((starts.sum(1) > 1).any()):
+        starts = None
+    given = q.flatten(0, 1), k, v, gates, lam, q.shape[1], None, window
+    out = _solved(*given, False, starts, True, None)
+    return out.unflatten(0, q.shape[:2]).to(q.dtype).clone()
+
+
+def _local_shapes(q, k, v, lam, gates, starts, window):
+    return q.new_empty(*q.shape[:-1], v.shape[-1])
+
+# %% ../../nbs/attention/06g_functional.ipynb #b784f8f3
+def _local_derivatives(q, k, v, lam, gates, starts, window, by, needed):
+    given = q, k, v, lam, gates
+    attend = lambda *given: (_local_of_a_graph(*given, starts, window),)
+    return _derivatives_of(attend, given, needed, (by,))
+
+
+def _local_derivative_shapes(q, k, v, lam, gates, starts, window, by, needed):
+    given = zip((q, k, v, lam, gates), needed)
+    return [x.new_empty(x.shape) for x, asked in given if asked]
+
+# %% ../../nbs/attention/06g_functional.ipynb #1e7f9b48
+LOCAL_GIVEN = (
+    "Tensor q, Tensor k, Tensor v, Tensor lam, Tensor? gates, Tensor? starts, int? window"
+)
+LOCAL = torch.library.custom_op(
+    "olsattention::local_heads",
+    _local_of_a_graph,
+    mutates_args=(),
+    schema=f"({LOCAL_GIVEN}) -> Tensor",
+)
+LOCAL_BACKWARD = torch.library.custom_op(
+    "olsattention::local_heads_backward",
+    _local_derivatives,
+    mutates_args=(),
+    schema=f"({LOCAL_GIVEN}, Tensor by, bool[] needed) -> Tensor[]",
+)
+LOCAL.register_fake(_local_shapes)
+LOCAL_BACKWARD.register_fake(_local_derivative_shapes)
+
+
+def _keep_local(ctx, inputs, output):
+    *given, ctx.window = inputs
+    ctx.save_for_backward(*given)
+
+
+def _local_back(ctx, by):
+    needed = list(ctx.needs_input_grad[:5])
+    node = torch.ops.olsattention.local_heads_backward
+    found = iter(node(*ctx.saved_tensors, ctx.window, by, needed))
+    return *(next(found) if asked else None for asked in needed), None, None
+
+
+LOCAL.register_autograd(_local_back, setup_context=_keep_local)
+
+# %% ../../nbs/attention/06g_functional.ipynb #af99ff70
+def _local_rule(info, in_dims, *given):
+    """The rule of `vmap` for answers of heads with a window or documents."""
+    n = info.batch_size
+    found = torch.ops.olsattention.local_heads(
+        *(_joined(*pair, n) for pair in zip(given, in_dims))
+    )
+    return found.unflatten(0, (n, -1)), 0
+
+
+LOCAL.register_vmap(_local_rule)
+LOCAL_BACKWARD.register_vmap(_mapped(torch.ops.olsattention.local_heads_backward))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from .causal import CHUNK, SHARE, inverse_cholesky
+from .causal import CHUNK, SHARE, causal_ridge, inverse_cholesky
 from olsattention.attention.cuts import (
     Cuts,
     cuts_of,
@@ -597,6 +597,36 @@ def planned(gates: torch.Tensor, d: int, starts: torch.Tensor | None) -> Cuts | 
         return None
     return Cuts(*(x.to(place) if isinstance(x, torch.Tensor) else x for x in best))
 
+# %% ../../nbs/attention/06c3_gated.ipynb #a28375bf
+LONG = 256  # tokens of a document on average, for each to be a sequence of its own
+
+
+def long_documents(decay: torch.Tensor, starts: torch.Tensor) -> list[int] | None:
+    """How many tokens each document has, if nothing fades, all heads (N, T) agree, and documents are long; or None."""
+    begins = starts[0].nonzero()[:, 0]
+    if not 0 < len(begins) * LONG <= starts.shape[1]:
+        return None
+    if not bool((decay == 1).all()) or not bool((starts == starts[:1]).all()):
+        return None
+    return begins.diff(append=begins.new_tensor([starts.shape[1]])).tolist()
+
+
+def one_by_one(
+    lengths: list[int],
+    tokens: tuple[torch.Tensor, ...],
+    lam: torch.Tensor,
+    priors: tuple[torch.Tensor, ...],
+    diagnostics: bool,
+) -> tuple[torch.Tensor, ...]:
+    """What `gated_ridge` finds for documents without gates, each by `causal_ridge`."""
+    parts = zip(*(x.split(lengths, -2) for x in tokens), *(x.unbind(1) for x in priors))
+    found = [
+        causal_ridge(q, k, v, lam, G, B, diagnostics=diagnostics) for q, k, v, G, B in parts
+    ]
+    out, G, B, *more = zip(*found)
+    G, B = (torch.cat([x[:, None] for x in S], 1) for S in (G, B))
+    return torch.cat(out, -2), G, B, *(torch.cat(x, 1) for x in more)
+
 # %% ../../nbs/attention/06c3_gated.ipynb #36e73d15
 def gated_ridge(
     query: torch.Tensor,
@@ -641,6 +671,11 @@ def gated_ridge(
     elif plain:
         gram, moment = gram[:, None], moment[:, None]
     unseen = torch.compiler.is_compiling() or transformed() or not T or not N
+    own = not (unseen or plain) and may_look(key)  # a GPU has room for all at once
+    long = long_documents(decay, starts) if own else None
+    if long is not None and not decay.requires_grad:
+        tokens, priors = (query, key, value), (gram, moment)
+        return one_by_one(long, tokens, lam, priors, diagnostics)
     cuts = None if unseen else planned(decay, d, starts)
     if cuts is None:
         if not plain:

@@ -92,34 +92,40 @@ def _mask(
                 found = _limits(mask_function, shape, kv_offset, local_size, keep, device)
                 refused = _pattern(local_size) if found is None else None
                 window, documents = found or (None, None)
-            elif local_size or not _proves_causal(mask_function, shape, device):
+            elif mask_function is None or q_length != kv_length or q_offset + kv_offset:
                 refused = _pattern(local_size)
+            else:
+                window = local_size
+                documents = _later(mask_function, shape, local_size, device)
     documents = None if documents is None else documents[:, None, None]
     return Seen(mask[:, None, None], refused, window, documents)
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #a83417d8
-def _proves_causal(mask_function, shape, device):
-    """Whether a pattern that cannot be looked at yet may be taken for causal; the graph then checks that it is, when it runs."""
-    B, T, T_k, offset = shape
-    if mask_function is None or T != T_k or offset:
-        return False
-    t, row = (torch.arange(n, device=device) for n in (T, B))
-    seen = lambda s: mask_function(row[:, None], torch.zeros_like(row)[:, None], t, s)
-    earlier = seen(t) & seen(0 * t) & seen((t - 1).clamp(min=0))
-    later = seen((t + 1).clamp(max=T - 1)) & (t + 1 < T)
-    torch._assert_async((earlier & ~later).all(), _pattern(None))
-    return True
+def _later(mask_function, shape, window, device):
+    """The documents (B, T) of a pattern that cannot be looked at yet; the graph checks, when it runs, that it is of the kind (7c.4)."""
+    B, T, *_ = shape
+    t, row = torch.arange(T, device=device), torch.arange(B, device=device)[:, None]
+    seen = lambda s: mask_function(row, torch.zeros_like(row), t, s).expand(B, -1)
+    starts = ~seen((t - 1).clamp(min=0)) | (t == 0)
+    if window == 1:
+        starts = torch.zeros_like(starts) | (t == 0)
+    low = torch.where(starts, t, 0).cummax(1).values
+    low = low if window is None else low.maximum(t - window + 1)
+    inside = seen(t) & seen(low)
+    outside = (seen(low - 1) & (low > 0)) | (seen((t + 1).clamp(max=T - 1)) & (t + 1 < T))
+    torch._assert_async((inside & ~outside).all(), _pattern(window))
+    return starts.cumsum(1)
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #af014d7d
 def _pattern(local_size):
     if local_size is not None:
         return (
-            f"ridge attention cannot follow this window (here of {local_size}), or not in a graph: "
+            f"ridge attention cannot follow this window (here of {local_size}), or not in a graph with a cache: "
             "set config.sliding_window = None, or take another attn_implementation for these layers"
         )
     return (
         "ridge attention takes causal and bidirectional masks with padding, windows and packed sequences, nothing else: "
-        "not packed sequences in a graph or with a cache, nor blocks that are seen both ways"
+        "not packed sequences with a cache, nor blocks that are seen both ways"
     )
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #a7186065
@@ -279,20 +285,36 @@ def _documents(mask, kwargs, query):
             continue
         B, T = query.shape[0], query.shape[-2]
         if name != "seq_idx":
-            if B != 1 or told.ndim != 1 or int(told[0]) != 0 or int(told[-1]) != T:
+            fits = B == 1 and told.ndim == 1
+            if torch.compiler.is_compiling():
+                torch._assert_async(
+                    (told[0] == 0) & (told[-1] == T), ELSEWHERE.format(name)
+                )
+            elif fits:
+                fits = int(told[0]) == 0 and int(told[-1]) == T
+            if not fits:
                 raise ValueError(
                     f"{name} must lead from 0 to the {T} tokens of one row, got {told.tolist()} for {B} rows"
                 )
             places = torch.arange(T, device=query.device)
             told = torch.searchsorted(told.to(places), places, right=True)[None]
-        begins = told.to(query.device).expand(B, T).diff(dim=1) != 0
+        told = told.to(query.device).expand(B, T)
         if found is None:
-            found = told.to(query.device).expand(B, T)
-        elif not bool((begins == (found.diff(dim=1) != 0)).all()):
-            raise ValueError(
-                f"{name} and position_ids, or another argument, say that documents begin at different tokens"
-            )
+            found = told
+            continue
+        begins, others = (x.diff(dim=1) != 0 for x in (told, found))
+        agrees = (begins == others).all()
+        if torch.compiler.is_compiling():  # where a mask of one sequence says nothing
+            torch._assert_async(agrees | ~others.any(), ELSEWHERE.format(name))
+            found = torch.where(others.any(), found, told)
+        elif not bool(agrees):
+            raise ValueError(ELSEWHERE.format(name))
     return found
+
+
+ELSEWHERE = (
+    "{} and position_ids, or another argument, say that documents begin at different tokens"
+)
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #0e3437f9
 def _penalties(module, key, lam):
@@ -458,7 +480,7 @@ def register_ridge_attention(lam=1.0, name="ridge"):
     -----
     Registering again replaces the penalty. Causal and bidirectional attention with padding, grouped heads, cross-attention,
     sliding windows, packed sequences (``position_ids`` that restart, ``cu_seq_lens_q``) and caches of any kind; dropout on
-    weights and masks made by hand raise an error, and so do, in a graph, windows and packed sequences.
+    weights and masks made by hand raise an error, and so do, in a graph, windows with a cache.
     So do models such as BLOOM that compute attention themselves; Falcon, GPT-Neo, GIT and others with a table of classes of their own
     fail with ``KeyError: 'ridge'``. Those that never ask, such as DeBERTa, keep softmax: build a model without a name and call
     ``model.set_attn_implementation(name)``, which warns if it has no use for it. The library does not save the name with a model: give it

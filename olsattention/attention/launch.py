@@ -32,6 +32,12 @@ def sweep_kernel(A, W, n, by_matrix, by_row, by_column, SIZE: tl.constexpr):
         S -= (column / root) * (across / root)
     tl.store(W + m * n * n + rows * n + cols, out, mask=inside)
 
+# %% ../../nbs/attention/06a_launch.ipynb #633d1b79
+def tile_of(n: int) -> tuple[int, dict[str, int | bool]]:
+    """The size of the tile for n rows, and how the kernel is compiled for it; the latter, whatever Triton's defaults."""
+    size = triton.next_power_of_2(n)
+    return size, {"num_warps": 8 if size > 32 else 4, "enable_fp_fusion": True}
+
 # %% ../../nbs/attention/06a_launch.ipynb #f493bc0e
 LARGEST = 64  # rows: of 128 the tiles spill out of the registers, in single precision too
 
@@ -63,11 +69,6 @@ def inverse_cholesky_in_one_launch(A: torch.Tensor) -> torch.Tensor:
         raise ValueError(f"matrices must have at most {LARGEST} rows, got {n}")
     W = torch.empty((M, n, n), dtype=A.dtype, device=A.device)
     if M and n:
-        size = triton.next_power_of_2(n)
-        warps = 8 if size > 32 else 4
-        options = {
-            "num_warps": warps,
-            "enable_fp_fusion": True,
-        }  # whatever Triton's default
+        size, options = tile_of(n)
         sweep_kernel[(M,)](A, W, n, *A.stride(), SIZE=size, **options)
     return W

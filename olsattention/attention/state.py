@@ -23,7 +23,18 @@ from olsattention.attention.heads import (
     solving_dtype,
 )
 from .triangle import carefully, change, rank_one
-from .waiting import WAITING, answer, inverse, reduced
+from olsattention.attention.waiting import (
+    FADED,
+    WAITING,
+    Fading,
+    answer,
+    asked_of,
+    faded_by,
+    faded_to,
+    fading_from,
+    inverse,
+    reduced,
+)
 from .weights import penalties_of, weights_of
 
 # %% auto #0
@@ -38,6 +49,7 @@ class Memory(NamedTuple):
     pairs: torch.Tensor | None = None  # that wait (N, n, d + d_v), heads in one dimension
     rows: torch.Tensor | None = None  # X and E of (6e.1)
     inverse: torch.Tensor | None = None  # [R^-1, -R^-1 Z], (N, d, d + d_v)
+    fading: Fading | None = None  # while they wait; pairs, rows and inverse are in float64
 
 # %% ../../nbs/attention/06f_state.ipynb #113821e2
 class RidgeAttentionState:
@@ -76,8 +88,8 @@ class RidgeAttentionState:
 
     Notes
     -----
-    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs; with a gate O(d^3).
-    Source: (6d.1) to (6d.5), (6e.1); Gill et al. (1974).
+    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs, with gates in some eight to
+    thirty-two; O(d^3) where a gate is below .8 or anything has derivatives. Source: (6d.1) to (6d.5), (6e.1), (6e.2); Gill et al. (1974).
     """
 
     lam: torch.Tensor
@@ -141,11 +153,18 @@ HUGE = 1e10  # leverage of a key that enters by reflections
 @patch
 def _settled(self: RidgeAttentionState):
     """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
-    R, Z, pairs, *_ = self._memory
+    R, Z, pairs, *_, fading = self._memory
     if pairs is None:
         return R, Z
-    d, waited = R.shape[-1], pairs.reshape(*self.heads, *pairs.shape[1:])
-    after = self._with(R, Z, waited[..., :d], waited[..., d:])
+    d, waited = R.shape[-1], pairs.to(R.dtype).reshape(*self.heads, *pairs.shape[1:])
+    new = waited[..., :d], waited[..., d:]
+    if fading is None:
+        after = self._with(R, Z, *new)
+    else:
+        left = fading.left.reshape(self.heads)
+        fade = left.to(R.dtype)
+        weight = fade[..., None].expand(waited.shape[:-1])
+        after = change(R, Z, self.lam, fade, (1 - left).to(R.dtype), *new, weight)
     cut = torch.is_inference_mode_enabled() and not R.is_inference()
     if not torch.is_grad_enabled():
         cut = cut or any(x.requires_grad for x in (R, Z, pairs))
@@ -319,11 +338,15 @@ def _one(self: RidgeAttentionState, key, value):
     """One pair more: it waits, or enters the triangle if it is news. On a GPU, which must not be asked, it enters."""
     if not may_look(key):
         return self._become(*self._grown(key, value), 1)
-    R, Z, pairs, rows, M = self._memory
+    if self._memory.fading is not None and self._faded(key, value, None):
+        return self
+    R, Z, pairs, rows, M, fading = self._memory
     learns = any(x.requires_grad for x in (R, Z, key, value))
     if learns and not torch.is_grad_enabled():
         return self._become(*self._grown(key, value), 1)
-    if M is None:  # worth its cost only if the next one is no news either
+    if (
+        M is None or fading is not None
+    ):  # worth its cost only if the next one is no news either
         p = torch.linalg.solve_triangular(R.mT, key.mT, upper=False)
         quiet = not p.numel() or float((p * p).sum(-2).detach().max()) <= 1
         self._become(*self._grown(key, value), 1)
@@ -350,11 +373,51 @@ def _inverted(self: RidgeAttentionState):
     M = inverse(R, Z)
     return M.reshape(math.prod(self.heads), *M.shape[-2:])
 
+# %% ../../nbs/attention/06f_state.ipynb #67509f4a
+@patch
+def _faded(self: RidgeAttentionState, key, value, gate):
+    """Whether one pair now waits while all fades, by a gate or none."""
+    R, Z, pairs, rows, M, fading = self._memory
+    given = R, Z, pairs, key, value, gate, self.lam
+    if any(x is not None and x.requires_grad for x in given) or not key.numel():
+        return False
+    gate = gate if gate is None else gate.reshape(-1)
+    if fading is None:
+        if not bool((gate >= LASTING).all()):
+            return False
+        R, Z = self._settled()
+        M = inverse(R.double(), Z.double())
+        M = M.reshape(math.prod(self.heads), *M.shape[-2:])
+        pairs, rows, fading = None, M[:, :0], fading_from(M, self.lam.reshape(-1))
+    left, r = faded_by(fading, gate)
+    pair = torch.cat([key, value], -1).reshape(len(M), 1, -1)
+    pair = pair / left.sqrt()[:, None, None]
+    row, news = reduced(M, rows, pair)
+    # so written that NaN is news
+    if not (float(r.max()) <= FADED and float(news.max()) <= NEWS[R.dtype]):
+        return False
+    d, n = R.shape[-1], rows.shape[1] + 1
+    fading = faded_to(fading, left, r, row[..., :d], M)
+    pair = pair if pairs is None else torch.cat([pairs, pair], 1)
+    self._memory = Memory(R, Z, pair, torch.cat([rows, row], 1), M, fading)
+    if gate is not None:
+        self.fade = self.fade * gate.reshape(self.heads)
+    self.count += 1
+    if n == WAITING:
+        self._become(*self._settled(), 0)
+    return True
+
+
+LASTING = 0.8  # a gate at least, for pairs to begin to wait
+NEWS = {torch.float32: 1e6, torch.float64: 16.0}  # leverage at most, of one that waits
+
 # %% ../../nbs/attention/06f_state.ipynb #7acfec36
 @patch
 def _fading(self: RidgeAttentionState, key, value, gates):
     if self.window:
         raise ValueError("a sliding window and decay cannot be combined")
+    if key.shape[-2] == 1 and may_look(key) and self._faded(key, value, gates):
+        return self
     # what is left of each pair after the last
     left = torch.cat(
         [gates[..., 1:].flip(-1).cumprod(-1).flip(-1), torch.ones_like(gates[..., :1])],
@@ -404,7 +467,7 @@ def attend(
         groups = max(1, q.shape[c - 1] // max(1, self.heads[-1]))
         if q.shape[c - 1] == groups * self.heads[-1]:
             q = q.unflatten(c - 1, (self.heads[-1], groups))
-    R, Z, pairs, rows, M = self._memory
+    R, Z, pairs, rows, M, fading = self._memory
     self._require("query", q, R.shape[-1])
     q = q.to(R.dtype).reshape(math.prod(self.heads), *self._tokens(q))
     if self.channels is not None:
@@ -413,7 +476,8 @@ def attend(
         q = q.reshape(*self.heads, *q.shape[1:])
         out = torch.linalg.solve_triangular(R.mT, q.mT, upper=False).mT @ Z
     else:
-        out = answer(M, rows, q)
+        q = q if fading is None else asked_of(fading, q)
+        out = answer(M, rows, q.to(M.dtype)).to(R.dtype)
     return out.reshape(*query.shape[:-1], out.shape[-1]).to(query.dtype)
 
 # %% ../../nbs/attention/06f_state.ipynb #50057f42

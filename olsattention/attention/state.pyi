@@ -11,7 +11,7 @@ from fastcore.basics import patch
 from .forgetting import gates_of
 from olsattention.attention.heads import factor, may_look, outside_autocast, require_definite, require_heads, require_pairs, solving_dtype
 from .triangle import carefully, change, rank_one
-from .waiting import WAITING, answer, inverse, reduced
+from olsattention.attention.waiting import FADED, WAITING, Fading, answer, asked_of, faded_by, faded_to, fading_from, inverse, reduced
 from .weights import penalties_of, weights_of
 __all__ = ['SAVED', 'RidgeAttentionState']
 
@@ -22,6 +22,7 @@ class Memory(NamedTuple):
     pairs: torch.Tensor | None = None
     rows: torch.Tensor | None = None
     inverse: torch.Tensor | None = None
+    fading: Fading | None = None
 
 class RidgeAttentionState:
     """What causal ridge-attention heads remember, in square-root form; its size does not depend on how much they saw.
@@ -59,8 +60,8 @@ class RidgeAttentionState:
 
     Notes
     -----
-    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs; with a gate O(d^3).
-    Source: (6d.1) to (6d.5), (6e.1); Gill et al. (1974).
+    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs, with gates in some eight to
+    thirty-two; O(d^3) where a gate is below .8 or anything has derivatives. Source: (6d.1) to (6d.5), (6e.1), (6e.2); Gill et al. (1974).
     """
     lam: torch.Tensor
     channels: torch.Tensor | None
@@ -140,6 +141,9 @@ class RidgeAttentionState:
     def _inverted(self):
         ...
 
+    def _faded(self, key, value, gate):
+        """Whether one pair now waits while all fades, by a gate or none."""
+
     def _fading(self, key, value, gates):
         ...
 
@@ -207,6 +211,8 @@ class RidgeAttentionState:
     def load(cls, path: str | os.PathLike[str], device: torch.device | str | None=None) -> RidgeAttentionState:
         """Read a state that `save` wrote; only tensors and numbers are read. Raises ValueError if the file holds none."""
 HUGE = 10000000000.0
+LASTING = 0.8
+NEWS: Any
 
 def _require_moments(G, B):
     ...

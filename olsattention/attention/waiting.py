@@ -4,6 +4,9 @@
 __all__ = []
 
 # %% ../../nbs/attention/06e_waiting.ipynb #c86ebed2
+import math
+from typing import NamedTuple
+
 import torch
 
 # %% ../../nbs/attention/06e_waiting.ipynb #f5b40325
@@ -33,3 +36,70 @@ def answer(M, rows, query):
     d, row = M.shape[-2], torch.bmm(query, M)
     c = torch.bmm(row[..., :d], rows[..., :d].mT)
     return torch.baddbmm(row[..., d:], c, rows[..., d:], beta=-1)
+
+# %% ../../nbs/attention/06e_waiting.ipynb #51a61d26
+FADED = 2.0  # r at most
+
+
+class Fading(NamedTuple):
+    """How far all has faded while pairs wait, for N heads."""
+
+    left: torch.Tensor  # gamma (N,)
+    m: torch.Tensor  # no eigenvalue of A_0 is below it (N,)
+    ratio: torch.Tensor  # lam / m (N,)
+    step: torch.Tensor  # W of (6e.3), (N, d, d), in the dtype of lam
+    terms: torch.Tensor  # coefficients (6c3.2), (J, N, 1, 1), likewise
+
+
+def fading_from(M, lam):
+    """The `Fading` of heads with penalties lam (N,) before the first pair; M as `inverse` gives it."""
+    d = M.shape[-2]
+    D, wide = M[..., :d] @ M[..., :d].mT, lam.to(M.dtype)
+    m = wide.maximum(0.999 / D.flatten(1).norm(dim=1))
+    step = (2 * m[:, None, None] * D).to(lam.dtype)
+    step.diagonal(dim1=1, dim2=2).sub_(1)
+    terms = lam.new_ones(1, len(lam), 1, 1)
+    return Fading(torch.ones_like(m), m, wide / m, step, terms)
+
+
+def faded_by(fading, gate):
+    """What is left (N,) after a gate (N,), or after none, and r (N,)."""
+    left = fading.left if gate is None else fading.left * gate
+    return left, fading.ratio * (1 / left - 1)
+
+# %% ../../nbs/attention/06e_waiting.ipynb #2ec04a2d
+def faded_to(fading, left, r, x, M):
+    """The `Fading` when the row x (N, 1, d) of a pair has joined those that wait."""
+    dtype = fading.step.dtype
+    u = torch.bmm(x, M[..., : x.shape[-1]].mT).to(dtype)
+    by = u * (-2 * fading.m).to(dtype)[:, None, None]
+    step = torch.baddbmm(fading.step, u.mT, by)
+    return fading._replace(left=left, step=step, terms=terms_of(r, dtype))
+
+
+def terms_of(r, dtype):
+    """The coefficients (6c3.2) for r (N,), as many as the largest needs, (J, N, 1, 1)."""
+    worst = float(r.max())
+    s = math.sqrt(1 + worst)
+    rate, J = (s - 1) / (s + 1), 1
+    if rate:
+        small = torch.finfo(dtype).eps / 4 * s * (1 - rate) / (1 + worst)
+        J = max(1, math.ceil(math.log(small) / math.log(rate)))
+    s = (1 + r).sqrt()
+    powers = ((1 - s) / (1 + s)) ** torch.arange(J, device=r.device)[:, None]
+    found = 2 / s * powers
+    found[0] /= 2
+    return found.to(dtype)[..., None, None]
+
+
+def asked_of(fading, query):
+    """Queries (N, T, d) for `answer`, by (6e.2)."""
+    W, c, before = fading.step, fading.terms, query
+    total = c[0] * query
+    if len(c) > 1:
+        T = torch.bmm(query, W)
+        total = torch.addcmul(total, c[1], T)
+    for factor in c[2:]:
+        before, T = T, torch.baddbmm(before, T, W, beta=-1, alpha=2)
+        total = torch.addcmul(total, factor, T)
+    return total
