@@ -111,6 +111,11 @@ def lam_from_mean(lam_mean: Scalar, n: int) -> Scalar:
     float
         Penalty of ``sum((y - f)**2) + lam * norm(f)**2``, which is what this package calls ``lam``.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the penalty is not one finite number >= 0, or `n` no whole number >= 1.
+
     Notes
     -----
     Source: Wahba (1990), equation (1.2.4), writes the mean; Hoerl and Kennard (1970) the sum.

@@ -244,8 +244,8 @@ def matern(
 
     Notes
     -----
-    Cost: nearly that of `rbf` for ``nu`` 0.5, 1.5, 2.5 and from 20 on; otherwise Bessel functions, some 400 ns each, on the
-    CPU whatever the device. Derivatives are of first order: for other `nu` below 20 torch refuses higher ones, and at
+    Cost: nearly that of `rbf` for ``nu`` 0.5, 1.5, 2.5 and from 20 on; otherwise Bessel functions, on the CPU
+    whatever the device. Derivatives are of first order: for other `nu` below 20 torch refuses higher ones, and at
     coincident rows they are not meaningful. Source: (4b.5) to (4b.8); Rasmussen and Williams (2006), section 4.2.
     """
     if getattr(nu, "requires_grad", False):

@@ -141,7 +141,7 @@ def r_factor_of_rows(rows, shape):
     -------
     R : array, shape (min(n, p), p)
     vif : float
-        Largest variance inflation factor of the columns, infinite where Householder was needed at once.
+        Largest variance inflation factor of the columns, infinite where Householder was needed.
     """
     n, p = shape
     if n >= 2 * p:
