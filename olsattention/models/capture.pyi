@@ -36,7 +36,7 @@ class AttentionCall:
     output : Tensor, shape (B, H, T_q, d_v), or None
         The heads' answers; None where one kernel computes a whole layer and keeps them to itself: ask `attend()`.
     fresh : Tensor, shape (B, T_k)
-        Keys that are no padding, and that no earlier call has seen already, as it has those that come from a cache.
+        Keys that are not padding and that no earlier call has seen; keys that come from a cache have been seen.
     kind : {"softmax", "ridge"}
     lam : Tensor or None
         Penalty of ridge attention, for keys as they are (not in the unit of scores).
@@ -238,7 +238,7 @@ class CapturedAttention:
     Attributes
     ----------
     found : list of str
-        Modules of the model that are attention, by the names of their classes, or because they were caught at it.
+        Modules of the model that are attention, by the names of their classes or because attention was seen in them.
     keep : "all", "moments" or int
         As it was asked for.
     heads : dict of str to int
@@ -278,7 +278,7 @@ class CapturedAttention:
 
     @property
     def missed(self) -> list[str]:
-        """Names of attention layers that were found and not captured; at the end of a capture, only such as did not run."""
+        """Names of attention layers that were found and not captured; at the end of a capture, those that did not run."""
 
     def moments_of(self, name: str) -> HeadMoments:
         """Sums of products over the tokens of one layer, (9.2): those of the stream, or of all calls that were kept."""

@@ -115,7 +115,7 @@ def run_report(options: argparse.Namespace) -> int:
     """``olsattention report``: read the text with the model, and say what its heads did."""
     if options.length < 2 or options.keep < 1:
         raise ValueError("--length must be at least 2 and --keep at least 1")
-    text = Path(options.text).read_text(encoding="utf-8")
+    text = text_of_file(options.text)
     model, pieces = model_and_pieces(options.model, text, options.length)
     report = read_pieces(model, pieces, options.keep, options.repeats)
     facts = {
@@ -142,6 +142,14 @@ COLUMNS = [
 ]
 
 # %% ../../nbs/models/09f_command.ipynb #7ebe88a0
+def text_of_file(path):
+    """The text of a file, which must hold some."""
+    text = Path(path).read_text(encoding="utf-8")
+    if not text.strip():
+        raise ValueError(f"{path} holds no text: there is nothing to read")
+    return text
+
+
 def model_and_pieces(folder, text, length):
     """The model of a folder, and the text as pieces of tokens."""
     from transformers import AutoModel, AutoTokenizer

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Numpy
-from .command import model_and_pieces, progress
+from .command import model_and_pieces, progress, text_of_file
 from olsattention.models.commitments import (
     Commitment,
     CommitmentError,
@@ -252,7 +252,7 @@ def arrays_of(options):
         return read_arrays(options.model), ""
     if not options.text:
         raise ValueError("a model needs --text: the file that it is to read")
-    text = Path(options.text).read_text(encoding="utf-8")
+    text = text_of_file(options.text)
     return model_arrays(options.model, text, options.length, gram=options.gram)
 
 
@@ -354,7 +354,7 @@ def agreement(opened, options):
     from olsattention.models.fingerprint import compare_spectra, key_maps
     from olsattention.models.monitoring import captured_spectra
 
-    text = Path(options.text).read_text(encoding="utf-8")
+    text = text_of_file(options.text)
     model, pieces = model_and_pieces(options.model, text, options.length)
     with capture_attention(model, "moments") as captured:
         read_all(model, pieces)
