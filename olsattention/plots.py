@@ -3,12 +3,14 @@
 # %% ../nbs/14_plots.ipynb #b9ce3798
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
+from fastcore.basics import patch
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
@@ -38,7 +40,7 @@ __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_
            'plot_digits_lost', 'plot_kernels', 'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits',
            'plot_lines', 'plot_errors', 'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble',
            'plot_risk', 'plot_rates', 'plot_head_map', 'plot_null_band', 'plot_fan', 'plot_influence', 'plot_forecast',
-           'plot_importance', 'plot_budget']
+           'plot_importance', 'plot_budget', 'Mark', 'Panel', 'Sliding']
 
 # %% ../nbs/14_plots.ipynb #49868975
 COLOURS = [
@@ -1190,3 +1192,210 @@ def plot_budget(
     ax.set(xlabel="heads kept", ylabel="loss")
     ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
+
+# %% ../nbs/14_plots.ipynb #c604cd0b
+class Mark(NamedTuple):
+    """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a control if it moves.
+
+    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x` and `y` are labels, (q,) and (r,), and
+    `z` (r, q) is what is shown, red above zero and blue below. `colour` counts the colours of the book.
+    """
+
+    kind: str
+    x: Any
+    y: Any
+    z: Any = None
+    name: str = ""
+    colour: int = 0
+
+# %% ../nbs/14_plots.ipynb #ea9c70f9
+class Panel(NamedTuple):
+    """One pair of axes of a `Sliding` figure: a title, marks, labels, and whether an axis is logarithmic."""
+
+    title: str
+    marks: Sequence[Mark]
+    xlabel: str = ""
+    ylabel: str = ""
+    xlog: bool = False
+    ylog: bool = False
+
+# %% ../nbs/14_plots.ipynb #4a389f5e
+def _limits(panel, axis):
+    """The least and the largest number on an axis at any position, a little apart; None for labels."""
+    if any(mark.kind == "cells" for mark in panel.marks):
+        return None
+    values = np.concatenate([np.ravel(getattr(mark, axis)) for mark in panel.marks])
+    values = values[np.isfinite(values)]
+    if any(mark.kind == "bars" for mark in panel.marks):
+        step = np.diff(np.unique(values)).min(initial=1.0) / 2  # half a bar at either end
+        ends = (0.0,) if axis == "y" else (values.min() - step, values.max() + step)
+        values = np.append(values, ends)
+    log = panel.xlog if axis == "x" else panel.ylog
+    ends = np.array([values.min(), values.max()])
+    ends = np.log(ends) if log else ends
+    ends += np.array([-0.04, 0.04]) * (np.ptp(ends) or 1.0)
+    return (np.exp(ends) if log else ends).tolist()
+
+# %% ../nbs/14_plots.ipynb #97cba342
+class Sliding:
+    """A figure with one or more numbers to slide, all of whose positions are known.
+
+    Parameters
+    ----------
+    controls : mapping
+        Names of what slides, each to the texts of its positions.
+    panels : sequence of Panel
+    said : array of str, one axis a control
+        What every position says, in words and numbers.
+    start : sequence of int
+        The position to begin with, one number a control.
+
+    Raises
+    ------
+    ValueError
+        If an array has neither the shape of what stands still nor that of what moves, or `start` is no position.
+    """
+
+    controls: Mapping[str, Sequence[str]]
+    panels: Sequence[Panel]
+    said: Numpy
+    start: tuple[int, ...]
+
+    def __init__(
+        self,
+        controls: Mapping[str, Sequence[str]],
+        panels: Sequence[Panel],
+        said: Any,
+        start: Sequence[int],
+    ) -> None:
+        sizes = tuple(len(texts) for texts in controls.values())
+        self.controls, self.start, self.sizes = controls, tuple(start), sizes
+        self.said = np.asarray(said, dtype=object)
+        if self.said.shape != sizes:
+            raise ValueError(f"said must have shape {sizes}, got {self.said.shape}")
+        if len(self.start) != len(sizes) or not all(map(_within, self.start, sizes)):
+            raise ValueError(f"start must be a position below {sizes}, got {self.start}")
+        self.panels = [
+            panel._replace(marks=[_still_or_moving(mark, sizes) for mark in panel.marks])
+            for panel in panels
+        ]
+
+    def __repr__(self) -> str:
+        named = (f"{name}: {len(texts)}" for name, texts in self.controls.items())
+        return f"Sliding({', '.join(named)} positions)"
+
+# %% ../nbs/14_plots.ipynb #a200907f
+def _within(position, size):
+    return 0 <= position < size
+
+
+def _still_or_moving(mark, sizes):
+    """A mark whose arrays are NumPy's, once their shapes are known to be right."""
+    cells = mark.kind == "cells"
+    if mark.kind not in ("line", "dots", "bars", "cells"):
+        raise ValueError(f"kind must be line, dots, bars or cells, got {mark.kind!r}")
+    given = {"x": mark.x, "y": mark.y} | ({"z": mark.z} if cells else {})
+    arrays = {}
+    for name, values in given.items():
+        labels = cells and name != "z"
+        array = np.asarray(values, dtype=object if labels else float)
+        still = 2 if name == "z" else 1
+        if array.ndim != still and array.shape[:-still] != sizes:
+            raise ValueError(
+                f"{name} must have {still} axes, or {sizes} positions before them; its shape is {array.shape}"
+            )
+        arrays[name] = array
+    return mark._replace(**arrays)
+
+
+def _now(array, positions, still=1):
+    """What an array of a mark is at some positions."""
+    return array if array.ndim == still else array[positions]
+
+# %% ../nbs/14_plots.ipynb #c5db3b72
+@patch
+def draw(self: Sliding, *positions: int) -> Any:
+    """Draw one position, a number for each control and by default the start; returns the array of Axes."""
+    positions = positions or self.start
+    if len(positions) != len(self.sizes) or not all(map(_within, positions, self.sizes)):
+        raise ValueError(f"positions must be below {self.sizes}, got {positions}")
+    with plt.rc_context(STYLE):
+        rows, columns = -(-len(self.panels) // 2), min(2, len(self.panels))
+        size = 1.45 * WIDTH, (2.6 if columns == 2 else 3.0) * rows
+        figure, axes = plt.subplots(
+            rows, columns, figsize=size, layout="constrained", squeeze=False
+        )
+        for ax, panel in zip(axes.flat, self.panels):
+            for mark in panel.marks:
+                _draw_mark(ax, mark, positions)
+            _set_axes(ax, panel)
+        for ax in axes.flat[len(self.panels) :]:
+            ax.axis("off")
+        figure.suptitle(self.said[positions], fontsize=9.5)
+    return axes
+
+# %% ../nbs/14_plots.ipynb #10d383c2
+def _draw_mark(ax, mark, at):
+    """Draw one mark as it is at some positions."""
+    x, y, colour = _now(mark.x, at), _now(mark.y, at), COLOURS[mark.colour]
+    if mark.kind == "cells":
+        limit = np.nanmax(np.abs(mark.z)) or 1.0
+        norm = TwoSlopeNorm(0, -limit, limit)
+        ax.imshow(_now(mark.z, at, 2), cmap="RdBu_r", norm=norm, interpolation="nearest")
+        ax.set_xticks(range(len(x)), x)
+        ax.set_yticks(range(len(y)), y)
+        ax.spines[:].set_visible(False)
+    elif mark.kind == "bars":
+        colours = np.where(y < 0, COLOURS[0], COLOURS[1])
+        ax.vlines(x, 0, y, colors=colours, linewidth=min(6, 160 / len(x)))
+    elif mark.kind == "dots":
+        size = 7 if len(x) == 1 else 3.5
+        ax.plot(x, y, "o", color=colour, markersize=size, label=mark.name or None)
+    else:
+        ax.plot(x, y, color=colour, label=mark.name or None)
+
+
+def _set_axes(ax, panel):
+    """Title, labels, scales and limits of a panel, the same at every position."""
+    ax.set_title(panel.title, loc="left")
+    ax.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
+    for axis, log in (("x", panel.xlog), ("y", panel.ylog)):
+        if limits := _limits(panel, axis):
+            ax.set(**{f"{axis}scale": "log" if log else "linear", f"{axis}lim": limits})
+    if sum(bool(mark.name) for mark in panel.marks) > 1:
+        ax.legend(fontsize=8)
+
+# %% ../nbs/14_plots.ipynb #8a04a507
+def _listed(array, sizes, still=1):
+    """An array for JSON: one list for all positions, or one for each, the last control fastest; null where not finite."""
+    if array.dtype != object:
+        array = np.where(np.isfinite(array), array, None)
+    if array.ndim == still:
+        return {"all": array.tolist()}
+    return {"each": array.reshape(-1, *array.shape[len(sizes) :]).tolist()}
+
+# %% ../nbs/14_plots.ipynb #2e7b8541
+@patch
+def to_dict(self: Sliding) -> dict[str, Any]:
+    """All positions as lists, texts and numbers, for JSON."""
+    panels = []
+    for panel in self.panels:
+        marks = [
+            {"kind": mark.kind, "name": mark.name, "colour": mark.colour}
+            | {name: _listed(getattr(mark, name), self.sizes) for name in ("x", "y")}
+            | ({"z": _listed(mark.z, self.sizes, 2)} if mark.kind == "cells" else {})
+            for mark in panel.marks
+        ]
+        limits = {f"{axis}lim": _limits(panel, axis) for axis in ("x", "y")}
+        panels.append(panel._asdict() | limits | {"marks": marks})
+    controls = [
+        {"name": name, "texts": list(texts)} for name, texts in self.controls.items()
+    ]
+    said = self.said.ravel().tolist()
+    return {"controls": controls, "panels": panels, "said": said, "start": self.start}
+
+# %% ../nbs/14_plots.ipynb #30248f35
+@patch
+def _repr_html_(self: Sliding) -> str:
+    text = json.dumps(self.to_dict(), allow_nan=False).replace("</", "<\\/")
+    return f'<script type="application/json" class="sliding">{text}</script>'

@@ -1022,6 +1022,13 @@ def mend_markup(app, pagename, templatename, context, doctree):
         context["body"] = mended(context["body"])
 
 
+def load_sliders(app, pagename, templatename, context, doctree):
+    """Give a page with a figure that has a slider the scripts that draw it; no other page loads them."""
+    if 'class="sliding"' in context.get("body", ""):
+        for name in ("plot/d3.min.js", "plot/plot.umd.min.js", "live.js"):
+            app.add_js_file(name, defer="defer")
+
+
 def mended(body):
     """Mend a page: signatures are lines and no list, an empty corner of a table is no heading."""
 
@@ -1056,6 +1063,7 @@ def setup(app):
     app.add_directive("book-map", BookMap)
     app.connect("autodoc-skip-member", skip_tuple_fields)
     app.connect("viewcode-find-source", find_source)
+    app.connect("html-page-context", load_sliders)
     app.connect("html-page-context", mend_back_links)
     app.connect("html-page-context", mend_markup, priority=900)  # after the theme's own
     # Sphinx reads every page anew when one of these files changes
