@@ -19,17 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CHECKER = Path(sys.executable).with_name("basedpyright")
 PROGRAM = Path(__file__).with_name("typed_program.py")
 
-# TEMPORARY: modules whose annotations are being written. An entry that is no longer needed fails.
-STILL_UNTYPED = """
-    attention.functional attention.relatives attention.multihead attention.huggingface
-""".split()
-RESTS_ON_UNTYPED: list[str] = []  # TEMPORARY
-
-
-OUTSIDE = {
-    "Type of base class unknown",
-    "Type of metaclass unknown",
-}  # of a library without types
+# of a library without types
+OUTSIDE = {"Type of base class unknown", "Type of metaclass unknown"}
 
 
 def checker(*arguments, cwd):
@@ -105,10 +96,7 @@ def unknown(module, names):
 @pytest.mark.parametrize("module, names", public_names().items())
 def test_every_public_name_has_a_type(module, names):
     missing = unknown(module, names)
-    if module in STILL_UNTYPED:
-        assert missing, f"{module} has its types: take it off STILL_UNTYPED"
-    elif module not in RESTS_ON_UNTYPED:
-        assert not missing, f"olsattention.{module} leaves unknown: {missing}"
+    assert not missing, f"olsattention.{module} leaves unknown: {missing}"
 
 
 # Of each public name the checker knows the module where it stands, by `__init__.pyi` and the parts' stubs.

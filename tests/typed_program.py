@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 import olsattention
 from olsattention import (
     CoulombeEmbedding,
+    MultiheadRidgeAttention,
+    RidgeAttentionOutput,
+    RidgeAttentionState,
     attention_weights,
     dual_diagnostics,
     get_kernel,
     hat_matrix,
+    head_lam,
     kernels,
     lam_from_mean,
     learn_embedding,
@@ -26,10 +30,19 @@ from olsattention import (
     ols_coefficients,
     plots,
     r_factor,
+    register_ridge_attention,
+    ridge_attention,
     spectral_filter,
     thin_svd,
 )
 from olsattention.arrays import Matrix
+from olsattention.attention import (
+    SoftmaxRegression,
+    delta_rule,
+    local_linear_weights,
+    softmax_regression,
+    softmax_weights,
+)
 from olsattention.checks import check
 from olsattention.kernels import spline_null_space
 from olsattention.regression import LearnedEmbedding, ThinSVD
@@ -90,6 +103,34 @@ def of_torch(X: torch.Tensor, y: torch.Tensor) -> None:
     assert_type(lam_from_mean(lam, 10), torch.Tensor)
 
 
+def of_heads(x: torch.Tensor) -> None:
+    """Attention: what comes out depends on what is asked for."""
+    assert_type(ridge_attention(x, x, x, 0.5, is_causal=True, decay=0.9), torch.Tensor)
+    known = ridge_attention(x, x, x, torch.ones(2), full_output=True)
+    assert_type(known, RidgeAttentionOutput)
+    assert_type(known.residual, torch.Tensor)
+    assert_type(known.state, RidgeAttentionState)
+    assert_type(ridge_attention(x, x, x, None, state=known.state), torch.Tensor)
+    assert_type(known.state.to(torch.float64).coefficients, torch.Tensor)
+    assert_type(head_lam(x, x, "loo"), torch.Tensor)
+    assert_type(softmax_weights(x, x), torch.Tensor)
+    assert_type(delta_rule(x, x, x, beta=torch.tensor(0.5)), torch.Tensor)
+    layer = MultiheadRidgeAttention(4, 2, batch_first=True, lam="learned")
+    assert_type(layer.lam, torch.Tensor)
+    assert_type(layer.forward(x, x, x), tuple[torch.Tensor, torch.Tensor | None])
+    assert_type(layer.step(x, x, x)[1], RidgeAttentionState)
+    assert_type(register_ridge_attention(0.5, name="ridge-half"), str)
+
+
+def of_relatives(X: pd.DataFrame, y: pd.Series) -> None:
+    """The estimators that attention is like."""
+    assert_type(local_linear_weights(X, X, length_scale=2.0), pd.DataFrame)
+    trained = softmax_regression(X, y, penalty=0.1, steps=5)
+    assert_type(trained, SoftmaxRegression)
+    assert_type(trained.history, list[float])
+    assert_type(trained.predict(X), NDArray[Any])
+
+
 def of_pandas(X: pd.DataFrame, y: pd.Series) -> None:
     """Labels come back where a row is an observation; a factor has none."""
     assert_type(attention_weights(X, X, intercept=True), pd.DataFrame)
@@ -122,4 +163,6 @@ if __name__ == "__main__":
     of_numpy(rows, outcomes)
     of_pandas(pd.DataFrame(rows), pd.Series(outcomes))
     of_torch(torch.tensor(rows), torch.tensor(outcomes))
+    of_heads(torch.ones(2, 3, 4))
+    of_relatives(pd.DataFrame(rows), pd.Series(outcomes))
     of_numbers_and_figures(rows)

@@ -1,8 +1,10 @@
 # Written by `make export` from the chapters: edit those, not this.
+from __future__ import annotations
 from typing import Any
-__all__ = ['MultiheadRidgeAttention']
 import math
+from collections.abc import Sequence
 from numbers import Integral
+from typing import Literal
 import torch
 from fastcore.basics import patch
 from torch import nn
@@ -10,6 +12,8 @@ from torch.nn import functional as F
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from .functional import ridge_attention
 from .heads import may_look, solving_dtype
+from .state import RidgeAttentionState
+__all__ = ['MultiheadRidgeAttention']
 
 class MultiheadRidgeAttention(nn.Module):
     """A layer of ridge-attention heads with the signature and the parameters of `torch.nn.MultiheadAttention`.
@@ -50,8 +54,19 @@ class MultiheadRidgeAttention(nn.Module):
     ``log_lam``, the logarithms of learned penalties, as they are. Source: (7b.1).
     """
     _qkv_same_embed_dim = False
+    embed_dim: int
+    num_heads: int
+    head_dim: int
+    kdim: int
+    vdim: int
+    batch_first: bool
+    decay: float | None
+    in_proj_weight: nn.Parameter | None
+    in_proj_bias: nn.Parameter | None
+    log_lam: nn.Parameter | None
+    out_proj: nn.Linear
 
-    def __init__(self, embed_dim, num_heads, dropout=0.0, bias=True, add_bias_kv=False, add_zero_attn=False, kdim=None, vdim=None, batch_first=False, device=None, dtype=None, *, lam=1.0, decay=None):
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float=0.0, bias: bool=True, add_bias_kv: bool=False, add_zero_attn: bool=False, kdim: int | None=None, vdim: int | None=None, batch_first: bool=False, device: torch.device | str | None=None, dtype: torch.dtype | None=None, *, lam: float | Sequence[float] | torch.Tensor | Literal['learned']=1.0, decay: float | None=None) -> None:
         ...
 
     def _make_parameters(self, bias, add_bias_kv, place):
@@ -60,14 +75,14 @@ class MultiheadRidgeAttention(nn.Module):
     def _projections(self):
         ...
 
-    def reset_parameters(self):
+    def reset_parameters(self) -> None:
         """Draw the projections as `nn.MultiheadAttention` does; learned penalties become 1."""
 
     @property
-    def lam(self):
+    def lam(self) -> torch.Tensor:
         """Penalties of the heads, a tensor (num_heads,) in at least float32."""
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """What `print` says of the module."""
 
     def _load_from_state_dict(self, state_dict, prefix, metadata, strict, missing, *rest):
@@ -97,7 +112,7 @@ class MultiheadRidgeAttention(nn.Module):
     def _answer(self, sequences, keep, causal, need_weights):
         """Answers of the heads (7b.1), (N, num_heads, L, head_dim), and their weights (7b.2), (N, num_heads, L, S), or None."""
 
-    def forward(self, query, key, value, key_padding_mask=None, need_weights=True, attn_mask=None, average_attn_weights=True, is_causal=False):
+    def forward(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, key_padding_mask: torch.Tensor | None=None, need_weights: bool=True, attn_mask: torch.Tensor | None=None, average_attn_weights: bool=True, is_causal: bool=False) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Answer queries by ridge regression of values on keys.
 
     Parameters
@@ -132,7 +147,7 @@ class MultiheadRidgeAttention(nn.Module):
         On tensors that do not fit together, and masks that are no mask of a regression.
     """
 
-    def step(self, query, key, value, state=None, key_padding_mask=None):
+    def step(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, state: RidgeAttentionState | None=None, key_padding_mask: torch.Tensor | None=None) -> tuple[torch.Tensor, RidgeAttentionState]:
         """Learn the next tokens and answer their queries: a causal layer, a few tokens at a time.
 
     Parameters
@@ -169,7 +184,7 @@ def _visible(x):
 def _hidden(mask, name, look=False):
     ...
 
-def is_causal_mask(attn_mask, is_causal, shape, heads):
+def is_causal_mask(attn_mask: torch.Tensor | None, is_causal: bool, shape: tuple[int, int, int], heads: int) -> bool:
     ...
 
 def _penalties(lam, heads):
