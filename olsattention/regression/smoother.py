@@ -74,7 +74,8 @@ class SpectralSmoother:
     -----
     Outcomes y have shape (n,) or (n, k), a penalty is one number. New rows are ``X (m, p)`` after `from_design`, and
     ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights and answers are on the original
-    scale: a row of weight zero has leverage zero, and its fitted value is the prediction there. Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
+    scale: a row of weight zero has leverage zero, and its fitted value is the prediction there.
+    Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
     """
 
     mu: SameKind
@@ -153,7 +154,6 @@ def from_design(
         Not negative; a row of weight zero is as good as dropped.
     weight_type : {"precision", "frequency"}
         What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
-
     least_lam : float
         The least penalty that will be asked for. Columns in different units are factored faster if directions far below it
         need not be told apart to their last digits.
@@ -719,8 +719,8 @@ def _loo(smoother, y, lams):
 def loo_residuals(self: SpectralSmoother, y: AnyArray, lam: Number) -> SameKind:
     """Leave-one-out prediction errors of ridge, the shape of y, without refitting; at ``lam == 0`` those of the minimum-norm fits.
 
-    NaN where the unpenalised functions alone follow a row, or where coefficients would no longer be determined. With `weight_type` "frequency" one copy of the row is left out, or
-    what there is if that is less.
+    NaN where the unpenalised functions alone follow a row, or where coefficients would no longer be determined. With
+    `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
     """
     y = Outcome.of(self, y)
     dropped = self._dropped and y.dropped - self._answer(*self._dropped, y, lam, "ridge")
@@ -823,7 +823,10 @@ def limit_groups(C, c, A, a, least):
 
     `least` (g,) is what an eigenvalue of C may be by rounding alone.
     """
-    xp, turn = array_api_compat.array_namespace(C), array_api_compat.array_namespace(C).matrix_transpose
+    xp, turn = (
+        array_api_compat.array_namespace(C),
+        array_api_compat.array_namespace(C).matrix_transpose,
+    )
     values, V = xp.linalg.eigh(C)
     dead = values <= least[:, None]
     inverse = xp.where(dead, 0 * values, 1 / xp.where(dead, 1 + 0 * values, values))
@@ -833,7 +836,9 @@ def limit_groups(C, c, A, a, least):
     size = xp.max(xp.linalg.diagonal(M), axis=-1)[:, None]
     size = xp.where(size > 0, size, 1 + 0 * size)
     alive = xp.eye(M.shape[-1], dtype=M.dtype) * xp.where(dead, 0 * size, size)[:, None, :]
-    w, null = solve_groups(M + alive, turn(N) @ (a - A @ found), 4 * M.shape[-1] * float(xp.finfo(M.dtype).eps))
+    w, null = solve_groups(
+        M + alive, turn(N) @ (a - A @ found), 4 * M.shape[-1] * float(xp.finfo(M.dtype).eps)
+    )
     return found + N @ w, None if null is None else N @ null @ turn(N)
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e160b
@@ -846,7 +851,9 @@ def _block(U, at, g=1.0):
 def _free_block(smoother, at, own):
     """What neither the directions, whose block is `own`, nor the unpenalised functions explain."""
     xp = smoother._xp
-    return xp.eye(own.shape[-1], dtype=own.dtype) + 0 * own - own - _block(smoother.null, at)
+    return (
+        xp.eye(own.shape[-1], dtype=own.dtype) + 0 * own - own - _block(smoother.null, at)
+    )
 
 
 def _at_penalty(smoother, y, lam):
