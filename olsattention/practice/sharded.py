@@ -12,7 +12,8 @@ from torch.autograd.function import once_differentiable
 
 from ..arrays import Number, Tensor
 from ..attention.causal import causal_ridge
-from ..attention.forgetting import forgetful_ridge, gates_of
+from ..attention.forgetting import gates_of
+from ..attention.gated import gated_ridge
 from olsattention.attention.heads import (
     head_penalty,
     may_look,
@@ -206,7 +207,7 @@ def attend_shard(query, key, value, lam, gates, groups, group, is_causal):
     out = (
         causal_ridge(q, k, v, *begun)[0]
         if gates is None
-        else forgetful_ridge(q, k, v, gates, *begun)[0]
+        else gated_ridge(q, k, v, gates, *begun)[0]
     )
     # a rank without tokens takes part in the backward exchange too
     return out if out.shape[2] else out + 0 * (P.sum() + q.sum() + lam.sum())
