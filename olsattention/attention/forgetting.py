@@ -105,8 +105,7 @@ def forgetful_ridge(
     Returns
     -------
     output, gram, moment, leverage, error
-        As those of `causal_ridge`; the moments are discounted to the last token, and predictions to the token that
-        they are of.
+        As those of `causal_ridge`; moments are discounted to the last token, predictions each to its own.
 
     Notes
     -----
