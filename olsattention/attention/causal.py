@@ -356,7 +356,7 @@ def causal_ridge(
     diagnostics: bool = False,
     chunk: int | None = None,
 ) -> tuple[torch.Tensor, ...]:
-    """Exact causal ridge regression of values on keys, answered at queries: the engine of `ridge_attention`, which checks its input.
+    """Exact causal ridge regression of values on keys; the engine of `ridge_attention`, which checks its input.
 
     Parameters
     ----------
@@ -386,10 +386,10 @@ def causal_ridge(
 
     Notes
     -----
-    With C = d = d_v about twelve d x d products of a vector a token, and two inverted factors a chunk; linear attention takes four.
-    Differentiable, any number of times; the backward pass repeats the forward pass. On the CPU, blocks that lose digits in
-    float32 are done in float64; then `gram` and `moment` may be float64. NaN if a chunk's system is not positive definite.
-    Source: Theorem 6b.1, (6b.6).
+    With C = d = d_v about twelve d x d products of a vector a token, and two inverted factors a chunk; linear
+    attention takes four. Differentiable, any number of times; the backward pass repeats the forward pass. On the CPU,
+    blocks that lose digits in float32 are done in float64; then `gram` and `moment` may be float64. NaN if a chunk's
+    system is not positive definite. Source: Theorem 6b.1, (6b.6).
     """
     if chunk is not None and (
         not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1

@@ -115,9 +115,9 @@ def ensemble_decomposition(
 
     Notes
     -----
-    Moments over the repetitions divide by R, so that (7.1) to (7.3) hold exactly for the sample; `bias` then exceeds that of
-    infinitely many repetitions by 1/R of the variance of the average. With observations as targets, their noise counts as
-    bias. Source: Ueda and Nakano (1996), Krogh and Vedelsby (1995).
+    Moments over the repetitions divide by R, so that (7.1) to (7.3) hold exactly for the sample; `bias` then exceeds
+    that of infinitely many repetitions by 1/R of the variance of the average. With observations as targets, their
+    noise counts as bias. Source: Ueda and Nakano (1996), Krogh and Vedelsby (1995).
     """
     f, t = _predictions(head_outputs, target)
     xp, (M, R, _) = array_api_compat.array_namespace(f), f.shape

@@ -91,7 +91,7 @@ def forgetful_ridge(
     *,
     diagnostics: bool = False,
 ) -> tuple[torch.Tensor, ...]:
-    """Exact causal ridge regression with exponential forgetting: one factorisation a token; `gated_ridge` is quicker where gates fall slowly.
+    """Exact causal ridge regression with exponential forgetting, by one factorisation a token.
 
     Parameters
     ----------
@@ -105,12 +105,12 @@ def forgetful_ridge(
     Returns
     -------
     output, gram, moment, leverage, error
-        As those of `causal_ridge`; the moments are discounted to the last token, and predictions to the token that they are of.
+        As those of `causal_ridge`; moments are discounted to the last token, predictions each to its own.
 
     Notes
     -----
-    One d x d factorisation a token: many times the cost of `causal_ridge`. Memory linear in T; a backward pass recomputes
-    each block. Differentiable twice. Source: (6c.1), (6c.4).
+    Many times the cost of `causal_ridge`; `gated_ridge` is quicker where gates fall slowly. Memory linear in T; a
+    backward pass recomputes each block. Differentiable twice. Source: (6c.1), (6c.4).
     """
     N, g, T, d = query.shape
     dtype = lam.dtype

@@ -164,9 +164,10 @@ def head_coefficients(
 
     Notes
     -----
-    Two products and a Cholesky factorisation of a d x d matrix in at least float32; no other memory than d x d. On the CPU,
-    in float64 if float32 would lose digits, and from the rows if float64 would.
-    Source: (6.1); Garnelo and Czarnecki (2023) call the head Intention, von Oswald et al. (2023) its causal form the mesa-layer.
+    Two products and a Cholesky factorisation of a d x d matrix in at least float32; no other memory than d x d. On
+    the CPU, in float64 if float32 would lose digits, and from the rows if float64 would.
+    Source: (6.1); Garnelo and Czarnecki (2023) call the head Intention, von Oswald et al. (2023) its causal form the
+    mesa-layer.
     """
     require_heads(key=key, value=value)
     require_pairs(key, value)
@@ -324,7 +325,8 @@ def cross_hat_matrix(
     query : Tensor, shape (..., T_q, d)
     key : Tensor, shape (..., T_k, d)
     lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to the leading dimensions. Zero for all heads is the limit, ``query @ pinv(key)`` (6.5).
+        Penalty > 0; a tensor broadcasts to the leading dimensions. Zero for all heads is the limit,
+        ``query @ pinv(key)`` (6.5).
 
     Returns
     -------
@@ -383,7 +385,8 @@ def resonance_spectrum(
 
     Notes
     -----
-    Two QR decompositions and two singular value decompositions of d x d matrices. Source: (6.4); (6.5) for ``lam == 0``.
+    Two QR decompositions and two singular value decompositions of d x d matrices. Source: (6.4); (6.5) for
+    ``lam == 0``.
     """
     require_heads(query=query, key=key)
     require_same_width(query, key)
@@ -415,7 +418,7 @@ def _unpenalised_spectrum(query, key):
 def resonance(
     query: torch.Tensor, key: torch.Tensor, lam: float | torch.Tensor
 ) -> torch.Tensor:
-    """The resonance matrix ``S = H_qk H_qk'``, formed in full: the covariance of the outputs, per unit of noise variance.
+    """The resonance matrix ``S = H_qk H_qk'``: the covariance of the outputs, per unit of noise variance.
 
     Parameters
     ----------

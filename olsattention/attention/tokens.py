@@ -51,8 +51,8 @@ def token_influence(
     Returns
     -------
     Tensor, shape (..., T_q, T_k), or (..., T_q, T_k, d_v) if not `norm`
-        Entry t, i: the answer to query t without token i, less the answer with it. In the dtype of the query, computed in
-        float64.
+        Entry t, i: the answer to query t without token i, less the answer with it. In the dtype of the query,
+        computed in float64.
 
     Raises
     ------

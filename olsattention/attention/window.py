@@ -210,7 +210,7 @@ def windowed_ridge(
     *,
     diagnostics: bool = False,
 ) -> tuple[torch.Tensor, ...]:
-    """Exact causal ridge regression on the last `window` pairs: the engine of `ridge_attention` with a window, which checks its input.
+    """Exact causal ridge regression on the last `window` pairs; the engine of `ridge_attention` with a window.
 
     Parameters
     ----------
@@ -223,12 +223,14 @@ def windowed_ridge(
     -------
     output : Tensor, shape (N, g, T, d_v)
     leverage, error : Tensor, shapes (N, T) and (N, T, d_v)
-        If `diagnostics`: of each pair in the window that ends with it; the error is that of predicting it from the others.
+        If `diagnostics`: of each pair in the window that ends with it; the error is that of predicting it from the
+        others.
 
     Notes
     -----
-    Some three times the cost of `causal_ridge`, whatever the window. Memory linear in T; a backward pass recomputes each block.
-    Differentiable any number of times. Source: Theorem 6c4.1.
+    Does not check its input, as `ridge_attention` does. Some three times the cost of `causal_ridge`, whatever the
+    window. Memory linear in T; a backward pass recomputes each block. Differentiable any number of times. Source:
+    Theorem 6c4.1.
     """
     (N, _, T, _), d_v = query.shape, value.shape[-1]
     if T and N:
