@@ -74,8 +74,7 @@ class SpectralSmoother:
     -----
     Outcomes y have shape (n,) or (n, k), a penalty is one number. New rows are ``X (m, p)`` after `from_design`, and
     ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights and answers are on the original
-    scale: a row of weight zero has leverage zero, and its fitted value is the prediction there.
-    Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
+    scale: a row of weight zero has leverage zero, its fit is the prediction there. Source: (3b.1) to (3b.6); Wahba (1990).
     """
 
     mu: SameKind

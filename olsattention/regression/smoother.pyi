@@ -41,7 +41,7 @@ class SpectralSmoother:
     -----
     Outcomes y have shape (n,) or (n, k), a penalty is one number. New rows are ``X (m, p)`` after `from_design`, and
     ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights and answers are on the original
-    scale: a row of weight zero has leverage zero, and its fitted value is the prediction there. Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
+    scale: a row of weight zero has leverage zero, its fit is the prediction there. Source: (3b.1) to (3b.6); Wahba (1990).
     """
     mu: SameKind
     U: SameKind
@@ -77,7 +77,6 @@ class SpectralSmoother:
         Not negative; a row of weight zero is as good as dropped.
     weight_type : {"precision", "frequency"}
         What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
-
     least_lam : float
         The least penalty that will be asked for. Columns in different units are factored faster if directions far below it
         need not be told apart to their last digits.
@@ -172,8 +171,8 @@ class SpectralSmoother:
     def loo_residuals(self, y: AnyArray, lam: Number) -> SameKind:
         """Leave-one-out prediction errors of ridge, the shape of y, without refitting; at ``lam == 0`` those of the minimum-norm fits.
 
-    NaN where the unpenalised functions alone follow a row, or where coefficients would no longer be determined. With `weight_type` "frequency" one copy of the row is left out, or
-    what there is if that is less.
+    NaN where the unpenalised functions alone follow a row, or where coefficients would no longer be determined. With
+    `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
     """
 
     def loo(self, y: AnyArray, lam: Number) -> SameKind:
