@@ -606,7 +606,7 @@ def quotient(top, bottom, xp, otherwise=math.nan):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #96ce3da1
 def loo_parts(smoother, y, lams, rows):
-    """Numerators, denominators of (3b.4), the factor they lack: one outcome, L penalties, or k outcomes, one penalty."""
+    """Numerators, denominators of (3b.4), the factor they lack: one outcome, L penalties, or k outcomes, one."""
     (q, factor, r), xp = of_known(smoother, lams), smoother._xp
     U, z, eps = smoother.U[rows, :r], y.z[:r, :], float(xp.finfo(smoother.U.dtype).eps)
     if r == smoother.n - smoother.null.shape[1]:
@@ -897,7 +897,7 @@ def leave_group_out(
 class CriterionSums(NamedTuple):
     """What criteria are made of: one outcome, L penalties, up to the factor that the q have in common.
 
-    `rss` is the sum of ``q**2 z**2``, `quadratic` that of ``q z**2``, each with what no direction explains; `spare` sums
+    `rss` is the sum of ``q**2 z**2``, `quadratic` that of ``q z**2``, with what no direction explains; `spare` sums
     the q, `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out
     error. ``factor * q`` is ``1 - g``. All have shape (L,).
     """

@@ -161,7 +161,7 @@ class BoundaryWarning(UserWarning):
 class SelectedLam(NamedTuple):
     """A penalty chosen by a criterion.
 
-    `lam`, `score` (the criterion there) and `df` are numbers, or arrays (k,) if each outcome chose for itself. `boundary`
+    `lam`, `score` (the criterion) and `df` are numbers, or arrays (k,) if each outcome chose for itself. `boundary`
     is ``"lower"``, ``"upper"`` or None, or a list. `lams` (L,), `scores` (L,) or (L, k) and `dfs` (L,) are the curve.
     """
 
