@@ -410,7 +410,7 @@ def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> tuple[
 class CriterionSums(NamedTuple):
     """What criteria are made of: one outcome, L penalties, up to the factor that the q have in common.
 
-    `rss` is the sum of ``q**2 z**2``, `quadratic` that of ``q z**2``, each with what no direction explains; `spare` sums
+    `rss` is the sum of ``q**2 z**2``, `quadratic` that of ``q z**2``, with what no direction explains; `spare` sums
     the q, `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out
     error. ``factor * q`` is ``1 - g``. All have shape (L,).
     """
