@@ -32,7 +32,7 @@ def as_lam(lam: Number, name: str = "lam", like: SameKind = None) -> SameKind:
     name : str
         What to call it in an error.
     like : array, optional
-        The array that the penalty will stand beside: a tensor takes its dtype and device, or becomes a float beside NumPy.
+        The array that the penalty will stand beside: a tensor takes its dtype and device, beside NumPy it is a float.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def to_numpy(x: Any) -> Numpy:
 
 
 def penalties(lams: Iterable[Number], like: Array) -> Array:
-    """Validated penalties as one array (L,) of the library, dtype and device of `like`; gradients of tensors survive."""
+    """Validated penalties as one array (L,) in the library, dtype and device of `like`; gradients survive."""
     xp = array_api_compat.array_namespace(like)
     place = {"dtype": like.dtype, "device": array_api_compat.device(like)}
     lams = [as_lam(lam, f"lams[{i}]", like) for i, lam in enumerate(lams)]
@@ -124,7 +124,7 @@ def lam_from_mean(lam_mean: Scalar, n: int) -> Scalar:
 
 
 def mean_from_lam(lam: Scalar, n: int) -> Scalar:
-    """The inverse of `lam_from_mean`: from a penalty beside the Gram matrix of n rows, the mean-of-squares penalty ``lam / n``."""
+    """The inverse of `lam_from_mean`: the mean-of-squares penalty ``lam / n`` of a penalty for n rows."""
     return as_lam(lam) / _as_count(n)
 
 
@@ -261,7 +261,7 @@ def _place(where, columns=None):
 
 # %% ../nbs/00_notation.ipynb #b93e5893
 def as_floats(values: AnyArray | float, name: str) -> SameKind:
-    """Real numbers of any shape in a floating dtype of at least single precision; arrays, tensors, numbers and lists."""
+    """Arrays, tensors, numbers or lists of any shape in a floating dtype of at least single precision."""
     return _to_float(_as_array(values, name), name)
 
 # %% ../nbs/00_notation.ipynb #672049b7

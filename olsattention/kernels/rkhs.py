@@ -49,7 +49,7 @@ class KernelSmoother:
 
     Notes
     -----
-    Bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue is named) raise a TypeError or ValueError.
+    Bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue is named): TypeError, ValueError.
     Source: (4e.2), (4e.3); Kimeldorf and Wahba (1971); Schölkopf, Herbrich and Smola (2001).
     """
 

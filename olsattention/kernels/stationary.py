@@ -104,7 +104,7 @@ def rbf(X: Matrix, Z: Matrix | None = None, length_scale: Number = 1.0) -> Matri
 
     Notes
     -----
-    Accurate for data far from the origin. Cost: a product of shape ``(n, p) @ (p, m)`` and n m exponentials, half of both
+    Accurate for data far from the origin. Cost: a product ``(n, p) @ (p, m)`` and n m exponentials, half of both
     without Z; differences, ``n m p`` operations, where rows are more than 16 length scales from their mean.
     Source: (4.6), (4b.1).
     """
@@ -234,7 +234,7 @@ def matern(
     X, Z, length_scale
         As for `rbf`: rows (n, p), other rows (m, p), and the length scale in the units of the columns.
     nu : float
-        Smoothness, > 0: functions have as many mean-square derivatives as there are whole numbers below `nu`, 0 excluded.
+        Smoothness, > 0: functions have as many mean-square derivatives as there are whole numbers in (0, nu).
         Not differentiated. ``inf`` gives `rbf`.
 
     Returns

@@ -33,8 +33,8 @@ __all__ = ['ols_coefficients']
 class Orthonormalised(NamedTuple):
     """A design factored as ``X = Q @ L @ G.T`` and ``X @ P = Q``, with orthonormal Q and G.
 
-    `Q` has shape (n, r), `L` (r, r), `G` and `P` (p, r), where r is the rank; `G` is None where it is the identity. `scale`
-    holds the powers of two near the column norms, `vif` the largest variance inflation factor, which says how much accuracy
+    `Q` has shape (n, r), `L` (r, r), `G` and `P` (p, r), r the rank; `G` is None for the identity. `scale` holds the
+    powers of two near the column norms, `vif` the largest variance inflation factor, which says how much accuracy
     is at stake.
     """
 
@@ -51,7 +51,7 @@ class Orthonormalised(NamedTuple):
 
 # %% ../../nbs/regression/01c_refinement.ipynb #e9dc05f0
 def orthonormalise(X, warn=True, offset=None):
-    """Factor a design as ``X @ P = Q``, by Householder QR of the scaled columns, or by the SVD where they are dependent.
+    """Factor a design as ``X @ P = Q``, by Householder QR of the scaled columns, by the SVD where they are dependent.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def orthonormalise(X, warn=True, offset=None):
     warn : bool
         Whether to warn of rank deficiency.
     offset : array, shape (p,), optional
-        How much larger the columns were before something was subtracted from them: rounding errors of that size are no rank.
+        How much larger the columns were before a subtraction: rounding errors of that size are no rank.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def orthonormalise(X, warn=True, offset=None):
 
 
 def surely_independent(P, X):
-    """Whether an inverse triangle of unit columns (p, p) bounds the condition number of a `Table` so that no SVD is needed."""
+    """Whether the inverse triangle (p, p) of a `Table` with unit columns proves its rank, so that no SVD is needed."""
     # norm(R) <= sqrt(2 p) and norm(P) <= sqrt(p vif)
     bound = math.sqrt(2 * largest_vif(P)) * X.shape[1]
     return bound * rank_tolerance(X.shape, X.roundoff) < 1
@@ -128,7 +128,7 @@ def graded_qr(M):
 
 # %% ../../nbs/regression/01c_refinement.ipynb #d7754260
 def accurate_svd(L):
-    """The SVD of a square matrix that may be graded: singular values as accurate as its scaling allows, not only the large ones.
+    """The SVD of a square matrix that may be graded: all singular values as accurate as its scaling allows.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def accurate_svd(L):
 
     Notes
     -----
-    One-sided Jacobi rotations (LAPACK's dgejsv); where a gradient is wanted, the library's SVD. Source: Drmač and Veselić (2008).
+    One-sided Jacobi rotations (LAPACK's dgejsv); for gradients the library's SVD. Source: Drmač and Veselić (2008).
     """
     xp = array_api_compat.array_namespace(L)
     if L.shape[0] > 1 and not getattr(L, "requires_grad", False):
@@ -169,7 +169,7 @@ def _slice_bits(terms):
 
 
 def _slices(A, axis, bits, wanted):
-    """Summands of A with at most `bits` significant bits relative to the largest entry along `axis`, `wanted` bits in all."""
+    """Summands of A of at most `bits` bits below the largest entry along `axis`, `wanted` bits in all."""
     xp = array_api_compat.array_namespace(A)
     parts = []
     while len(parts) * bits < wanted:

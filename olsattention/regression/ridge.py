@@ -21,7 +21,7 @@ def spectral_filter(mu: Array, lam: Number | Numpy, kind: str = "ridge") -> Arra
     lam : float or array
         Penalty, >= 0; broadcast against `mu`. For ``"flow"`` it is one over the training time.
     kind : {"ridge", "ols", "pcr", "flow"}
-        Ridge, none, principal components regression (keep ``mu >= lam``), or gradient flow from zero stopped at ``1 / lam``.
+        Ridge, none, principal components regression (keep ``mu >= lam``), or gradient flow from 0 until ``1 / lam``.
 
     Returns
     -------

@@ -53,7 +53,7 @@ def rank_tolerance(shape, eps):
 
 
 def nothing_left(shape, vif=math.inf, eps=2.0**-52):
-    """What ``1 - leverage`` may be by rounding alone, where it is zero: by subtraction, or by (1.6) for columns of a known `vif`."""
+    """What ``1 - leverage`` may be by rounding alone: by subtraction, or by (1.6) for columns of a known `vif`."""
     return min(100 * max(shape) * eps, shape[0] * (32 * eps) ** 2 * vif)
 
 # %% ../../nbs/regression/01_svd.ipynb #3c2e67d2
@@ -81,8 +81,8 @@ def column_scale(X):
 class ThinSVD(NamedTuple, Generic[Array]):
     """The thin singular value decomposition ``X = U @ diag(s) @ Vt`` and the rank of X.
 
-    `U` has shape (n, k), `s` (k,), `Vt` (k, p), with k = min(n, p). `rank` counts the directions that matter after column
-    scaling; where it is less than k, the last columns are rounding noise.
+    `U` has shape (n, k), `s` (k,), `Vt` (k, p), with k = min(n, p). `rank` counts the directions that matter after
+    column scaling; where it is less than k, the last columns are rounding noise.
     """
 
     U: Array
@@ -253,7 +253,7 @@ NEARLY_ONE = 1e-4  # from here on, 1 - h by subtraction has fewer than twelve di
 
 
 def free_part(H, own, y):
-    """``1 - h`` (m, 1) and what is left of outcomes y (n, k), at rows in places `own` (m,), from their rows H (m, n) of a projection.
+    """``1 - h`` (m, 1) and residuals (m, k) of outcomes y (n, k) at rows `own` (m,), from a projection's rows H (m, n).
 
     Source: (1.6), solved for ``1 - h``.
     """
@@ -266,7 +266,7 @@ def free_part(H, own, y):
 
 
 def refined(free, rest, projection, y, start=0):
-    """``1 - h`` (m, 1) and residuals (m, k) of consecutive rows from `start` on, those near leverage one by `free_part`.
+    """``1 - h`` (m, 1) and residuals (m, k) of rows from `start` on, those near leverage one by `free_part`.
 
     ``projection(own)`` gives rows (len(own), n) of the projection.
     """

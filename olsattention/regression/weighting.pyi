@@ -11,8 +11,8 @@ __all__ = []
 class RowWeights(NamedTuple):
     """What the rows of a regression weigh, and which of them count.
 
-    `w` (m,) are the weights above zero, None where all are one; `kept` (m,) the places of their rows among all n, and `dropped`
-    (n - m,) the places of the others, None if every row counts. `copies` says which of (3a.4) a criterion is to see.
+    `w` (m,) are the weights above zero, None where all are one; `kept` (m,) the places of their rows among all n, and
+    `dropped` (n - m,) the places of the others, None if every row counts. `copies` says which of (3a.4) is meant.
     """
     n: int
     w: SameKind = None

@@ -161,8 +161,8 @@ class BoundaryWarning(UserWarning):
 class SelectedLam(NamedTuple):
     """A penalty chosen by a criterion.
 
-    `lam`, `score` (the criterion there) and `df` are numbers, or arrays (k,) if every outcome chose for itself. `boundary` is
-    ``"lower"``, ``"upper"`` or None, or a list of such. `lams` (L,), `scores` (L,) or (L, k) and `dfs` (L,) are the curve.
+    `lam`, `score` (the criterion) and `df` are numbers, or arrays (k,) if each outcome chose for itself. `boundary`
+    is ``"lower"``, ``"upper"`` or None, or a list. `lams` (L,), `scores` (L,) or (L, k) and `dfs` (L,) are the curve.
     """
 
     lam: Any
@@ -220,7 +220,7 @@ def select_lam(
     sigma, robustness, groups
         As in `criterion_curve`.
     bounds : tuple of float, optional
-        Range to search, ``0 < lower < upper``; default from where no direction feels a penalty to where none resists, and 0.
+        Range to search, ``0 < lower < upper``; default from where no direction feels one to where none resists, and 0.
     lams : sequence of float, optional
         Penalties >= 0 to choose among, instead of a range to search.
     per_outcome : bool
@@ -356,7 +356,7 @@ def _least(curve, lams):
 
 
 def _minimum(curve, lams, zero):
-    """Penalty, score and boundary of the least minimum that a grid shows, and the scores there; `zero` says whether to try 0 as well."""
+    """Penalty, score, boundary of the least minimum that a grid shows, and the scores; `zero`: try 0 as well."""
     scores = curve(lams)
     if not np.isfinite(scores).any():
         raise ValueError(NOWHERE_FINITE)

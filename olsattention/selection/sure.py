@@ -53,7 +53,7 @@ def noise_variance(
     Returns
     -------
     float or ndarray, shape (k,)
-        Of a row of weight 1; the square of the outcome's unit. 0 at interpolation, NaN where no degree of freedom is left.
+        Of a row of weight 1, in squares of the outcome's unit. 0 at interpolation, NaN if no degree of freedom is left.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def posterior_variance(
 
 # %% ../../nbs/selection/05d_sure.ipynb #05d0000f
 def _variance_of_design(smoother, X, lam):
-    """The posterior variance (m,) at rows of a design: on the null space, on the directions, and off all training rows."""
+    """The posterior variance (m,) at rows of a design: on null space and directions, and off all training rows."""
     source, xp = smoother._source, smoother._xp
     T, E, _ = source.embed(smoother, X, None)
     known = xp.sum(T**2, axis=1) + E**2 @ smoother.shrinkage(lam)
@@ -238,7 +238,7 @@ def _explained(smoother, K, T, places, lam):
 
 # %% ../../nbs/selection/05d_sure.ipynb #05d00018
 class Interval(NamedTuple):
-    """Forecasts and the ends of their intervals, each of shape (m,) or (m, k); Series or DataFrames if the new rows had labels."""
+    """Forecasts and the ends of their intervals, each (m,) or (m, k); labelled if the new rows are."""
 
     prediction: SameKind
     lower: SameKind
@@ -293,8 +293,8 @@ def prediction_interval(
 
     Notes
     -----
-    Copies (weights of type "frequency") count as rows of their own. Time and memory O(m n), in blocks of new rows; gradients
-    end here. Source: (5d.6), (5d.8); Barber et al. (2021).
+    Copies (weights of type "frequency") count as rows of their own. Time and memory O(m n), in blocks of new rows;
+    gradients end here. Source: (5d.6), (5d.8); Barber et al. (2021).
     """
     if not 0 < as_number(coverage) < 1:
         raise ValueError(f"coverage must be between 0 and 1, got {coverage}")
@@ -331,7 +331,7 @@ def _as_given(values, smoother, X, y):
 
 # %% ../../nbs/selection/05d_sure.ipynb #05d0001b
 class LeftOut(NamedTuple):
-    """Of the q rows that count: errors without them (q, k), which share of its weight each loses, and its group and mass or None."""
+    """Of q rows that count: errors without them (q, k), the share of weight each loses, its group, mass or None."""
 
     errors: Numpy
     share: Numpy | float
@@ -358,7 +358,7 @@ def _left_out(smoother, y, lam, groups):
 
 # %% ../../nbs/selection/05d_sure.ipynb #05d0001c
 def _reach(W, left, coverage):
-    """How far intervals reach down and up from the predictions, (2, m, k), from weights W (m, q) of the rows that count."""
+    """How far intervals reach down and up from predictions, (2, m, k), from weights W (m, q) of the rows that count."""
     found, loudest = [], np.maximum(W.max(axis=0, initial=0.0), -W.min(axis=0, initial=0.0))
     for e in left.errors.T:
         known = np.isfinite(e)
@@ -423,7 +423,7 @@ def adaptive_interval(
     rate: float = 0.05,
     delay: int = 1,
 ) -> Interval:
-    """Intervals around forecasts made through time, from the errors of those before, corrected after every hit and miss.
+    """Intervals around forecasts made through time, from errors of those before, corrected after every hit and miss.
 
     Parameters
     ----------
@@ -439,8 +439,8 @@ def adaptive_interval(
     Returns
     -------
     Interval
-        Each made before its outcome was known. Infinite at first, and where the corrected level asks for everything; NaN
-        where it asks for nothing.
+        Each made before its outcome was known. Infinite at first, and where the corrected level asks for everything;
+        NaN where it asks for nothing.
 
     Raises
     ------

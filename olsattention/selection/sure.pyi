@@ -42,7 +42,7 @@ def _explained(smoother, K, T, places, lam):
     ...
 
 class Interval(NamedTuple):
-    """Forecasts and the ends of their intervals, each of shape (m,) or (m, k); Series or DataFrames if the new rows had labels."""
+    """Forecasts and the ends of their intervals, each (m,) or (m, k); labelled if the new rows are."""
     prediction: SameKind
     lower: SameKind
     upper: SameKind
@@ -65,7 +65,7 @@ def _as_given(values, smoother, X, y):
     ...
 
 class LeftOut(NamedTuple):
-    """Of the q rows that count: errors without them (q, k), which share of its weight each loses, and its group and mass or None."""
+    """Of q rows that count: errors without them (q, k), the share of weight each loses, its group, mass or None."""
     errors: Numpy
     share: Numpy | float
     codes: Numpy | None

@@ -48,7 +48,7 @@ BLOCK = 256  # columns turned at a time
 
 
 def _pivots(diagonal, beside):
-    """Pivots of a tridiagonal matrix eliminated from the top, and the multipliers; an error if it is not positive definite."""
+    """Pivots of a tridiagonal matrix from the top, and multipliers; an error if it is not positive definite."""
     beside = beside if len(diagonal) > 1 else np.zeros(1)  # which LAPACK's wrapper wants
     pivots, multipliers, info = dpttrf(diagonal, beside)
     if info:
@@ -65,7 +65,7 @@ def _inverse_diagonal(diagonal, beside):
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #59918107
 class TridiagonalSmoother:
-    """Ridge for every penalty from a tridiagonal reduction of a Gram matrix: all of `SpectralSmoother` that needs no eigenvectors.
+    """Ridge for every penalty from a tridiagonal reduction of a Gram matrix: a `SpectralSmoother` without eigenvectors.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def gcv(self: TridiagonalSmoother, y: AnyArray, lam: Number) -> Any:
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0de6
 @patch
 def _split(self: TridiagonalSmoother, y):
-    """Of outcomes (n, k): coordinates (c, k) in the null space, the scaled rest (m, k), whether there was one; themselves."""
+    """Of outcomes (n, k): coordinates (c, k) in the null space, scaled rest (m, k), if there was one; themselves."""
     y, single, _ = in_columns(self._source.train, y, np.float64)
     return *beside_null(self.rows, self.null, y), single, y
 
@@ -263,7 +263,7 @@ def _sums(self: TridiagonalSmoother, w, lams):
 def dual_coefficients(
     self: TridiagonalSmoother, y: AnyArray, lam: Number
 ) -> tuple[Numpy, Numpy]:
-    """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space."""
+    """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,) or (c, k) of the null space."""
     level, rest, single, _ = self._split(y)
     a, b = self._dual(level, rest, as_lam(lam))
     a = self.rows.attention(a)
@@ -278,7 +278,7 @@ def predict(
     lam: Number,
     null_space: AnyArray | None = None,
 ) -> SameKind:
-    """Predictions (m,) or (m, k) at new rows, given their kernel (m, n) with the training rows and their null space (m, c)."""
+    """Predictions (m,) or (m, k) at new rows, from their kernel (m, n) with training rows and null space (m, c)."""
     a, b = self.dual_coefficients(y, lam)
     test = as_kernel_of(K, self._source.train, self.rows.n)
     T = self._source.functions(test, null_space)
@@ -408,7 +408,7 @@ def _block(self: TridiagonalSmoother, rows: Numpy, lam: float) -> Numpy:
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #05b16003
 @patch
 def _deleted(self: TridiagonalSmoother, y, lam, codes):
-    """As of `SpectralSmoother`: errors (n, k) without the groups, and the doubts, of which a positive penalty leaves those of the null space."""
+    """As of `SpectralSmoother`: errors (n, k) without groups, and doubts, with a penalty in the null space only."""
     level, rest, single, y = self._split(y)
     kept = np.arange(self.rows.n) if self.rows.kept is None else self.rows.kept
     a, b = self._dual(level, rest, lam)
@@ -441,7 +441,7 @@ MANY_ROWS = 500  # from here on, eigenvectors are computed only for criteria tha
 
 
 def smoother_of_gram(K, alpha, null_space=None, weights=None, least=None, **settings):
-    """The smoother of a Gram matrix for a penalty `alpha`, or for the criterion of that name which will choose it, from `least` on."""
+    """The smoother of a Gram matrix for a penalty `alpha`, or the criterion that will choose it, from `least` on."""
     c = 0 if null_space is None else null_space.shape[1]
     fast = c < K.shape[0] and _without_eigenvectors(K, alpha, weights, least)
     kind = TridiagonalSmoother if fast else SpectralSmoother.from_gram

@@ -21,7 +21,7 @@ def _inverse_diagonal(diagonal, beside):
     ...
 
 class TridiagonalSmoother:
-    """Ridge for every penalty from a tridiagonal reduction of a Gram matrix: all of `SpectralSmoother` that needs no eigenvectors.
+    """Ridge for every penalty from a tridiagonal reduction of a Gram matrix: a `SpectralSmoother` without eigenvectors.
 
     Parameters
     ----------
@@ -102,16 +102,16 @@ class TridiagonalSmoother:
         """Generalised cross-validation (3b.2), a number or (k,)."""
 
     def _split(self, y):
-        """Of outcomes (n, k): coordinates (c, k) in the null space, the scaled rest (m, k), whether there was one; themselves."""
+        """Of outcomes (n, k): coordinates (c, k) in the null space, scaled rest (m, k), if there was one; themselves."""
 
     def _sums(self, w, lams):
         ...
 
     def dual_coefficients(self, y: AnyArray, lam: Number) -> tuple[Numpy, Numpy]:
-        """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space."""
+        """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,) or (c, k) of the null space."""
 
     def predict(self, K: AnyArray, y: AnyArray, lam: Number, null_space: AnyArray | None=None) -> SameKind:
-        """Predictions (m,) or (m, k) at new rows, given their kernel (m, n) with the training rows and their null space (m, c)."""
+        """Predictions (m,) or (m, k) at new rows, from their kernel (m, n) with training rows and null space (m, c)."""
 
     def weights(self, K: AnyArray, lam: Number, null_space: AnyArray | None=None) -> SameKind:
         """Attention of m new rows over the training rows, shape (m, n), given their kernel (m, n) and null space (m, c)."""
@@ -150,7 +150,7 @@ class TridiagonalSmoother:
         """The rows and columns `rows` (s,) of ``(I - H) / lam``, of the scaled rows."""
 
     def _deleted(self, y, lam, codes):
-        """As of `SpectralSmoother`: errors (n, k) without the groups, and the doubts, of which a positive penalty leaves those of the null space."""
+        """As of `SpectralSmoother`: errors (n, k) without groups, and doubts, with a penalty in the null space only."""
 
     def group_residuals(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
         """Leave-group-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""

@@ -171,9 +171,9 @@ def deletion_diagnostics(smoother: SpectralSmoother, y: AnyArray, lam: Number) -
     Returns
     -------
     DataFrame, one row a training row
-        ``leverage``; ``residual``; ``error_without``, the row's error as predicted without it; ``studentised``, that error
-        in units of its standard error, with the noise estimated without the row; ``cooks_distance``; ``dffits``. NaN where
-        the others do not determine them; zero for rows of weight zero.
+        ``leverage``; ``residual``; ``error_without``, the row's error as predicted without it; ``studentised``, that
+        error in units of its standard error, with the noise estimated without the row; ``cooks_distance``; ``dffits``.
+        NaN where the others do not determine them; zero for rows of weight zero.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def deletion_diagnostics(smoother: SpectralSmoother, y: AnyArray, lam: Number) -
 
     Notes
     -----
-    Source: (5c.3) to (5c.5); Cook (1977); Belsley, Kuh and Welsch (1980). For least squares equal to statsmodels' OLSInfluence.
+    Source: (5c.3) to (5c.5); Cook (1977); Belsley, Kuh and Welsch (1980). Least squares: OLSInfluence of statsmodels.
     """
     (h, q), y = _diagonals(smoother, as_lam(lam)), _single(smoother, y)
     errors = _scaled_errors(smoother, y, lam)
@@ -263,7 +263,7 @@ def dfbetas(smoother: SpectralSmoother, y: AnyArray, lam: Number) -> Frame:
     Returns
     -------
     DataFrame, shape (n, p) or (n, 1 + p)
-        Coefficient with the row less coefficient without it, over its standard error without it; a constant comes first.
+        Coefficient with the row less without it, over its standard error without it; a constant comes first.
 
     Raises
     ------
