@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from olsattention.models.capture import capture_attention
 from olsattention.models.gates import (
     ablation_effects,
     closing,
@@ -29,6 +30,7 @@ from olsattention.models.routing import (
     budget_curve,
     head_modes,
     mode_scores,
+    pruned_model,
     pruned_state_dict,
     route,
 )
@@ -290,3 +292,92 @@ def test_effects_and_curves_agree_on_single_heads():
         table["all but one"] = np.arange(8) != h
         curve = budget_curve(gates, table, loss, [7, 8], ["all but one"])["all but one"]
         assert np.isclose(curve[7] - curve[8], effects[h], atol=1e-12)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3, 7, 8])
+@pytest.mark.parametrize("name", ["Bert", "Llama"])
+def test_heads_that_are_removed_are_gone_and_the_answer_stays(name, kept, tmp_path):
+    model = build(name, torch.float32)
+    gates, loss = gated(model)
+    mask = route(gates, head_scores(gates, loss, steps=1), kept)
+    before = {key: x.clone() for key, x in model.state_dict().items()}
+    pruned = pruned_model(model, mask, lambda m: m(TOKENS).last_hidden_state)
+    torch.save(pruned, tmp_path / "pruned.pt")
+    again = torch.load(tmp_path / "pruned.pt", weights_only=False)
+    other = TOKENS.flip(1)
+    with torch.no_grad():
+        with ablate(model, mask):
+            wanted = model(other).last_hidden_state
+        assert torch.allclose(again(other).last_hidden_state, wanted, atol=1e-5)
+        again.set_attn_implementation("eager")
+        assert torch.allclose(again(other).last_hidden_state, wanted, atol=1e-5)
+    with torch.no_grad(), capture_attention(again) as captured:
+        again(other)
+    sizes = [
+        max(len(keep.reshape(-1, groups)[keep.reshape(-1, groups).any(1)]), 1) * groups
+        for keep in mask.keep.values()
+        for groups in [2 if name == "Llama" else 1]
+    ]
+    assert list(captured.heads.values()) == sizes
+    assert all(torch.equal(x, before[key]) for key, x in model.state_dict().items())
+    assert sum(sizes) == 8 or sum(p.numel() for p in again.parameters()) < sum(
+        p.numel() for p in model.parameters()
+    )
+
+
+def test_a_causal_model_without_some_heads_generates_with_its_cache():
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(**MODELS["Llama"] | dict(attention_bias=False))
+    model = transformers.LlamaForCausalLM(config).eval()
+
+    def run():
+        return model(TOKENS).logits
+
+    gates = set_means(head_gates(model, run), run)
+    table = head_scores(gates, lambda: run().square().mean(), steps=1)
+    mask = route(gates, table.assign(integrated=[1, 1, 0, 0, 0, 0, 1, 0]), 3)
+    pruned = pruned_model(model, mask, lambda m: m(TOKENS).logits)
+    options = dict(max_new_tokens=5, do_sample=False, pad_token_id=0)
+    with ablate(model, mask):
+        wanted = model.generate(TOKENS, **options)
+    assert torch.equal(pruned.generate(TOKENS, **options), wanted)
+
+
+class CountsElsewhere(torch.nn.Module):
+    """Attention that knows its number of heads by heart: 4."""
+
+    def __init__(self):
+        super().__init__()
+        for name in ("query", "key", "value", "out"):
+            setattr(self, name, torch.nn.Linear(32, 32))
+
+    def forward(self, x):
+        q, k, v = (
+            m(x).unflatten(-1, (4, -1)).transpose(1, 2)
+            for m in (self.query, self.key, self.value)
+        )
+        z = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out(z.transpose(1, 2).flatten(2))
+
+
+def test_heads_that_cannot_be_removed_are_refused():
+    gpt = build("GPT2", torch.float32)
+    gates, loss = gated(gpt)
+    mask = route(gates, head_scores(gates, loss, steps=1), 3)
+
+    def answer(m):
+        return m(TOKENS).last_hidden_state
+
+    with pytest.raises(ValueError, match="h.0.attn does not make queries, keys and values"):
+        pruned_model(gpt, mask, answer)
+    with pytest.raises(ValueError, match="another GPT2Model|no module"):
+        pruned_model(build("Bert", torch.float32), mask, answer)
+    torch.manual_seed(0)
+    model, x = CountsElsewhere(), torch.randn(2, 5, 32)
+    gates = head_gates(model, lambda: model(x))
+    set_means(gates, lambda: model(x))
+    table = head_scores(gates, lambda: model(x).square().mean(), steps=1)
+    with pytest.raises(ValueError, match="counts heads in a place that is not known"):
+        pruned_model(model, route(gates, table, 2), lambda m: m(x))
+    with pytest.raises(ValueError, match="counts heads in a place that is not known"):
+        pruned_model(model, route(gates, table, 1), lambda m: m(x))

@@ -1,6 +1,7 @@
 # Written by `make export` from the chapters: edit those, not this.
 from __future__ import annotations
 from typing import Any
+import copy
 import hashlib
 import math
 import pickle
@@ -16,7 +17,7 @@ from .gates import HeadGates, closing, gate_of
 from .importance import SCORES, linear_part, rank_heads
 if TYPE_CHECKING:
     import pandas as pd
-__all__ = ['HeadMask', 'route', 'ablate', 'budget_curve', 'loss_behind', 'HeadModes', 'head_modes', 'mode_scores', 'pruned_state_dict']
+__all__ = ['HeadMask', 'route', 'ablate', 'budget_curve', 'loss_behind', 'HeadModes', 'head_modes', 'mode_scores', 'pruned_state_dict', 'pruned_model']
 
 @dataclass(eq=False)
 class HeadMask:
@@ -137,4 +138,18 @@ def pruned_state_dict(model: torch.nn.Module, mask: HeadMask, add_bias: bool=Fal
     ...
 
 def folded_projection(module, mask, layer):
+    ...
+
+def pruned_model(model: torch.nn.Module, mask: HeadMask, example: Callable[[torch.nn.Module], torch.Tensor]) -> torch.nn.Module:
+    ...
+INTO_HEADS = [('query', 'key', 'value'), ('q_proj', 'k_proj', 'v_proj')]
+COUNTED = ('num_heads', 'num_attention_heads', 'num_key_value_heads', 'all_head_size')
+
+def remove_heads(model, layer, projection, mask):
+    ...
+
+def answers(model, example, wanted):
+    ...
+
+def replace_linear(module, weight, bias):
     ...
