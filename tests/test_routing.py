@@ -1,6 +1,10 @@
 """Scores, masks and pruned weights: on models of a library, for odd sizes, and when they are asked for what cannot be."""
 
 import copy
+import os
+import subprocess
+import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -282,6 +286,59 @@ def test_a_file_that_holds_no_mask(tmp_path):
     for name in ("other.pt", "text.pt"):
         with pytest.raises(ValueError, match="holds no mask of heads"):
             HeadMask.load(tmp_path / name)
+
+
+def test_a_mask_whose_parts_do_not_fit_is_no_mask(tmp_path):
+    gates, loss = gated(build("Bert"))
+    table = head_scores(gates, loss, steps=1)
+    modes = head_modes(gates, lambda: gates.model(TOKENS))
+    by_mode = mode_scores(gates, modes, loss, steps=1)
+    wholes = route(gates, table, 3), route(gates, by_mode, 5, modes=modes)
+    layer = next(iter(gates.projections))
+    for mask in wholes:
+        mask.save(tmp_path / "mask.pt")
+        assert len(HeadMask.load(tmp_path / "mask.pt")) == len(mask)
+        for part, wrong in [
+            ("keep", 3),
+            ("keep", {}),
+            ("keep", mask.keep | {layer: torch.ones(7).bool()}),
+            ("keep", mask.keep | {layer: mask.keep[layer].double()}),
+            ("means", mask.means | {"x": torch.zeros(4, 8)}),
+            ("means", mask.means | {layer: torch.zeros(4)}),
+            ("modes", {layer: torch.zeros(4, 8, 8)}),
+            ("mark", 3),
+            ("projections", {layer: 5}),
+            ("extra", 1),
+        ]:
+            torch.save(asdict(mask) | {part: wrong}, tmp_path / "wrong.pt")
+            with pytest.raises(ValueError, match="holds no mask of heads"):
+                HeadMask.load(tmp_path / "wrong.pt")
+
+
+LIMITED = """
+import resource, signal, sys
+import torch
+from olsattention import HeadMask
+mask = HeadMask.load(sys.argv[1] + "/mask.pt")
+mask.means = {layer: torch.zeros(4, 10**6) for layer in mask.means}
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+try:
+    mask.save(sys.argv[1] + "/mask.pt")
+    sys.exit(1)
+except OSError:
+    pass
+"""
+
+
+def test_a_disk_that_fills_up_leaves_the_mask_that_was_there(tmp_path):
+    pytest.importorskip("resource")
+    gates, loss = gated(build("Bert"))
+    mask = route(gates, head_scores(gates, loss, steps=1), 3)
+    mask.save(tmp_path / "mask.pt")
+    subprocess.run([sys.executable, "-c", LIMITED, tmp_path], check=True)
+    assert os.listdir(tmp_path) == ["mask.pt"]
+    assert len(HeadMask.load(tmp_path / "mask.pt")) == 3
 
 
 def test_effects_and_curves_agree_on_single_heads():

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import io
 import math
+import os
 import pickle
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -410,11 +414,40 @@ def sharing(gates, modes, shares):
         for hook in hooks:
             hook.remove()
 
+# %% ../../nbs/models/09h_routing.ipynb #e1c9f182
+def require_whole(mask):
+    """Raise unless the parts of a mask fit together."""
+    layers = set(mask.projections)
+    sizes = {layer: tuple(mean.shape) for layer, mean in mask.means.items()}
+    wanted = {x: size if mask.modes else size[:1] for x, size in sizes.items()}
+    bases = {x: (*size, size[-1]) for x, size in sizes.items()} if mask.modes else {}
+    fit = (
+        isinstance(mask.model, str)
+        and isinstance(mask.mark, str)
+        and all(isinstance(name, str) for name in mask.projections.values())
+        and layers == set(sizes)
+        and {x: tuple(keep.shape) for x, keep in mask.keep.items()} == wanted
+        and {x: tuple(basis.shape) for x, basis in mask.modes.items()} == bases
+        and all(len(size) == 2 for size in sizes.values())
+        and all(keep.dtype == torch.bool for keep in mask.keep.values())
+    )
+    if not fit:
+        raise ValueError("its parts do not fit together")
+
 # %% ../../nbs/models/09h_routing.ipynb #be228b20
 @patch
 def save(self: HeadMask, path: str | PathLike[str]) -> None:
-    """Write the mask to a file that `HeadMask.load` reads; it holds tensors and names, no code."""
-    torch.save(asdict(self), path)
+    """Write the mask to a file that `HeadMask.load` reads, completely or not at all; it holds tensors and names, no code."""
+    path, buffer = Path(path), io.BytesIO()
+    torch.save(asdict(self), buffer)
+    handle, beside = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(buffer.getbuffer())
+        os.replace(beside, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
 
 
 @patch(cls_method=True)
@@ -427,9 +460,11 @@ def load(cls: HeadMask, path: str | PathLike[str]) -> HeadMask:
         If the file is none of a mask.
     """
     try:
-        fields = torch.load(path, weights_only=True)
-        return cls(**fields)
+        mask = cls(**torch.load(path, weights_only=True))
+        require_whole(mask)
+        return mask
     except (
+        AttributeError,
         TypeError,
         RuntimeError,
         EOFError,

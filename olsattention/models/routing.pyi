@@ -3,12 +3,16 @@ from __future__ import annotations
 from typing import Any
 import copy
 import hashlib
+import io
 import math
+import os
 import pickle
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 import numpy as np
 import torch
@@ -55,7 +59,7 @@ class HeadMask:
         ...
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the mask to a file that `HeadMask.load` reads; it holds tensors and names, no code."""
+        """Write the mask to a file that `HeadMask.load` reads, completely or not at all; it holds tensors and names, no code."""
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> HeadMask:
@@ -132,6 +136,9 @@ def mode_scores(gates: HeadGates, modes: HeadModes, loss: Callable[[], torch.Ten
 
 @contextmanager
 def sharing(gates, modes, shares):
+    ...
+
+def require_whole(mask):
     ...
 
 def pruned_state_dict(model: torch.nn.Module, mask: HeadMask, add_bias: bool=False) -> dict[str, torch.Tensor]:
