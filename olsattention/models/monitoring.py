@@ -184,6 +184,8 @@ class SpectrumMonitor:
     ) -> None:
         spectra, self.names = as_reference(reference, names)
         self.lam, self.alpha, self.combine = as_options(lam, alpha, combine)
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
         self.rng = np.random.Generator(type(rng.bit_generator)())
         self.rng.bit_generator.state = rng.bit_generator.state
         self._fit(spectra)
