@@ -52,12 +52,16 @@ MODELS = {
     "Llama": SMALL | dict(num_key_value_heads=2, attention_bias=True),
     "GPT2": dict(vocab_size=60, n_embd=32, n_layer=2, n_head=4),
 }
+# heads can be removed there, too; its gates are tested elsewhere
+OTHERS = {
+    "DistilBert": dict(vocab_size=60, dim=32, hidden_dim=40, n_layers=2, n_heads=4),
+}
 TOKENS = torch.randint(3, 60, (3, 9), generator=torch.Generator().manual_seed(0))
 
 
 def build(name, dtype=torch.float64):
     torch.manual_seed(0)
-    config = getattr(transformers, name + "Config")(**MODELS[name])
+    config = getattr(transformers, name + "Config")(**(MODELS | OTHERS)[name])
     return getattr(transformers, name + "Model")(config).to(dtype).eval()
 
 
@@ -352,7 +356,7 @@ def test_effects_and_curves_agree_on_single_heads():
 
 
 @pytest.mark.parametrize("kept", [0, 1, 3, 7, 8])
-@pytest.mark.parametrize("name", ["Bert", "Llama"])
+@pytest.mark.parametrize("name", ["Bert", "Llama", "DistilBert"])
 def test_heads_that_are_removed_are_gone_and_the_answer_stays(name, kept, tmp_path):
     model = build(name, torch.float32)
     gates, loss = gated(model)

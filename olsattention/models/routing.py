@@ -583,8 +583,15 @@ def pruned_model(
     return pruned
 
 # %% ../../nbs/models/09h_routing.ipynb #e3833f95
-INTO_HEADS = [("query", "key", "value"), ("q_proj", "k_proj", "v_proj")]
-COUNTED = ("num_heads", "num_attention_heads", "num_key_value_heads", "all_head_size")
+INTO_HEADS = [
+    ("query", "key", "value"),
+    ("q_proj", "k_proj", "v_proj"),
+    ("q_lin", "k_lin", "v_lin"),
+]
+COUNTED = (
+    *("num_heads", "num_attention_heads", "num_key_value_heads"),
+    *("n_heads", "all_head_size"),
+)
 
 
 def remove_heads(model, layer, projection, mask):

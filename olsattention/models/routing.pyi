@@ -149,8 +149,8 @@ def folded_projection(module, mask, layer):
 
 def pruned_model(model: torch.nn.Module, mask: HeadMask, example: Callable[[torch.nn.Module], torch.Tensor]) -> torch.nn.Module:
     ...
-INTO_HEADS = [('query', 'key', 'value'), ('q_proj', 'k_proj', 'v_proj')]
-COUNTED = ('num_heads', 'num_attention_heads', 'num_key_value_heads', 'all_head_size')
+INTO_HEADS = [('query', 'key', 'value'), ('q_proj', 'k_proj', 'v_proj'), ('q_lin', 'k_lin', 'v_lin')]
+COUNTED: Any
 
 def remove_heads(model, layer, projection, mask):
     ...
