@@ -201,6 +201,7 @@ from .models.routing import (
     budget_curve as budget_curve,
     head_modes as head_modes,
     mode_scores as mode_scores,
+    pruned_model as pruned_model,
     pruned_state_dict as pruned_state_dict,
     route as route,
 )

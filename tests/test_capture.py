@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 import pickle
+import threading
 
 import pytest
 import torch
@@ -511,6 +512,34 @@ def test_nothing_is_left_behind_after_an_exception():
             model(TOKENS)
         assert len(captured.calls) == 2
         pickle.dumps(model)
+
+
+def test_two_threads_do_not_share_the_registry():
+    register_ridge_attention()
+    from transformers import AttentionInterface
+
+    registry = dict(AttentionInterface._global_mapping)
+    models = [build("Bert", "ridge") for _ in range(3)]
+    answers, refused = [], []
+
+    def other_thread():
+        with pytest.raises(CaptureError, match="another thread is capturing"):
+            with capture_attention(models[1]):
+                refused.append("never")
+        answers.append(models[2](TOKENS).last_hidden_state)
+        with torch.no_grad():  # the same model, while another thread looks at it
+            models[0](TOKENS)
+
+    with torch.no_grad(), capture_attention(models[0]) as captured:
+        thread = threading.Thread(target=other_thread)
+        thread.start()
+        thread.join()
+        models[0](TOKENS)
+    assert len(captured.calls) == 2 and len(answers) == 1 and not refused
+    assert dict(AttentionInterface._global_mapping) == registry
+    with capture_attention(models[1]) as captured:
+        models[1](TOKENS)
+    assert len(captured.calls) == 2
 
 
 def test_gradients_are_those_without_a_capture():

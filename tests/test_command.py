@@ -55,10 +55,15 @@ def test_a_report_of_a_folder(folder, capsys, tmp_path):
 
 def test_errors_are_one_line_and_an_exit_code(folder, capsys):
     empty = folder / "empty.txt"
-    empty.write_text("")
+    empty.write_text(" \n")
+    one = folder / "one.txt"
+    one.write_text("w1")
+    page = str(folder / "no" / "page.html")
     for argv, message in (
-        (["report", str(folder), "--text", str(empty)], "fewer than two tokens"),
-        (["report", str(folder / "no"), "--text", str(empty)], "no config.json"),
+        (["report", str(folder), "--text", str(empty)], "holds no text"),
+        (["report", str(folder), "--text", str(one)], "fewer than two tokens"),
+        (["report", str(folder), "--text", str(one), "--html", page], "no such folder"),
+        (["report", str(folder / "no"), "--text", str(one)], "no config.json"),
         (["report", str(folder), "--text", str(folder / "no.txt")], "No such file"),
     ):
         assert command.main(argv) == 2

@@ -206,6 +206,10 @@ def test_values_that_are_not_finite_are_named(bad, dtype):
         ({"a": ["x"]}, TypeError, "a must hold real numbers"),
         ({"a": [1j]}, TypeError, "real numbers"),
         ({"a": None}, TypeError, "array of numbers"),
+        ({"a": [2**53 + 1]}, ValueError, "which float64 would round"),
+        ({"a": [[1.5], [-(2**60)]]}, ValueError, "which float64 would round"),
+        ({"a": 2**70}, ValueError, "which float64 would round"),
+        ({"a": np.array([2**63], np.uint64)}, ValueError, "which float64 would round"),
     ],
 )
 def test_bad_arrays(arrays, error, message):

@@ -115,6 +115,10 @@ def test_bad_numbers_are_named():
     call = a_call()
     key = call.key.clone()
     key[0, 1, 3] = torch.nan
+    moments = HeadMoments().add(call)
+    moments.query_query[1, 0, 0] = torch.inf
+    with pytest.raises(ValueError, match="query head 1: queries are NaN or infinite"):
+        head_spectrum(moments)
     with pytest.raises(ValueError, match="key head 1: keys are NaN or infinite"):
         head_spectrum(
             HeadMoments().add(

@@ -404,6 +404,13 @@ def test_bad_options(options, message):
         make(np.random.default_rng(0), **options)
 
 
+@pytest.mark.parametrize("rng", [None, 0, np.random.RandomState(0)])
+def test_a_generator_is_one_of_numpys(rng):
+    reference = np.random.default_rng(0).gamma(2.0, size=(30, 3, 4))
+    with pytest.raises(TypeError, match="rng must be a numpy.random.Generator"):
+        SpectrumMonitor(reference, 0.1, rng)
+
+
 def test_condition_numbers():
     assert condition_number([3.0, 1.0], 1.0) == 2.0
     assert condition_number([3.0, 1.0], 1.0, n=5) == 4.0

@@ -176,6 +176,8 @@ def test_a_model_and_a_text(model, folder, capsys):
     asked = ("verify", "run.commitment", "0.opening", "1.opening", "--model")
     code, out = said(capsys, *asked, *reads)
     assert code == 0 and len(out["checked"]) == 4
+    assert said(capsys, *asked, *reads[:3])[0] == 0  # the length is in the context
+    assert said(capsys, *asked, *reads[:3], "--length", "20")[0] == 1
     other = saved_model(folder / "other", seed=1)
     code, out = said(capsys, *asked, str(other), *reads[1:])
     assert (
@@ -205,7 +207,7 @@ def test_what_a_model_needs(model, folder, capsys):
         (("commit", ".", "--text", text, "-o", "x"), "no config.json"),
         (("commit", str(model), "--text", "no.txt", "-o", "x"), "No such file"),
         (("commit", str(model), "--text", "latin.txt", "-o", "x"), "codec"),
-        (("commit", str(model), "--text", "empty.txt", "-o", "x"), "fewer than two tokens"),
+        (("commit", str(model), "--text", "empty.txt", "-o", "x"), "holds no text"),
         (("commit", str(model), "--text", text, "--length", "1", "-o", "x"), "at least 2"),
         (("verify", "run.commitment", "--digest", "00", "--model", "m"), "go together"),
         (

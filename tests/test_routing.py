@@ -1,6 +1,10 @@
 """Scores, masks and pruned weights: on models of a library, for odd sizes, and when they are asked for what cannot be."""
 
 import copy
+import os
+import subprocess
+import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from olsattention.models.capture import capture_attention
 from olsattention.models.gates import (
     ablation_effects,
     closing,
@@ -29,6 +34,7 @@ from olsattention.models.routing import (
     budget_curve,
     head_modes,
     mode_scores,
+    pruned_model,
     pruned_state_dict,
     route,
 )
@@ -46,12 +52,16 @@ MODELS = {
     "Llama": SMALL | dict(num_key_value_heads=2, attention_bias=True),
     "GPT2": dict(vocab_size=60, n_embd=32, n_layer=2, n_head=4),
 }
+# heads can be removed there, too; its gates are tested elsewhere
+OTHERS = {
+    "DistilBert": dict(vocab_size=60, dim=32, hidden_dim=40, n_layers=2, n_heads=4),
+}
 TOKENS = torch.randint(3, 60, (3, 9), generator=torch.Generator().manual_seed(0))
 
 
 def build(name, dtype=torch.float64):
     torch.manual_seed(0)
-    config = getattr(transformers, name + "Config")(**MODELS[name])
+    config = getattr(transformers, name + "Config")(**(MODELS | OTHERS)[name])
     return getattr(transformers, name + "Model")(config).to(dtype).eval()
 
 
@@ -282,6 +292,59 @@ def test_a_file_that_holds_no_mask(tmp_path):
             HeadMask.load(tmp_path / name)
 
 
+def test_a_mask_whose_parts_do_not_fit_is_no_mask(tmp_path):
+    gates, loss = gated(build("Bert"))
+    table = head_scores(gates, loss, steps=1)
+    modes = head_modes(gates, lambda: gates.model(TOKENS))
+    by_mode = mode_scores(gates, modes, loss, steps=1)
+    wholes = route(gates, table, 3), route(gates, by_mode, 5, modes=modes)
+    layer = next(iter(gates.projections))
+    for mask in wholes:
+        mask.save(tmp_path / "mask.pt")
+        assert len(HeadMask.load(tmp_path / "mask.pt")) == len(mask)
+        for part, wrong in [
+            ("keep", 3),
+            ("keep", {}),
+            ("keep", mask.keep | {layer: torch.ones(7).bool()}),
+            ("keep", mask.keep | {layer: mask.keep[layer].double()}),
+            ("means", mask.means | {"x": torch.zeros(4, 8)}),
+            ("means", mask.means | {layer: torch.zeros(4)}),
+            ("modes", {layer: torch.zeros(4, 8, 8)}),
+            ("mark", 3),
+            ("projections", {layer: 5}),
+            ("extra", 1),
+        ]:
+            torch.save(asdict(mask) | {part: wrong}, tmp_path / "wrong.pt")
+            with pytest.raises(ValueError, match="holds no mask of heads"):
+                HeadMask.load(tmp_path / "wrong.pt")
+
+
+LIMITED = """
+import resource, signal, sys
+import torch
+from olsattention import HeadMask
+mask = HeadMask.load(sys.argv[1] + "/mask.pt")
+mask.means = {layer: torch.zeros(4, 10**6) for layer in mask.means}
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+try:
+    mask.save(sys.argv[1] + "/mask.pt")
+    sys.exit(1)
+except OSError:
+    pass
+"""
+
+
+def test_a_disk_that_fills_up_leaves_the_mask_that_was_there(tmp_path):
+    pytest.importorskip("resource")
+    gates, loss = gated(build("Bert"))
+    mask = route(gates, head_scores(gates, loss, steps=1), 3)
+    mask.save(tmp_path / "mask.pt")
+    subprocess.run([sys.executable, "-c", LIMITED, tmp_path], check=True)
+    assert os.listdir(tmp_path) == ["mask.pt"]
+    assert len(HeadMask.load(tmp_path / "mask.pt")) == 3
+
+
 def test_effects_and_curves_agree_on_single_heads():
     gates, loss = gated(build("Bert"))
     effects = ablation_effects(gates, loss)
@@ -290,3 +353,92 @@ def test_effects_and_curves_agree_on_single_heads():
         table["all but one"] = np.arange(8) != h
         curve = budget_curve(gates, table, loss, [7, 8], ["all but one"])["all but one"]
         assert np.isclose(curve[7] - curve[8], effects[h], atol=1e-12)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3, 7, 8])
+@pytest.mark.parametrize("name", ["Bert", "Llama", "DistilBert"])
+def test_heads_that_are_removed_are_gone_and_the_answer_stays(name, kept, tmp_path):
+    model = build(name, torch.float32)
+    gates, loss = gated(model)
+    mask = route(gates, head_scores(gates, loss, steps=1), kept)
+    before = {key: x.clone() for key, x in model.state_dict().items()}
+    pruned = pruned_model(model, mask, lambda m: m(TOKENS).last_hidden_state)
+    torch.save(pruned, tmp_path / "pruned.pt")
+    again = torch.load(tmp_path / "pruned.pt", weights_only=False)
+    other = TOKENS.flip(1)
+    with torch.no_grad():
+        with ablate(model, mask):
+            wanted = model(other).last_hidden_state
+        assert torch.allclose(again(other).last_hidden_state, wanted, atol=1e-5)
+        again.set_attn_implementation("eager")
+        assert torch.allclose(again(other).last_hidden_state, wanted, atol=1e-5)
+    with torch.no_grad(), capture_attention(again) as captured:
+        again(other)
+    sizes = [
+        max(len(keep.reshape(-1, groups)[keep.reshape(-1, groups).any(1)]), 1) * groups
+        for keep in mask.keep.values()
+        for groups in [2 if name == "Llama" else 1]
+    ]
+    assert list(captured.heads.values()) == sizes
+    assert all(torch.equal(x, before[key]) for key, x in model.state_dict().items())
+    assert sum(sizes) == 8 or sum(p.numel() for p in again.parameters()) < sum(
+        p.numel() for p in model.parameters()
+    )
+
+
+def test_a_causal_model_without_some_heads_generates_with_its_cache():
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(**MODELS["Llama"] | dict(attention_bias=False))
+    model = transformers.LlamaForCausalLM(config).eval()
+
+    def run():
+        return model(TOKENS).logits
+
+    gates = set_means(head_gates(model, run), run)
+    table = head_scores(gates, lambda: run().square().mean(), steps=1)
+    mask = route(gates, table.assign(integrated=[1, 1, 0, 0, 0, 0, 1, 0]), 3)
+    pruned = pruned_model(model, mask, lambda m: m(TOKENS).logits)
+    options = dict(max_new_tokens=5, do_sample=False, pad_token_id=0)
+    with ablate(model, mask):
+        wanted = model.generate(TOKENS, **options)
+    assert torch.equal(pruned.generate(TOKENS, **options), wanted)
+
+
+class CountsElsewhere(torch.nn.Module):
+    """Attention that knows its number of heads by heart: 4."""
+
+    def __init__(self):
+        super().__init__()
+        for name in ("query", "key", "value", "out"):
+            setattr(self, name, torch.nn.Linear(32, 32))
+
+    def forward(self, x):
+        q, k, v = (
+            m(x).unflatten(-1, (4, -1)).transpose(1, 2)
+            for m in (self.query, self.key, self.value)
+        )
+        z = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out(z.transpose(1, 2).flatten(2))
+
+
+def test_heads_that_cannot_be_removed_are_refused():
+    gpt = build("GPT2", torch.float32)
+    gates, loss = gated(gpt)
+    mask = route(gates, head_scores(gates, loss, steps=1), 3)
+
+    def answer(m):
+        return m(TOKENS).last_hidden_state
+
+    with pytest.raises(ValueError, match="h.0.attn does not make queries, keys and values"):
+        pruned_model(gpt, mask, answer)
+    with pytest.raises(ValueError, match="another GPT2Model|no module"):
+        pruned_model(build("Bert", torch.float32), mask, answer)
+    torch.manual_seed(0)
+    model, x = CountsElsewhere(), torch.randn(2, 5, 32)
+    gates = head_gates(model, lambda: model(x))
+    set_means(gates, lambda: model(x))
+    table = head_scores(gates, lambda: model(x).square().mean(), steps=1)
+    with pytest.raises(ValueError, match="counts heads in a place that is not known"):
+        pruned_model(model, route(gates, table, 2), lambda m: m(x))
+    with pytest.raises(ValueError, match="counts heads in a place that is not known"):
+        pruned_model(model, route(gates, table, 1), lambda m: m(x))

@@ -75,6 +75,7 @@ from .routing import (
     head_modes as head_modes,
     mode_scores as mode_scores,
     pruned_state_dict as pruned_state_dict,
+    pruned_model as pruned_model,
 )
 from .monitoring import (
     DELTAS as DELTAS,

@@ -419,6 +419,9 @@ def read_products(trace, values, out, module, traces):
 
 # %% ../../nbs/models/09_capture.ipynb #47f7818a
 READ_OTHERWISE = {"sdpa", "eager"}
+REGISTRY = (
+    threading.Lock()
+)  # held while listeners stand in the registry, which all threads share
 
 
 def ridge_fields(module, query, key, mask, scaling, options):
@@ -443,6 +446,10 @@ class Listening(partial):
     """A function of the registry, and a record of what it is given and returns."""
 
     def __call__(self, module, query, key, value, mask=None, scaling=None, **options):
+        if getattr(RUNNING, "listener", None) is not self.listener:  # another thread runs
+            return super().__call__(
+                module, query, key, value, mask, scaling=scaling, **options
+            )
         out = self.listener.alone(
             super().__call__, module, query, key, value, mask, scaling=scaling, **options
         )
@@ -473,6 +480,10 @@ def listening_registry(model, listener):
         return
     from transformers import AttentionInterface
 
+    if not REGISTRY.acquire(blocking=False):
+        raise CaptureError(
+            "another thread is capturing a model through the registry of transformers; one capture at a time can do that"
+        )
     registry = AttentionInterface()
     before = {name: registry[name] for name in names if name in registry}
     try:
@@ -485,6 +496,7 @@ def listening_registry(model, listener):
     finally:
         for name, function in before.items():
             AttentionInterface.register(name, function)
+        REGISTRY.release()
 
 # %% ../../nbs/models/09_capture.ipynb #309cb79a
 def folded(key, value):

@@ -171,6 +171,7 @@ def stacked_mask(bias, shape, B, H):
 def read_products(trace, values, out, module, traces):
     ...
 READ_OTHERWISE = {'sdpa', 'eager'}
+REGISTRY: Any
 
 def ridge_fields(module, query, key, mask, scaling, options):
     ...

@@ -115,6 +115,8 @@ def run_report(options: argparse.Namespace) -> int:
     """``olsattention report``: read the text with the model, and say what its heads did."""
     if options.length < 2 or options.keep < 1:
         raise ValueError("--length must be at least 2 and --keep at least 1")
+    if options.html and not Path(options.html).resolve().parent.is_dir():
+        raise ValueError(f"--html {options.html}: there is no such folder")
     text = text_of_file(options.text)
     model, pieces = model_and_pieces(options.model, text, options.length)
     report = read_pieces(model, pieces, options.keep, options.repeats)

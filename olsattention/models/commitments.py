@@ -76,6 +76,21 @@ def canonical_name(name):
         raise ValueError("a name is empty; call it something")
     return data
 
+# %% ../../nbs/models/11_commitments.ipynb #ea4bf908
+def require_exact(array, values, name):
+    """Raise if integers, in an array or in lists of Python's, were rounded on their way to floats."""
+    if array_api_compat.is_array_api_obj(values):
+        if "int" not in str(values.dtype):
+            return
+        exact = to_numpy(values)
+        rounded = not np.array_equal(array.astype(exact.dtype), exact)
+        rounded = rounded or np.any(abs(array) > 2**53)
+    else:
+        numbers = np.array(values, dtype=object).ravel()
+        rounded = any(isinstance(x, int) and abs(x) > 2**53 for x in numbers)
+    if rounded:
+        raise ValueError(f"{name!r} holds integers beyond 2**53, which float64 would round")
+
 # %% ../../nbs/models/11_commitments.ipynb #76c88e87
 def encode_array(name: str, values: AnyArray | float) -> bytes:
     """The canonical encoding (11.1) of one named array.
@@ -97,14 +112,7 @@ def encode_array(name: str, values: AnyArray | float) -> bytes:
     """
     key = canonical_name(name)
     array = to_numpy(as_floats(values, name))
-    if array_api_compat.is_array_api_obj(values) and "int" in str(values.dtype):
-        exact = to_numpy(values)
-        if not np.array_equal(array.astype(exact.dtype), exact) or np.any(
-            abs(array) > 2**53
-        ):
-            raise ValueError(
-                f"{name!r} holds integers beyond 2**53, which float64 would round"
-            )
+    require_exact(array, values, name)
     if array.ndim > 255:
         raise ValueError(
             f"{name!r} has {array.ndim} dimensions; at most 255 can be encoded"

@@ -35,6 +35,9 @@ def canonical_bits(array, name):
 def canonical_name(name):
     ...
 
+def require_exact(array, values, name):
+    ...
+
 def encode_array(name: str, values: AnyArray | float) -> bytes:
     ...
 

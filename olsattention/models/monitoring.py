@@ -147,7 +147,8 @@ class SpectrumMonitor:
         The probability with which the alarm may ever be false.
     combine : {"largest", "average", "score"}
         How many heads make one alarm: by the largest of weighted martingales, half of the weight on the batch and half on
-        the heads (10.5); by the average of the heads' (10.6); or by the batch's score alone.
+        the heads (10.5), which is the default; by the average of the heads', whose threshold is higher
+        than 1 / alpha, because no one observer finds all of them fair (10.6); or by the batch's score alone.
     names : sequence of str, optional
         Names of the heads; spectra may then come as a dict.
 
@@ -183,6 +184,8 @@ class SpectrumMonitor:
     ) -> None:
         spectra, self.names = as_reference(reference, names)
         self.lam, self.alpha, self.combine = as_options(lam, alpha, combine)
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
         self.rng = np.random.Generator(type(rng.bit_generator)())
         self.rng.bit_generator.state = rng.bit_generator.state
         self._fit(spectra)

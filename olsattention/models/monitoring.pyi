@@ -69,7 +69,8 @@ class SpectrumMonitor:
         The probability with which the alarm may ever be false.
     combine : {"largest", "average", "score"}
         How many heads make one alarm: by the largest of weighted martingales, half of the weight on the batch and half on
-        the heads (10.5); by the average of the heads' (10.6); or by the batch's score alone.
+        the heads (10.5), which is the default; by the average of the heads', whose threshold is higher
+        than 1 / alpha, because no one observer finds all of them fair (10.6); or by the batch's score alone.
     names : sequence of str, optional
         Names of the heads; spectra may then come as a dict.
 

@@ -3,6 +3,7 @@
 # %% ../../nbs/models/11d_proofs.ipynb #0f2d2ce7
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -300,7 +301,9 @@ def verify_arguments(parser: ArgumentParser) -> None:
     add("--public-key", help="file with the signer's public key, 32 bytes")
     add("--model", help="folder of a model that is to give the opened spectra anew")
     add("--text", help="the text for it to read")
-    add("--length", type=int, default=512, help="tokens read at a time (default 512)")
+    add(
+        "--length", type=int, help="tokens read at a time (default: as the commitment says)"
+    )
     add("--arithmetic", default="float32", help="the coarsest allowed (default float32)")
     add("--json", action="store_true", help="answer in JSON")
 
@@ -333,9 +336,19 @@ def verify_files(options):
         opened[opening.name] = opening.values
         progress(i + 1, len(options.openings))
     if options.model:
-        answers |= agreement(opened, options)
+        answers |= agreement(opened, options, length_of(commitment, options))
     holds = all(answers.values())
     return int(not holds), {"holds": holds, "checked": answers}
+
+
+def length_of(commitment, options):
+    """How many tokens a model is to read at a time: as asked, or as the context of the commitment says, or 512."""
+    if options.length is not None:
+        return options.length
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        length = json.loads(commitment.context)["length"]
+        return length if isinstance(length, int) and length >= 2 else 512
+    return 512
 
 
 def digest_in(text):
@@ -346,7 +359,7 @@ def digest_in(text):
         raise CommitmentError("--digest must be hexadecimal digits") from None
 
 # %% ../../nbs/models/11d_proofs.ipynb #87140b89
-def agreement(opened, options):
+def agreement(opened, options, length):
     """Whether a model gives the opened spectra but for rounding, head by head."""
     import torch
 
@@ -355,7 +368,7 @@ def agreement(opened, options):
     from olsattention.models.monitoring import captured_spectra
 
     text = text_of_file(options.text)
-    model, pieces = model_and_pieces(options.model, text, options.length)
+    model, pieces = model_and_pieces(options.model, text, length)
     with capture_attention(model, "moments") as captured:
         read_all(model, pieces)
     again = captured_spectra(captured, per_token=False)

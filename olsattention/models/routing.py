@@ -3,13 +3,18 @@
 # %% ../../nbs/models/09h_routing.ipynb #d016bd14
 from __future__ import annotations
 
+import copy
 import hashlib
+import io
 import math
+import os
 import pickle
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['HeadMask', 'route', 'ablate', 'budget_curve', 'loss_behind', 'HeadModes', 'head_modes', 'mode_scores',
-           'pruned_state_dict']
+           'pruned_state_dict', 'pruned_model']
 
 # %% ../../nbs/models/09h_routing.ipynb #111f4f10
 @dataclass(eq=False)
@@ -409,11 +414,40 @@ def sharing(gates, modes, shares):
         for hook in hooks:
             hook.remove()
 
+# %% ../../nbs/models/09h_routing.ipynb #e1c9f182
+def require_whole(mask):
+    """Raise unless the parts of a mask fit together."""
+    layers = set(mask.projections)
+    sizes = {layer: tuple(mean.shape) for layer, mean in mask.means.items()}
+    wanted = {x: size if mask.modes else size[:1] for x, size in sizes.items()}
+    bases = {x: (*size, size[-1]) for x, size in sizes.items()} if mask.modes else {}
+    fit = (
+        isinstance(mask.model, str)
+        and isinstance(mask.mark, str)
+        and all(isinstance(name, str) for name in mask.projections.values())
+        and layers == set(sizes)
+        and {x: tuple(keep.shape) for x, keep in mask.keep.items()} == wanted
+        and {x: tuple(basis.shape) for x, basis in mask.modes.items()} == bases
+        and all(len(size) == 2 for size in sizes.values())
+        and all(keep.dtype == torch.bool for keep in mask.keep.values())
+    )
+    if not fit:
+        raise ValueError("its parts do not fit together")
+
 # %% ../../nbs/models/09h_routing.ipynb #be228b20
 @patch
 def save(self: HeadMask, path: str | PathLike[str]) -> None:
-    """Write the mask to a file that `HeadMask.load` reads; it holds tensors and names, no code."""
-    torch.save(asdict(self), path)
+    """Write the mask to a file that `HeadMask.load` reads, completely or not at all; it holds tensors and names, no code."""
+    path, buffer = Path(path), io.BytesIO()
+    torch.save(asdict(self), buffer)
+    handle, beside = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(buffer.getbuffer())
+        os.replace(beside, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
 
 
 @patch(cls_method=True)
@@ -426,9 +460,11 @@ def load(cls: HeadMask, path: str | PathLike[str]) -> HeadMask:
         If the file is none of a mask.
     """
     try:
-        fields = torch.load(path, weights_only=True)
-        return cls(**fields)
+        mask = cls(**torch.load(path, weights_only=True))
+        require_whole(mask)
+        return mask
     except (
+        AttributeError,
         TypeError,
         RuntimeError,
         EOFError,
@@ -496,3 +532,118 @@ def folded_projection(module, mask, layer):
     # a linear layer holds the transpose of what it multiplies with
     upright = W.flatten(0, 1).shape == old.shape and torch.allclose(W.flatten(0, 1), old)
     return weight if upright else weight.T, (mean[:, None, :] @ rest @ W).sum((0, 1))
+
+# %% ../../nbs/models/09h_routing.ipynb #cde8f115
+def pruned_model(
+    model: torch.nn.Module,
+    mask: HeadMask,
+    example: Callable[[torch.nn.Module], torch.Tensor],
+) -> torch.nn.Module:
+    """A copy of a model without its closed heads: fewer parameters, and what `ablate` would answer.
+
+    Parameters
+    ----------
+    model : nn.Module
+    mask : HeadMask
+        Of whole heads of this model.
+    example : callable
+        Calls the model that it is given and returns a tensor: ``lambda m: m(**batch).logits``.
+
+    Returns
+    -------
+    nn.Module
+        Its layers may differ in their number of heads: store it as a whole, with `torch.save`. A key head goes only with all
+        of its query heads, and one stays in each layer; closed heads that stay have zero columns, as in `pruned_state_dict`.
+
+    Raises
+    ------
+    ValueError
+        If the mask is of another model, or of modes; if a layer does not make queries, keys and values by a linear map each;
+        or if the copy does not answer the example as the masked model does.
+
+    Notes
+    -----
+    The model itself is unchanged. Source: (9h.4).
+    """
+    require_same(model, mask)
+    if mask.modes:
+        raise ValueError(
+            "whole heads can be removed, single modes cannot: use pruned_state_dict"
+        )
+    pruned = copy.deepcopy(model)
+    for layer, name in mask.projections.items():
+        remove_heads(pruned, layer, pruned.get_submodule(name), mask)
+    with torch.no_grad(), ablate(model, mask):
+        wanted = example(model)
+    if not answers(pruned, example, wanted):
+        raise ValueError(
+            "without its heads the copy answers otherwise: this architecture counts heads in a place that is not known here; "
+            "use pruned_state_dict"
+        )
+    return pruned
+
+# %% ../../nbs/models/09h_routing.ipynb #e3833f95
+INTO_HEADS = [
+    ("query", "key", "value"),
+    ("q_proj", "k_proj", "v_proj"),
+    ("q_lin", "k_lin", "v_lin"),
+]
+COUNTED = (
+    *("num_heads", "num_attention_heads", "num_key_value_heads"),
+    *("n_heads", "all_head_size"),
+)
+
+
+def remove_heads(model, layer, projection, mask):
+    """Take the heads that a mask closes out of one attention layer of a model, in place."""
+    attention, keep = model.get_submodule(layer), mask.keep[layer]
+    names = next((n for n in INTO_HEADS if all(hasattr(attention, x) for x in n)), ())
+    maps = [getattr(attention, name) for name in names]
+    linear = [isinstance(m, torch.nn.Linear) for m in (*maps, projection)]
+    others = set(attention.parameters()) - {
+        p for m in (*maps, projection) for p in m.parameters()
+    }
+    if len(linear) != 4 or not all(linear) or others:
+        raise ValueError(
+            f"{layer} does not make queries, keys and values by a linear map each, with no other weights: heads cannot be "
+            "removed there; use pruned_state_dict"
+        )
+    weight, constant = folded_projection(projection, mask, layer)
+    H, (query, key, value) = len(keep), maps
+    groups = query.out_features // key.out_features
+    of_keys = keep.reshape(-1, groups).any(1)
+    of_keys[0] |= not of_keys.any()
+    of_queries = of_keys.repeat_interleave(groups)
+    for module, stay in ((query, of_queries), (key, of_keys), (value, of_keys)):
+        rows = stay.repeat_interleave(module.out_features // len(stay))
+        bias = None if module.bias is None else module.bias.detach()[rows]
+        replace_linear(module, module.weight.detach()[rows], bias)
+    columns = of_queries.repeat_interleave(projection.in_features // H)
+    old = 0.0 if projection.bias is None else projection.bias.detach().double().cpu()
+    replace_linear(projection, weight[:, columns], old + constant)
+    for name in COUNTED:  # of these a module has some, and counts by them or not
+        if hasattr(attention, name):
+            share = of_keys.sum().item() / len(of_keys)
+            setattr(attention, name, round(getattr(attention, name) * share))
+
+# %% ../../nbs/models/09h_routing.ipynb #87d9e981
+def answers(model, example, wanted):
+    """Whether a model answers an example as it should, up to half the digits of its precision."""
+    try:
+        with torch.no_grad():
+            got = example(model)
+    except RuntimeError:  # shapes that do not fit
+        return False
+    room = torch.finfo(wanted.dtype).eps ** 0.5 * wanted.abs().max()
+    return got.shape == wanted.shape and bool((got - wanted).abs().max() <= room)
+
+
+def replace_linear(module, weight, bias):
+    """Give a linear map other weights, of whatever shape, in its own dtype and place."""
+    like = module.weight
+    trained = like.requires_grad
+    module.weight = torch.nn.Parameter(weight.to(like).clone(), trained)
+    module.bias = (
+        None if bias is None else torch.nn.Parameter(bias.to(like).clone(), trained)
+    )
+    module.out_features, module.in_features = weight.shape

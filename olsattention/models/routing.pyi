@@ -1,13 +1,18 @@
 # Written by `make export` from the chapters: edit those, not this.
 from __future__ import annotations
 from typing import Any
+import copy
 import hashlib
+import io
 import math
+import os
 import pickle
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 import numpy as np
 import torch
@@ -16,7 +21,7 @@ from .gates import HeadGates, closing, gate_of
 from .importance import SCORES, linear_part, rank_heads
 if TYPE_CHECKING:
     import pandas as pd
-__all__ = ['HeadMask', 'route', 'ablate', 'budget_curve', 'loss_behind', 'HeadModes', 'head_modes', 'mode_scores', 'pruned_state_dict']
+__all__ = ['HeadMask', 'route', 'ablate', 'budget_curve', 'loss_behind', 'HeadModes', 'head_modes', 'mode_scores', 'pruned_state_dict', 'pruned_model']
 
 @dataclass(eq=False)
 class HeadMask:
@@ -54,7 +59,7 @@ class HeadMask:
         ...
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the mask to a file that `HeadMask.load` reads; it holds tensors and names, no code."""
+        """Write the mask to a file that `HeadMask.load` reads, completely or not at all; it holds tensors and names, no code."""
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> HeadMask:
@@ -133,8 +138,25 @@ def mode_scores(gates: HeadGates, modes: HeadModes, loss: Callable[[], torch.Ten
 def sharing(gates, modes, shares):
     ...
 
+def require_whole(mask):
+    ...
+
 def pruned_state_dict(model: torch.nn.Module, mask: HeadMask, add_bias: bool=False) -> dict[str, torch.Tensor]:
     ...
 
 def folded_projection(module, mask, layer):
+    ...
+
+def pruned_model(model: torch.nn.Module, mask: HeadMask, example: Callable[[torch.nn.Module], torch.Tensor]) -> torch.nn.Module:
+    ...
+INTO_HEADS = [('query', 'key', 'value'), ('q_proj', 'k_proj', 'v_proj'), ('q_lin', 'k_lin', 'v_lin')]
+COUNTED: Any
+
+def remove_heads(model, layer, projection, mask):
+    ...
+
+def answers(model, example, wanted):
+    ...
+
+def replace_linear(module, weight, bias):
     ...

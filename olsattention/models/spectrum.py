@@ -101,15 +101,15 @@ def require_finite(moments, layer=""):
     where = f"layer {layer}, " if layer else ""
     if not moments.keys:
         raise ValueError(f"{where}no tokens: every key is padding, or was seen before")
-    for what, x in (
-        ("key", moments.key_key),
-        ("value", moments.value_value),
-        ("query", moments.query_query),
+    for what, many, x in (
+        ("key", "keys", moments.key_key),
+        ("value", "values", moments.value_value),
+        ("query", "queries", moments.query_query),
     ):
         bad = (~x.isfinite()).flatten(1).any(1).nonzero()
         if len(bad):
             raise ValueError(
-                f"{where}{what} head {int(bad[0])}: {what}s are NaN or infinite"
+                f"{where}{what} head {int(bad[0])}: {many} are NaN or infinite"
             )
 
 # %% ../../nbs/models/09b_spectrum.ipynb #2f17c9fd
