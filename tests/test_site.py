@@ -36,7 +36,7 @@ LEAKS = [
     "\\tag",
     "[object",
     "{cite",
-    "{eval-rst}",
+    "{entry}",
     "ipykernel_",
     "\\(",
 ]

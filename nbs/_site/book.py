@@ -30,7 +30,9 @@ from pathlib import Path
 import formulas
 import nbformat
 from docutils import nodes
+from docutils.utils import new_document
 from jupyter_cache import get_cache
+from myst_parser.mocking import MockRSTParser
 from sphinx.environment.collectors import EnvironmentCollector
 from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
@@ -490,8 +492,8 @@ def is_property(definition):
 
 
 def eval_rst(text):
-    """Put reStructuredText into Markdown."""
-    return f"```{{eval-rst}}\n{text}\n```"
+    """Put reStructuredText into Markdown; see `Entry`."""
+    return f"```{{entry}}\n{text}\n```"
 
 
 def notebook_line(notebook, docname):
@@ -885,6 +887,25 @@ def coverage_table(app, here, table):
 # ------------------------------------------------------------------------------------------------------------
 
 
+class Entry(SphinxDirective):
+    """`{entry}`: reStructuredText within Markdown, as autodoc speaks it.
+
+    MyST's own `{eval-rst}` first reads a blank line for every line above it, to tell line numbers; as MyST-NB counts ten
+    thousand lines a cell, that takes longer than all the rest of the site.
+    """
+
+    has_content = True
+
+    def run(self):
+        document = new_document(self.state.document["source"], self.state.document.settings)
+        document.reporter = self.state.document.reporter
+        MockRSTParser().parse("\n".join(self.content), document)
+        for node in document:
+            if node["names"]:
+                self.state.document.note_explicit_target(node, node)
+        return document.children
+
+
 class ApiIndex(SphinxDirective):
     """`{api-index}`: every public name, by part and module and in the order of the book, with its one-line summary.
 
@@ -892,7 +913,7 @@ class ApiIndex(SphinxDirective):
     """
 
     def run(self):
-        text, listed = [f"```{{eval-rst}}\n.. currentmodule:: {LIB}\n```", ""], set()
+        text, listed = [eval_rst(f".. currentmodule:: {LIB}"), ""], set()
         for part, paths in notebooks_by_part().items():
             text += [f"## {title_of_part(part)}", ""]
             for path in paths:
@@ -948,9 +969,8 @@ def module_table(module, names, path):
         "{.module}",
         f"`{module}` · [](/{path.relative_to(NBS).as_posix()})",
         "",
-        *("```{eval-rst}", ".. autosummary::", "   :nosignatures:", ""),
-        *(f"   {name}" for name in short),
-        *("```", ""),
+        eval_rst("\n   ".join([".. autosummary::", ":nosignatures:", "", *short])),
+        "",
     ]
 
 
@@ -1052,6 +1072,7 @@ def setup(app):
     app.add_node(coverage)
     app.add_directive("coverage", Coverage)
     app.connect("doctree-resolved", resolve_coverage)
+    app.add_directive("entry", Entry)
     app.add_directive("api-index", ApiIndex)
     app.add_directive("book-map", BookMap)
     app.connect("autodoc-skip-member", skip_tuple_fields)

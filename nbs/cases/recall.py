@@ -7,18 +7,18 @@ repeats a small part.
 import argparse
 import json
 import math
-import os
-import platform
+import sys
 import time
 from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy, pad, scaled_dot_product_attention
 
 from olsattention import ridge_attention
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "data"))
+from record import digits, machine
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "recall.json"
 
@@ -257,27 +257,6 @@ def experiment(name, mixer, layers=1, **changes):
     }
 
 
-def digits(x):
-    """Rounded to four decimals."""
-    return [digits(y) for y in x] if isinstance(x, list) else round(x, 4)
-
-
-def machine():
-    """What the full run was made on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "threads used": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": version("torch"),
-        "olsattention": version("olsattention"),
-        "date": str(date.today()),
-    }
-
-
 def full_run():
     plan = [("recall", mixer, {}) for mixer in MIXERS]
     plan += [("recall", "ridge", {"d": d, "rates": [0.03]}) for d in (8, 32)]
@@ -289,7 +268,7 @@ def full_run():
         results[-1]["seconds"] = round(time.process_time() - before, 1)
         print(name, mixer, changes, results[-1]["scores by seed"][0][-1], flush=True)
     seconds = round(time.process_time() - start)
-    found = {"machine": machine() | {"processor seconds": seconds}, "tested": TESTED}
+    found = {"machine": machine("torch") | {"processor seconds": seconds}, "tested": TESTED}
     found["test seed"] = TEST
     RESULTS.write_text(json.dumps(found | {"results": results}, indent=1) + "\n", "utf-8")
     print(f"{seconds} s of processor time; written to {RESULTS}")
