@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pkgutil
 import re
 import shutil
 import textwrap
 import zlib
 from collections import defaultdict
 from configparser import ConfigParser
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -540,6 +542,15 @@ def prepare_execution(app):
     get_cache(app.env.mystnb_config.execution_cache_path).list_cache_records()
 
 
+def import_all(app, env, added, changed, removed):
+    """Import the package before Sphinx forks readers, which would each import it again; if there is something to read."""
+    if added or changed:
+        library = import_module(LIB)
+        for module in pkgutil.walk_packages(library.__path__, f"{LIB}."):
+            import_module(module.name)
+    return []
+
+
 def reread_changed_ways(app, env, added, changed, removed):
     """Read all chapters anew when the order of reading changed: each names what it needs and leads to."""
     import order  # it needs the first section of this file
@@ -998,8 +1009,12 @@ def skip_tuple_fields(app, what, name, member, skip, options):
 
 def find_source(app, modname):
     """Tell viewcode where the methods stand that join their class by `@patch`."""
-    if not modname.startswith(f"{LIB}."):
-        return None
+    return source_of(modname) if modname.startswith(f"{LIB}.") else None
+
+
+@cache
+def source_of(modname):
+    """Give the code of a module and where its names stand, methods with their class, as viewcode wants them."""
     try:
         analyzer = ModuleAnalyzer.for_module(modname)
         analyzer.find_tags()
@@ -1063,6 +1078,7 @@ def setup(app):
     app.connect("builder-inited", prepare_execution, priority=900)  # after MyST-NB's own
     app.connect("env-get-outdated", remove_old_pages)
     app.connect("env-get-outdated", reread_changed_ways)
+    app.connect("env-get-outdated", import_all)
     app.connect("source-read", read_source)
     app.add_transform(Formulas)
     app.add_transform(Listings)
