@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import hashlib
 import json
-import multiprocessing
+import multiprocessing.forkserver
 import os
 import shutil
 import sys
@@ -56,6 +56,7 @@ def kernel(connection_file, folder, environment):
     """Be a kernel, until told to end."""
     os.setpgid(0, 0)  # so that what it starts ends with it
     os.chdir(folder)
+    os.environ.clear()
     os.environ.update(environment)
     from ipykernel.kernelapp import IPKernelApp
 
@@ -63,6 +64,21 @@ def kernel(connection_file, folder, environment):
     options = {"parent_handle": os.getppid(), "log_level": 40}
     given = [f"--IPKernelApp.{name}={value}" for name, value in options.items()]
     IPKernelApp.launch_instance(argv=["-f", connection_file, *given])
+
+
+def start_server():
+    """Start the process that kernels are forked from, with the libraries.
+
+    This file is among them, for every forked process begins by importing it. Its folder must then be on the path.
+    """
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(book.HERE), before)))
+    multiprocessing.set_forkserver_preload([*PRELOADED, Path(__file__).stem])
+    multiprocessing.forkserver.ensure_running()
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
 
 
 class Forked(multiprocessing.get_context("forkserver").Process):
@@ -210,7 +226,7 @@ def main():
     print(f"Executing {len(wanted)} notebooks:", flush=True)
     os.environ.update(ENVIRONMENT)
     if len(wanted) > 4:
-        multiprocessing.set_forkserver_preload(PRELOADED)
+        start_server()
     start = time.monotonic()
     errors = asyncio.run(execute_all(wanted, cache, options.workers))
     print(f"  {time.monotonic() - start:5.1f} s in all", flush=True)
