@@ -5,11 +5,15 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "nbs" / "data"))
+from record import processor
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (
@@ -102,19 +106,12 @@ def _status(key):
 def machine():
     """What was measured on."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "date": str(date.today()),
         "versions": {name: _version(name) for name in PACKAGES},
     }
-
-
-def _processor():
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor()
 
 
 def _version(name):

@@ -2,8 +2,11 @@
 
 import asyncio
 import copy
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import book
 import execute
 import nbformat
 from jupyter_cache import get_cache
@@ -19,3 +22,41 @@ def test_what_was_executed_is_known(tmp_path):
     with ThreadPoolExecutor(1) as apart:  # a browser may have the loop of this thread
         assert apart.submit(asyncio.run, work).result() is None
     assert execute.is_known(notebook, cache)
+
+
+def test_the_longest_come_first():
+    order = execute.longest_first(dict.fromkeys(book.book_notebooks()))
+    assert set(order) == set(book.book_notebooks())
+    first = execute.LONG if not execute.known_seconds() else list(execute.known_seconds())
+    assert next(iter(order)).stem in first
+
+
+def test_what_is_known_to_be_long_is_there():
+    assert set(execute.LONG) <= {path.stem for path in book.book_notebooks()}
+
+
+FORKED = """
+import multiprocessing, os, sys
+
+def tell(pipe):
+    pipe.send("execute" in sys.modules)
+
+if __name__ == "__main__":
+    sys.path.insert(0, sys.argv[1])
+    import execute
+    before = os.environ.get("PYTHONPATH")
+    execute.PRELOADED[:] = []
+    execute.start_server()
+    assert os.environ.get("PYTHONPATH") == before
+    here, there = multiprocessing.Pipe()
+    multiprocessing.get_context("forkserver").Process(target=tell, args=(there,)).start()
+    print(here.recv())
+"""
+
+
+def test_forked_kernels_need_not_import_execute_again(tmp_path):
+    """Every forked process begins with it; where it is not there yet, that takes longer than most notebooks."""
+    (tmp_path / "forked.py").write_text(FORKED, encoding="utf-8")
+    command = [sys.executable, tmp_path / "forked.py", book.HERE]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout == "True\n"

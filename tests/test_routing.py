@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
+from test_gates import SMALL
 
 from olsattention.models.capture import capture_attention
 from olsattention.models.gates import (
@@ -40,13 +41,6 @@ from olsattention.models.routing import (
 )
 
 transformers = pytest.importorskip("transformers")
-SMALL = dict(
-    vocab_size=60,
-    hidden_size=32,
-    intermediate_size=40,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-)
 MODELS = {
     "Bert": SMALL,
     "Llama": SMALL | dict(num_key_value_heads=2, attention_bias=True),

@@ -8,13 +8,13 @@ import http.server
 import re
 import threading
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
 import book
 import order
 import pytest
+import release
 from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
 
@@ -36,7 +36,7 @@ LEAKS = [
     "\\tag",
     "[object",
     "{cite",
-    "{eval-rst}",
+    "{entry}",
     "ipykernel_",
     "\\(",
 ]
@@ -46,27 +46,10 @@ WIDTHS = {"desktop": (1300, 900), "phone": (390, 844)}
 # ---- as written --------------------------------------------------------------------------------------------
 
 
-class Page(HTMLParser):
-    """The links, resources and anchors of one page."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.links, self.resources, self.anchors = [], [], {""}
-        self.feed((SITE / path).read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.anchors |= {attrs.get("id"), attrs.get("name")}
-        if tag == "a" and attrs.get("href"):
-            self.links.append(attrs["href"])
-        for name in ("src", "href") if tag != "a" else ():
-            if attrs.get(name):
-                self.resources.append(attrs[name])
-
-
 @functools.cache
 def parsed(page):
-    return Page(page)
+    """The links, resources and anchors of one page."""
+    return release.Addresses((SITE / page).read_text(encoding="utf-8"))
 
 
 def is_foreign(link):

@@ -18,19 +18,23 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pkgutil
 import re
 import shutil
 import textwrap
 import zlib
 from collections import defaultdict
 from configparser import ConfigParser
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import formulas
 import nbformat
 from docutils import nodes
+from docutils.utils import new_document
 from jupyter_cache import get_cache
+from myst_parser.mocking import MockRSTParser
 from sphinx.environment.collectors import EnvironmentCollector
 from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
@@ -490,8 +494,8 @@ def is_property(definition):
 
 
 def eval_rst(text):
-    """Put reStructuredText into Markdown."""
-    return f"```{{eval-rst}}\n{text}\n```"
+    """Put reStructuredText into Markdown; see `Entry`."""
+    return f"```{{entry}}\n{text}\n```"
 
 
 def notebook_line(notebook, docname):
@@ -536,6 +540,15 @@ def prepare_execution(app):
         output_folder=str(ROOT / "_build" / "executed")
     )
     get_cache(app.env.mystnb_config.execution_cache_path).list_cache_records()
+
+
+def import_all(app, env, added, changed, removed):
+    """Import the package before Sphinx forks readers, which would each import it again; if there is something to read."""
+    if added or changed:
+        library = import_module(LIB)
+        for module in pkgutil.walk_packages(library.__path__, f"{LIB}."):
+            import_module(module.name)
+    return []
 
 
 def reread_changed_ways(app, env, added, changed, removed):
@@ -885,6 +898,25 @@ def coverage_table(app, here, table):
 # ------------------------------------------------------------------------------------------------------------
 
 
+class Entry(SphinxDirective):
+    """`{entry}`: reStructuredText within Markdown, as autodoc speaks it.
+
+    MyST's own `{eval-rst}` first reads a blank line for every line above it, to tell line numbers; as MyST-NB counts ten
+    thousand lines a cell, that takes longer than all the rest of the site.
+    """
+
+    has_content = True
+
+    def run(self):
+        document = new_document(self.state.document["source"], self.state.document.settings)
+        document.reporter = self.state.document.reporter
+        MockRSTParser().parse("\n".join(self.content), document)
+        for node in document:
+            if node["names"]:
+                self.state.document.note_explicit_target(node, node)
+        return document.children
+
+
 class ApiIndex(SphinxDirective):
     """`{api-index}`: every public name, by part and module and in the order of the book, with its one-line summary.
 
@@ -892,7 +924,7 @@ class ApiIndex(SphinxDirective):
     """
 
     def run(self):
-        text, listed = [f"```{{eval-rst}}\n.. currentmodule:: {LIB}\n```", ""], set()
+        text, listed = [eval_rst(f".. currentmodule:: {LIB}"), ""], set()
         for part, paths in notebooks_by_part().items():
             text += [f"## {title_of_part(part)}", ""]
             for path in paths:
@@ -948,9 +980,8 @@ def module_table(module, names, path):
         "{.module}",
         f"`{module}` · [](/{path.relative_to(NBS).as_posix()})",
         "",
-        *("```{eval-rst}", ".. autosummary::", "   :nosignatures:", ""),
-        *(f"   {name}" for name in short),
-        *("```", ""),
+        eval_rst("\n   ".join([".. autosummary::", ":nosignatures:", "", *short])),
+        "",
     ]
 
 
@@ -978,8 +1009,12 @@ def skip_tuple_fields(app, what, name, member, skip, options):
 
 def find_source(app, modname):
     """Tell viewcode where the methods stand that join their class by `@patch`."""
-    if not modname.startswith(f"{LIB}."):
-        return None
+    return source_of(modname) if modname.startswith(f"{LIB}.") else None
+
+
+@cache
+def source_of(modname):
+    """Give the code of a module and where its names stand, methods with their class, as viewcode wants them."""
     try:
         analyzer = ModuleAnalyzer.for_module(modname)
         analyzer.find_tags()
@@ -1050,6 +1085,7 @@ def setup(app):
     app.connect("builder-inited", prepare_execution, priority=900)  # after MyST-NB's own
     app.connect("env-get-outdated", remove_old_pages)
     app.connect("env-get-outdated", reread_changed_ways)
+    app.connect("env-get-outdated", import_all)
     app.connect("source-read", read_source)
     app.add_transform(Formulas)
     app.add_transform(Listings)
@@ -1059,6 +1095,7 @@ def setup(app):
     app.add_node(coverage)
     app.add_directive("coverage", Coverage)
     app.connect("doctree-resolved", resolve_coverage)
+    app.add_directive("entry", Entry)
     app.add_directive("api-index", ApiIndex)
     app.add_directive("book-map", BookMap)
     app.connect("autodoc-skip-member", skip_tuple_fields)

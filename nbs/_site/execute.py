@@ -11,7 +11,8 @@ and saves the seconds that the imports cost.
 import argparse
 import asyncio
 import hashlib
-import multiprocessing
+import json
+import multiprocessing.forkserver
 import os
 import shutil
 import sys
@@ -35,6 +36,10 @@ PRELOADED = """
     statsmodels.api torch transformers
 """.split()
 TIMEOUT = 600  # of a cell, in seconds
+# The longest come first, so that the workers end together. How long each took is kept here; before the first run, these are
+# known to be long.
+SECONDS = book.ROOT / "_build" / "seconds.json"
+LONG = "recall inflation 13b_dask 07b_multihead 09c_structure 05d_sure 09g_importance 11c_fingerprint".split()
 # What kernels inherit: one thread each, for they run side by side. Every figure has the style of chapter 14. Warnings print
 # paths: tqdm looks for widgets, which a site has no use for; and the oldest transformers that chapter 7c works with knows
 # only the old name of an argument. (Triton is not preloaded, nor what imports it: it must see how chapter 6a sets it up.)
@@ -51,6 +56,7 @@ def kernel(connection_file, folder, environment):
     """Be a kernel, until told to end."""
     os.setpgid(0, 0)  # so that what it starts ends with it
     os.chdir(folder)
+    os.environ.clear()
     os.environ.update(environment)
     from ipykernel.kernelapp import IPKernelApp
 
@@ -58,6 +64,21 @@ def kernel(connection_file, folder, environment):
     options = {"parent_handle": os.getppid(), "log_level": 40}
     given = [f"--IPKernelApp.{name}={value}" for name, value in options.items()]
     IPKernelApp.launch_instance(argv=["-f", connection_file, *given])
+
+
+def start_server():
+    """Start the process that kernels are forked from, with the libraries.
+
+    This file is among them, for every forked process begins by importing it. Its folder must then be on the path.
+    """
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(book.HERE), before)))
+    multiprocessing.set_forkserver_preload([*PRELOADED, Path(__file__).stem])
+    multiprocessing.forkserver.ensure_running()
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
 
 
 class Forked(multiprocessing.get_context("forkserver").Process):
@@ -107,7 +128,7 @@ def cache_folder():
     folders = (
         (book.ROOT / book.LIB).rglob("*.py"),
         (book.ROOT / "benchmarks" / "results").rglob("*"),
-        (book.NBS / "data").rglob("*"),
+        (p for p in (book.NBS / "data").rglob("*") if p.suffix != ".pyc"),
         (path for path in book.NBS.glob("*/*.py") if path.parent.name != "_site"),
     )
     files = (path for paths in folders for path in paths if path.is_file())
@@ -138,6 +159,18 @@ def is_known(notebook, cache):
     return True
 
 
+def known_seconds():
+    """Give how long notebooks took the last time, a dict of their names to seconds."""
+    return json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
+
+
+def longest_first(notebooks):
+    """Put what took longest the last time first: a dict of paths to notebooks."""
+    seconds = {name: 60.0 - i for i, name in enumerate(LONG)} | known_seconds()
+    order = sorted(notebooks, key=lambda path: -seconds.get(path.stem, 0.0))
+    return {path: notebooks[path] for path in order}
+
+
 async def execute(path, notebook, cache):
     """Execute a translated notebook and keep it; give the error as text if a cell fails."""
     start = time.monotonic()
@@ -160,13 +193,17 @@ async def execute(path, notebook, cache):
 
 async def execute_all(notebooks, cache, workers):
     """Execute notebooks, a dict of paths to translated ones, so many at a time; give the list of errors."""
-    free = asyncio.Semaphore(workers)
+    free, seconds = asyncio.Semaphore(workers), known_seconds()
 
     async def one(path, notebook):
         async with free:
-            return await execute(path, notebook, cache)
+            start = time.monotonic()
+            error = await execute(path, notebook, cache)
+            seconds[path.stem] = round(time.monotonic() - start, 1)
+            return error
 
-    found = await asyncio.gather(*(one(*each) for each in notebooks.items()))
+    found = await asyncio.gather(*(one(*each) for each in longest_first(notebooks).items()))
+    SECONDS.write_text(json.dumps(seconds, indent=1) + "\n")
     return [error for error in found if error]
 
 
@@ -189,7 +226,7 @@ def main():
     print(f"Executing {len(wanted)} notebooks:", flush=True)
     os.environ.update(ENVIRONMENT)
     if len(wanted) > 4:
-        multiprocessing.set_forkserver_preload(PRELOADED)
+        start_server()
     start = time.monotonic()
     errors = asyncio.run(execute_all(wanted, cache, options.workers))
     print(f"  {time.monotonic() - start:5.1f} s in all", flush=True)

@@ -103,17 +103,18 @@ def disagreements():
 
 
 class Addresses(HTMLParser):
-    """Collect what a page links to and loads, and its anchors."""
+    """Collect what a page links to, what it loads, and its anchors."""
 
     def __init__(self, text):
         super().__init__()
-        self.found, self.anchors = [], {""}
+        self.links, self.resources, self.anchors = [], [], {""}
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         self.anchors |= {attributes.get("id"), attributes.get("name")}
-        self.found += [attributes[n] for n in ("href", "src") if attributes.get(n)]
+        found = self.links if tag == "a" else self.resources
+        found += [attributes[n] for n in ("href", "src") if attributes.get(n)]
 
 
 def site_problems(site):
@@ -134,7 +135,7 @@ def site_problems(site):
         for p in pages
     }
     for page, addresses in parsed.items():
-        for address in addresses.found:
+        for address in addresses.links + addresses.resources:
             if re.match(r"[a-z]+:|//", address):
                 continue
             target, anchor = urldefrag(urljoin(page, address))

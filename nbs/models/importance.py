@@ -6,11 +6,8 @@
 import argparse
 import json
 import math
-import os
-import platform
+import sys
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +18,9 @@ from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from olsattention import capture_attention, head_report
 from olsattention.models.gates import ablation_effects, head_gates, set_means
 from olsattention.models.importance import SCORES, head_scores
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "data"))
+from record import digits, machine
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "importance.json"
 SYMBOLS, LENGTH, MODELS, STEPS = 24, 40, 8, 500
@@ -147,39 +147,18 @@ def measured(model, seed=0):
 # ---- the full run ------------------------------------------------------------------------------------------
 
 
-def machine():
-    """What the full run was made on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "threads used": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": version("torch"),
-        "olsattention": version("olsattention"),
-        "date": str(date.today()),
-    }
-
-
-def digits(values):
-    """Rounded to five significant digits."""
-    return [float(f"{x:.5g}") for x in values]
-
-
 def full_run():
     start, models = time.process_time(), []
     for seed in range(MODELS):
         model = train(seed)
         table = measured(model)
-        found = {name: digits(table[name]) for name in (*SCORES, "effect")}
-        found |= {name: digits(table[name]) for name in ("previous", "induction")}
+        found = {name: digits(table[name].tolist()) for name in (*SCORES, "effect")}
+        found |= {name: digits(table[name].tolist()) for name in ("previous", "induction")}
         loss = float(loss_on(model, said_twice(2)).detach())
-        models.append({"seed": seed, "loss": digits([loss])[0], **found})
+        models.append({"seed": seed, "loss": digits(loss), **found})
         print(seed, models[-1]["loss"], np.round(found["effect"], 2), flush=True)
     seconds = round(time.process_time() - start)
-    found = {"machine": machine() | {"processor seconds": seconds}, "models": models}
+    found = {"machine": machine("torch") | {"processor seconds": seconds}, "models": models}
     found["guess"] = math.log(SYMBOLS)
     RESULTS.write_text(json.dumps(found) + "\n", "utf-8")
     print(f"{seconds} s of processor time; written to {RESULTS}")
