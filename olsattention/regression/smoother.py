@@ -37,7 +37,7 @@ from olsattention.arrays import (
     require_same_columns,
     to_numpy,
 )
-from .embeddings import principal, squares
+from .principal import principal, squares
 from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
 from olsattention.regression.svd import (

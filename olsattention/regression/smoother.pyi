@@ -12,7 +12,7 @@ import scipy.linalg
 from fastcore.basics import patch
 from scipy.optimize import brentq
 from olsattention.arrays import AnyArray, Frame, Number, Numpy, SameKind, Table, as_flag, as_lam, as_matrix, as_number, as_queries, as_regression, labelled, labels_of, matmul, outside_level, penalties, promote, require_same_columns, to_numpy
-from .embeddings import principal, squares
+from .principal import principal, squares
 from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
 from olsattention.regression.svd import RankDeficiencyWarning, nothing_left, refined, scaled_svd

@@ -4,7 +4,7 @@
 for (const script of document.querySelectorAll("script.sliding")) live(script);
 
 function live(script) {
-  const { controls, panels, said, start } = JSON.parse(script.textContent);
+  const { controls, panels, said, start, columns } = JSON.parse(script.textContent);
   const picture = script.closest(".cell_output")?.querySelector("img");
   if (!picture) return;
   const figure = make("div", { className: "live", role: "group", ariaLabel: picture.alt });
@@ -23,7 +23,7 @@ function live(script) {
     box.append(make("div", { role: "img", ariaLabel: panel.title || picture.alt }));
     return box;
   });
-  const board = make("div", { className: panels.length > 1 ? "panels several" : "panels" });
+  const board = make("div", { className: columns > 1 ? "panels several" : "panels" });
   board.append(...axes);
   figure.append(words, board);
   (picture.closest("a") ?? picture).replaceWith(figure);
@@ -87,7 +87,7 @@ function drawn(panel, place, width) {
   return Plot.plot({
     ...margins,
     width,
-    height: grid ? Math.min(width, 340) : Math.max(200, Math.min(0.62 * width, 300)),
+    height: grid ? Math.min(width, 340) : Math.max(200, Math.min(0.62 * width, 250)),
     style: { background: "none", color: "inherit", fontFamily: "inherit", fontSize: "12px", overflow: "visible" },
     x: grid ? labels("x") : scale("x"),
     y: grid ? labels("y") : scale("y"),
