@@ -3,7 +3,9 @@
 
 function live(script) {
   const { controls, panels, said, start, columns } = JSON.parse(script.textContent);
-  const picture = script.closest(".cell_output")?.querySelector("img");
+  let cell = script.closest(".cell"); // the picture is in the cell above
+  while (cell && !cell.querySelector("img")) cell = cell.previousElementSibling;
+  const picture = cell?.querySelector("img");
   if (!picture) return;
   const figure = make("div", { className: "live", role: "group", ariaLabel: picture.alt });
   const inputs = controls.map(({ name, texts }, i) => {
