@@ -28,18 +28,25 @@ from importlib.util import find_spec as _find_spec
 
 import lazy_loader as _lazy
 
+
+def _suggesting(package, get, names):
+    """The `__getattr__` of a package that offers `names` by `get`: a misspelt one gets a suggestion."""
+
+    def getattribute(name):
+        if name in names or name.startswith("__"):
+            return get(name)
+        try:
+            return get(name)
+        except AttributeError:
+            close = _get_close_matches(name, names, 1, 0.7)
+            hint = f"did you mean {close[0]}?" if close else f"dir({package}) lists all names"
+            raise AttributeError(f"{package} has no {name!r}; {hint}") from None
+
+    return getattribute
+
+
 __version__ = _version(__name__)
 _get, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
 if _find_spec("sklearn") is None:  # then they raise an ImportError that says so, but not at `import *`
     __all__ = [name for name in __all__ if name not in ("estimators", "AttentionRegressor")]
-
-
-def __getattr__(name):
-    if name in __all__ or name.startswith("__"):
-        return _get(name)
-    try:
-        return _get(name)
-    except AttributeError:
-        close = _get_close_matches(name, __all__, 1, 0.7)
-        hint = f"; did you mean {close[0]}?" if close else "; dir(olsattention) lists all names"
-        raise AttributeError(f"olsattention has no {name!r}{hint}") from None
+__getattr__ = _suggesting(__name__, _get, __all__)

@@ -1249,6 +1249,8 @@ class Sliding:
         What every position says, in words and numbers.
     start : sequence of int
         The position to begin with, one number a control.
+    columns : int
+        Panels side by side; the last one takes what is left of its row.
 
     Raises
     ------
@@ -1260,6 +1262,7 @@ class Sliding:
     panels: Sequence[Panel]
     said: Numpy
     start: tuple[int, ...]
+    columns: int
 
     def __init__(
         self,
@@ -1267,9 +1270,11 @@ class Sliding:
         panels: Sequence[Panel],
         said: Any,
         start: Sequence[int],
+        columns: int = 2,
     ) -> None:
         sizes = tuple(len(texts) for texts in controls.values())
         self.controls, self.start, self.sizes = controls, tuple(start), sizes
+        self.columns = min(columns, max(1, len(panels)))
         self.said = np.asarray(said, dtype=object)
         if self.said.shape != sizes:
             raise ValueError(f"said must have shape {sizes}, got {self.said.shape}")
@@ -1320,19 +1325,20 @@ def draw(self: Sliding, *positions: int) -> Any:
     if len(positions) != len(self.sizes) or not all(map(_within, positions, self.sizes)):
         raise ValueError(f"positions must be below {self.sizes}, got {positions}")
     with plt.rc_context(STYLE):
-        rows, columns = -(-len(self.panels) // 2), min(2, len(self.panels))
-        size = 1.45 * WIDTH, (2.6 if columns == 2 else 3.0) * rows
-        figure, axes = plt.subplots(
-            rows, columns, figsize=size, layout="constrained", squeeze=False
-        )
-        for ax, panel in zip(axes.flat, self.panels):
+        columns = self.columns
+        rows = -(-len(self.panels) // columns)
+        size = (1.45 if columns > 1 else 1.0) * WIDTH, (2.7 if columns > 1 else 2.3) * rows
+        figure = plt.figure(figsize=size, layout="constrained")
+        grid, axes = figure.add_gridspec(rows, columns), []
+        for k, panel in enumerate(self.panels):
+            row, column = divmod(k, columns)
+            end = columns if k == len(self.panels) - 1 else column + 1
+            axes.append(figure.add_subplot(grid[row, column:end]))
             for mark in panel.marks:
-                _draw_mark(ax, mark, positions)
-            _set_axes(ax, panel)
-        for ax in axes.flat[len(self.panels) :]:
-            ax.axis("off")
-        figure.suptitle(self.said[positions], fontsize=9.5)
-    return axes
+                _draw_mark(axes[-1], mark, positions)
+            _set_axes(axes[-1], panel)
+        figure.suptitle(self.said[positions], fontsize=8.5, wrap=True)
+    return np.array(axes)
 
 # %% ../nbs/14_plots.ipynb #10d383c2
 def _draw_mark(ax, mark, at):
@@ -1348,6 +1354,8 @@ def _draw_mark(ax, mark, at):
     elif mark.kind == "bars":
         colours = np.where(y < 0, COLOURS[0], COLOURS[1])
         ax.vlines(x, 0, y, colors=colours, linewidth=min(6, 160 / len(x)))
+        if mark.name:
+            ax.plot([], [], color=COLOURS[1], linewidth=6, label=mark.name)
     elif mark.kind == "dots":
         size = 7 if len(x) == 1 else 3.5
         ax.plot(x, y, "o", color=colour, markersize=size, label=mark.name or None)
@@ -1392,7 +1400,13 @@ def to_dict(self: Sliding) -> dict[str, Any]:
         {"name": name, "texts": list(texts)} for name, texts in self.controls.items()
     ]
     said = self.said.ravel().tolist()
-    return {"controls": controls, "panels": panels, "said": said, "start": self.start}
+    return {
+        "controls": controls,
+        "panels": panels,
+        "said": said,
+        "start": self.start,
+        "columns": self.columns,
+    }
 
 # %% ../nbs/14_plots.ipynb #30248f35
 @patch

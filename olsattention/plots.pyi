@@ -199,6 +199,8 @@ class Sliding:
         What every position says, in words and numbers.
     start : sequence of int
         The position to begin with, one number a control.
+    columns : int
+        Panels side by side; the last one takes what is left of its row.
 
     Raises
     ------
@@ -209,8 +211,9 @@ class Sliding:
     panels: Sequence[Panel]
     said: Numpy
     start: tuple[int, ...]
+    columns: int
 
-    def __init__(self, controls: Mapping[str, Sequence[str]], panels: Sequence[Panel], said: Any, start: Sequence[int]) -> None:
+    def __init__(self, controls: Mapping[str, Sequence[str]], panels: Sequence[Panel], said: Any, start: Sequence[int], columns: int=2) -> None:
         ...
 
     def __repr__(self) -> str:

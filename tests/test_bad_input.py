@@ -278,3 +278,67 @@ def test_extreme_units(factor):
     np.testing.assert_allclose(
         ols_coefficients(X * scales, Y) * scales, ols_coefficients(X, Y), rtol=1e-11
     )
+
+
+# ---- the first errors of a newcomer ------------------------------------------------------------------------
+
+FIRST = {
+    "a row for a matrix": (
+        lambda o: o.attention_weights(X[0], X),
+        "one row write x[None, :]",
+    ),
+    "a column for a matrix": (
+        lambda o: o.attention_weights(X, X[:, 0]),
+        "one column write x[:, None]",
+    ),
+    "the constructor of a smoother": (
+        lambda o: o.SpectralSmoother(X),
+        "SpectralSmoother.from_design(X)",
+    ),
+    "a kernel before the rows": (
+        lambda o: o.KernelSmoother("rbf"),
+        "KernelSmoother(X, 'rbf')",
+    ),
+    "rows for a smoother": (lambda o: o.select_lam(X, Y), "SpectralSmoother.from_design(X"),
+    "a misspelt name": (lambda o: o.atention_weights, "did you mean attention_weights?"),
+    "a misspelt name of a part": (
+        lambda o: o.regression.hat_matrx,
+        "did you mean hat_matrix?",
+    ),
+    "another name of a part": (
+        lambda o: o.kernels.nothing_like_it,
+        "dir(olsattention.kernels) lists all names",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", FIRST)
+def test_first_errors_of_a_newcomer_say_what_to_write(mistake):
+    import olsattention
+
+    wrong, advice = FIRST[mistake]
+    with pytest.raises((TypeError, ValueError, AttributeError)) as caught:
+        wrong(olsattention)
+    assert advice in str(caught.value)
+
+
+def test_every_part_knows_a_name_that_it_lists():
+    import olsattention
+
+    for part in ("regression", "kernels", "selection", "attention", "theory", "models"):
+        package = getattr(olsattention, part)
+        for name in package.__all__[:3]:
+            assert getattr(package, name) is not None
+        assert not hasattr(package, "no_such_name_anywhere")
+
+
+def test_help_says_what_the_package_is():
+    import pydoc
+
+    import olsattention
+
+    text = pydoc.render_doc(olsattention, renderer=pydoc.plaintext)
+    assert (
+        "Attention is regression you can audit." in text
+        and "attention_weights(X_new" in text
+    )

@@ -199,6 +199,38 @@ def test_case_studies_export_nothing(name):
     assert not [d for d, _ in book.code_cells(read(name)) if exporting & d.keys()]
 
 
+LONG = 15  # lines of code that a reader sees at a glance
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_study_shows_first(name):
+    """A figure comes before the first long code that is shown, and long helpers are folded everywhere."""
+    seen_figure = False
+    for directives, code in book.code_cells(read(name)):
+        hidden = {"hide", "export", "exporti"} & directives.keys()
+        folded = directives.get("code-fold") == "true" or directives.get("echo") == "false"
+        seen_figure |= directives.get("label", "").startswith("fig-")
+        if len(code.splitlines()) > LONG and not (hidden or folded):
+            assert seen_figure, (
+                f"nbs/{name}: fold this, or show the figure first: {code[:80]}"
+            )
+            helpers = (ast.FunctionDef, ast.ClassDef)
+            assert not any(isinstance(node, helpers) for node in ast.parse(code).body), (
+                f"nbs/{name}: put `#| code-fold: true` on top of the cell: {code[:80]}"
+            )
+    assert seen_figure, f"nbs/{name} has no figure"
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_figures_have_the_colours_of_the_book(name):
+    """No palette of Matplotlib's own: its colours by name, or a style sheet."""
+    foreign = re.compile(
+        r"tab:\w+|plt\.style|color(?:=|map=)?[\"'](?:red|blue|green|orange)[\"']"
+    )
+    code = "\n".join(code for _, code in book.code_cells(read(name)))
+    assert not foreign.findall(code), f"nbs/{name}: take the colours of olsattention.plots"
+
+
 def linked(name):
     """The files that a notebook links to, and the data that it reads, as it writes them."""
     text = "\n".join(cell.source for cell in read(name).cells)

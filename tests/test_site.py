@@ -5,6 +5,7 @@
 
 import functools
 import http.server
+import json
 import re
 import threading
 from html import unescape
@@ -222,7 +223,14 @@ def test_formulas_fit_a_phone():
     assert sum(map(len, scrolling.values())) <= 0.02 * total, scrolling
 
 
-SAMPLE = ["index.html", "regression/01_svd.html", "checks.html", "choose.html", "api.html"]
+SAMPLE = [
+    "index.html",
+    "regression/01_svd.html",
+    "checks.html",
+    "choose.html",
+    "api.html",
+    "attention/06g_functional.html",  # has a figure with sliders
+]
 
 
 @pytest.mark.browser
@@ -355,6 +363,7 @@ SOUGHT = {
     "ridge attention": "attention/06g_functional.html",
     "GCV": "selection/05_gcv.html",
     "leverage": "regression/01_svd.html",
+    "jackknife": "selection/05d_sure.html",
     "thin SVD": "regression/01_svd.html",
     "R factor": "regression/01b_rfactor.html",
     "forgetting": "attention/06c_forgetting.html",
@@ -378,6 +387,140 @@ def test_every_public_function_has_a_home_for_the_search():
     terms = order.terms()
     for name, page in [("attention_weights", "02"), ("select_lam", "05"), ("rbf", "04")]:
         assert Path(terms[name.replace("_", " ")]).name.startswith(page)
+
+
+# ---- figures with a slider ---------------------------------------------------------------------------------
+
+SLIDING = {
+    "selection/05_gcv.html": "fig-penalty",
+    "regression/02_embeddings.html": "fig-one-forecast",
+    "attention/06g_functional.html": "fig-ridge-softmax",
+    "14_plots.html": "fig-plot-sliding",
+}
+JSON = re.compile(r'<script type="application/json" class="sliding">(.*?)</script>', re.S)
+
+
+def sliding(site, page):
+    """The numbers of a page's figure with a slider, as the cell wrote them."""
+    (text,) = JSON.findall((site / page).read_text(encoding="utf-8"))
+    return json.loads(text)
+
+
+def penalty_by_package(root):
+    """GCV and degrees of freedom on the prostate data, from the package alone."""
+    import pandas as pd
+
+    from olsattention import SpectralSmoother
+
+    men = pd.read_csv(root / "nbs" / "data" / "prostate.csv")
+    tested = "7 9 10 15 22 25 26 28 32 34 36 42 44 48 49 50 53 54 55 57 62 64 65 66 73 74 80 84 95 97"
+    kept = men.index.difference([int(man) - 1 for man in tested.split()])
+    measured = men.drop(columns="lpsa")
+    A = ((measured - measured.mean()) / measured.std()).loc[kept]
+    return SpectralSmoother.from_design(A, intercept=True), men["lpsa"].loc[kept]
+
+
+@pytest.mark.browser
+def test_a_slider_shows_the_numbers_of_the_package(tab, address, root):
+    smoother, y = penalty_by_package(root)
+    visit(tab, address + "selection/05_gcv.html")
+    figure = tab.locator("#fig-penalty .live")
+    figure.locator("svg").nth(3).wait_for()
+    before = figure.locator("output").text_content()
+    slider = figure.locator("input[type=range]")
+    slider.focus()
+    for key in ("End", "ArrowLeft", "ArrowLeft"):
+        tab.keyboard.press(key)
+    said = figure.locator("output").text_content()
+    assert said != before and tab.url.endswith("05_gcv.html")
+    lam = float(re.search(r"λ = (\S+):", said)[1])
+    found = re.search(r"(\S+) degrees of freedom, GCV (\S+)", said)
+    assert slider.get_attribute("aria-valuetext") == f"{lam:.3g}"
+    assert lam > 1e5 and float(found[1]) == pytest.approx(smoother.df(lam), abs=0.006)
+    assert float(found[2]) == pytest.approx(smoother.gcv(y, lam), abs=6e-5)
+    assert not tab.problems
+
+
+@pytest.mark.browser
+def test_the_bars_of_a_slider_are_the_weights_of_the_package(tab, address):
+    import numpy as np
+    import pandas as pd
+    import statsmodels.api as sm
+
+    from olsattention import attention_weights
+
+    macro = sm.datasets.macrodata.load_pandas().data
+    macro.index = pd.period_range("1959Q1", periods=len(macro), freq="Q")
+    columns = macro["infl"], macro["infl"].rolling(4).mean(), macro["unemp"]
+    growth = 400 * np.log(macro["realgdp"]).diff()
+    known = pd.concat([*columns, macro["tbilrate"], growth], axis=1).shift(1).dropna()
+    weights = attention_weights(
+        known["2006":].to_numpy(), known[:"2005"].to_numpy(), intercept=True
+    )
+    visit(tab, address + "regression/02_embeddings.html")
+    figure = tab.locator("#fig-one-forecast .live")
+    figure.locator("svg").nth(1).wait_for()
+    figure.locator("input").focus()
+    tab.keyboard.press("Home")
+    for k in range(3):
+        bars = figure.locator("svg").first.locator("g[aria-label=rule] line")
+        heights = bars.evaluate_all(
+            "bars => bars.slice(0, -1).map(bar => bar.y1.baseVal.value - bar.y2.baseVal.value)"
+        )
+        heights = np.array(heights)[: weights.shape[1]]
+        largest = np.abs(weights[k]).argmax()
+        expected = weights[k] / weights[k, largest]
+        assert np.allclose(heights / heights[largest], expected, atol=1e-3), k
+        tab.keyboard.press("ArrowRight")
+    assert not tab.problems
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", SLIDING)
+def test_every_position_of_a_slider_is_shown(page, tab, address, site):
+    """Each control changes the text to that of its position, at both widths, and nothing is fetched from elsewhere."""
+    known = sliding(site, page)
+    for width, height in WIDTHS.values():
+        tab.set_viewport_size({"width": width, "height": height})
+        visit(tab, address + page)
+        figure = tab.locator(f"#{SLIDING[page]} .live")
+        figure.locator("svg").nth(len(known["panels"]) - 1).wait_for()
+        inputs, place = figure.locator("input[type=range]"), list(known["start"])
+        assert inputs.count() == len(known["controls"])
+        for i, control in enumerate(known["controls"]):
+            inputs.nth(i).focus()
+            tab.keyboard.press("End")
+            place[i] = len(control["texts"]) - 1
+            index = 0
+            for one, at in zip(known["controls"], place, strict=True):
+                index = index * len(one["texts"]) + at
+            assert figure.locator("output").text_content() == known["said"][index]
+            name = tab.evaluate("document.activeElement.labels[0].textContent")
+            assert name == control["name"] + control["texts"][-1]
+        boxes = [svg.bounding_box() for svg in figure.locator("svg").all()]
+        assert all(box["width"] > 150 and box["x"] + box["width"] <= width for box in boxes)
+    assert not tab.problems
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", SLIDING)
+def test_a_picture_stands_where_scripts_are_off(page, browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(address + page)
+    picture = tab.locator(f"#{SLIDING[page]} img")
+    assert picture.is_visible() and len(picture.get_attribute("alt")) > 20
+    assert tab.locator(".live").count() == 0
+    context.close()
+
+
+def test_a_page_with_a_slider_is_light_and_others_load_nothing_of_it(site):
+    for page in CONTENT:
+        text = (site / page).read_text(encoding="utf-8")
+        assert ("_static/live.js" in text) == (page in SLIDING), page
+    for page in SLIDING:
+        (text,) = JSON.findall((site / page).read_text(encoding="utf-8"))
+        assert len(text.encode()) < 300_000, f"{page}: {len(text)} bytes"
 
 
 @pytest.mark.browser

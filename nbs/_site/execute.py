@@ -60,8 +60,13 @@ def kernel(connection_file, folder, environment):
     os.environ.update(environment)
     from ipykernel.kernelapp import IPKernelApp
 
-    # the parent is named so that the kernel ends with it, and does not greet the terminal
-    options = {"parent_handle": os.getppid(), "log_level": 40}
+    # the parent is named so that the kernel ends with it, and does not greet the terminal; the backend of figures was
+    # imported where no kernel was, and must learn of this one, or a figure is a line of text
+    options = {
+        "parent_handle": os.getppid(),
+        "log_level": 40,
+        "exec_lines": "['%matplotlib inline']",
+    }
     given = [f"--IPKernelApp.{name}={value}" for name, value in options.items()]
     IPKernelApp.launch_instance(argv=["-f", connection_file, *given])
 

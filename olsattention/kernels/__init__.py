@@ -2,4 +2,7 @@
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+from olsattention import _suggesting
+
+_get, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+__getattr__ = _suggesting(__name__, _get, __all__)

@@ -2,6 +2,7 @@
 from . import svd as svd
 from . import rfactor as rfactor
 from . import refinement as refinement
+from . import principal as principal
 from . import embeddings as embeddings
 from . import ridge as ridge
 from . import weighting as weighting

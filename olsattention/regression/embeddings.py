@@ -26,55 +26,13 @@ from olsattention.arrays import (
     labelled,
     matmul,
     to_numpy,
-    triangular_inverse,
 )
-from olsattention.regression.refinement import (
-    accurate_svd,
-    augmented_solve,
-    orthonormalise,
-    surely_independent,
-)
-from .rfactor import BLOCK_ROWS, VIF_HARMLESS, r_factor_of_rows
-from .svd import warn_rank
+from .principal import Mean, half_filter, principal, squares
+from .refinement import augmented_solve, orthonormalise
+from .rfactor import VIF_HARMLESS
 
 # %% auto #0
 __all__ = ['attention_weights', 'CoulombeEmbedding', 'LearnedEmbedding', 'learn_embedding', 'dual_diagnostics']
-
-# %% ../../nbs/regression/02_embeddings.ipynb #c04c742e
-class Mean(NamedTuple):
-    """Column means (p,), of rows that may weigh, in two parts: `low` holds what `high` rounds away."""
-
-    high: object
-    low: object
-
-    @classmethod
-    def of(cls, X, weights=None):
-        xp = array_api_compat.array_namespace(X)
-        total = X.shape[0] if weights is None else xp.sum(weights)
-
-        def weighed(rows, at=slice(None)):
-            return xp.sum(rows, axis=0) if weights is None else weights[at] @ rows
-
-        high, first = weighed(X) / total, X[0, :]
-        near = xp.abs(first - high) <= 1e-6 * xp.abs(high)
-        # the mean of a constant may round to a neighbour and leave dust
-        if bool(xp.any(near)):
-            high = xp.where(near & xp.all(X == first, axis=0), first, high)
-        blocks = [slice(a, a + BLOCK_ROWS) for a in range(0, X.shape[0], BLOCK_ROWS)]
-        left = sum(weighed(X[rows, :] - high, rows) for rows in blocks)
-        return cls(high, left / total)
-
-    def subtract_from(self, X):
-        centred = X - self.high
-        centred -= self.low  # in place: rows may be many
-        return centred
-
-    def dot(self, b):
-        return matmul(self.high, b) + matmul(self.low, b)
-
-    def norm(self, n):
-        """The norms of the means as columns of n equal numbers, or of rows that weigh n together, shape (p,)."""
-        return abs(self.high) * n**0.5
 
 # %% ../../nbs/regression/02_embeddings.ipynb #44c5c550
 class _Design(NamedTuple):
@@ -185,177 +143,7 @@ def _tall_weights(queries, train, lam, intercept):
     Q = design.A.values[: design.n, :] @ factor.P if penalised else factor.Q
     return (design.rows(queries) @ factor.P) @ Q.T
 
-# %% ../../nbs/regression/02_embeddings.ipynb #86495492
-class Principal(NamedTuple):
-    """Principal axes of a design: with `mean` subtracted, ``X @ axes == U``, orthonormal, and ``U * d`` are its coordinates.
-
-    `U` has shape (n, r), `d` (r,) descending, `axes` (p, r).
-    """
-
-    U: object
-    d: object
-    axes: object
-    mean: object
-
-# %% ../../nbs/regression/02_embeddings.ipynb #11ceedc1
-def principal(train, intercept=False, warn=False, weights=None, least=0.0):
-    """The principal axes of the rows of a `Table` (n, p), centred if there is an intercept; p may exceed n.
-
-    Rows that have `weights` are centred at their weighted mean, then scaled by the roots.
-
-    Parameters
-    ----------
-    train : Table, shape (n, p)
-    intercept : bool
-    warn : bool
-        Whether to warn of rank deficiency.
-    weights : array, shape (n,), optional
-        In float64, above zero.
-    least : float
-        The least penalty that will be asked for: what is small beside it needs fewer digits.
-
-    Returns
-    -------
-    Principal
-    """
-    data, mean, roots = train.wide, None, None
-    owned = intercept or weights is not None or data.values is not train.values
-    if intercept:
-        mean = Mean.of(data.values, weights)
-        data = data._replace(values=mean.subtract_from(data.values))
-    if weights is not None:
-        roots = weights**0.5
-        data = data._replace(values=data.values * roots[:, None])
-    factor = _tall_axes if data.shape[1] <= data.shape[0] else _wide_axes
-    U, d, axes, full_rank = factor(data, mean, owned, warn, roots, least)
-    if not full_rank and getattr(train.values, "requires_grad", False):
-        raise ValueError(
-            f"{train.name} is rank deficient: its principal axes have no gradient. "
-            "Drop columns, detach it, or use attention_weights with lam > 0"
-        )
-    return Principal(U, d, axes, mean)
-
-# %% ../../nbs/regression/02_embeddings.ipynb #8b66dafb
-def squares(d, train):
-    """Eigenvalues from singular values, in the dtype of a `Table`; an error where they leave its range."""
-    with np.errstate(over="ignore"):
-        mu, range_ = train.like_data(d**2), train.xp.finfo(train.values.dtype)
-    if mu.shape[0] and not range_.tiny < as_number(mu[-1]) <= as_number(mu[0]) < range_.max:
-        raise ValueError(
-            f"the squares of {train.name}'s singular values leave the range of {train.values.dtype}; change its units"
-        )
-    return mu
-
-
-def _left_axes(R, least=0.0):
-    """Left singular vectors and singular values of a square matrix, largest first, for penalties from `least` on."""
-    xp = array_api_compat.array_namespace(R)
-    mu, U = xp.linalg.eigh(R @ R.T)
-    largest, smallest = as_number(mu[-1]) + least, max(as_number(mu[0]), 0.0) + least
-    # where mu + lam spans four decades at most, squaring costs four of sixteen digits
-    if largest <= 1e4 * smallest:
-        return xp.flip(U, axis=1), abs(xp.flip(mu, axis=0)) ** 0.5
-    # and over eight decades so does an SVD, whose errors are of the size of its largest value
-    if largest <= 1e8 * smallest:
-        return tuple(xp.linalg.svd(R))[:2]
-    return accurate_svd(R)[:2]
-
-# %% ../../nbs/regression/02_embeddings.ipynb #ec3ab44c
-def _times(X, axes, owned):
-    """``X @ axes``, by blocks of rows in the memory of X if it is ours; autograd gets an array of its own."""
-    if not owned or getattr(X, "requires_grad", False):
-        return X @ axes
-    for a in range(0, X.shape[0], BLOCK_ROWS):
-        X[a : a + BLOCK_ROWS, :] = X[a : a + BLOCK_ROWS, :] @ axes
-    return X
-
-# %% ../../nbs/regression/02_embeddings.ipynb #17481d34
-def _safe_inverse(R, vif, mean_norm, X):
-    """The inverse of a triangle of a `Table`, or None where one Gram product lost digits or the rank is in doubt."""
-    if vif > VIF_HARMLESS:
-        return None
-    inverse, norms = triangular_inverse(R), X.xp.linalg.vector_norm(R, axis=0)
-    return (
-        inverse if surely_independent(inverse * (norms + mean_norm)[:, None], X) else None
-    )
-
-# %% ../../nbs/regression/02_embeddings.ipynb #3f2f1fc6
-def _tall_axes(X, mean, owned, warn, roots, least):
-    """U, d, axes of a `Table` with n >= p, whose memory may be `owned`, and whether it has full rank."""
-    total = X.shape[0] if roots is None else X.xp.sum(roots**2)
-    offset = 0 * X.values[0, :] if mean is None else mean.norm(total)
-    R, vif = r_factor_of_rows(lambda a, b: X.values[a:b, :], X.shape)
-    inverse = _safe_inverse(R, vif, offset, X)
-    if inverse is not None:
-        U_R, d = _left_axes(R, least)
-        axes = inverse @ U_R
-        return _times(X.values, axes, owned), d, axes, True
-    factor = orthonormalise(X, warn, offset)
-    U_L, d, V = accurate_svd(factor.L)
-    V = V if factor.G is None else factor.G @ V
-    return factor.Q @ U_L, d, V / d, factor.full_rank
-
-# %% ../../nbs/regression/02_embeddings.ipynb #3211e080
-def _axis(n, roots):
-    """The unit vector of (2.8): its first entry, and the others as a number or (n - 1, 1)."""
-    if roots is None:
-        return n**-0.5, n**-0.5
-    u = roots / array_api_compat.array_namespace(roots).linalg.vector_norm(roots)
-    return u[0], u[1:, None]
-
-
-def _reflect(X, roots):
-    """The reflection (2.8) of centred rows, in their memory unless autograd needs it."""
-    first, others = _axis(X.shape[0], roots)
-    change = X[:1, :] * (others / (1 + first))
-    if getattr(X, "requires_grad", False):
-        return X[1:, :] - change
-    Y = X[1:, :]
-    Y -= change
-    return Y
-
-
-def _reflect_back(U, roots):
-    """The reflection (2.8) undone, shape (n, r) from (n - 1, r)."""
-    xp, (first, others) = array_api_compat.array_namespace(U), _axis(U.shape[0] + 1, roots)
-    total = xp.sum(others * U, axis=0)[None, :]
-    return xp.concat([-total, U - total * (others / (1 + first))], axis=0)
-
-# %% ../../nbs/regression/02_embeddings.ipynb #25023a3e
-def _wide_axes(X, mean, owned, warn, roots, least):
-    """U, d, axes of a `Table` with n < p, through the transpose; centred rows are reflected (2.8)."""
-    Y = X.values if mean is None else _reflect(X.values, roots)
-    if Y.shape[0] == 0:  # one centred row has no direction
-        return Y.T[:1, :], Y[:, 0], Y.T, True
-    rows, offset = X._replace(values=Y.T, columns=None), 0 * Y[:, 0]
-    if mean is not None:
-        largest = X.xp.max(abs(mean.high))  # so that no square overflows
-        share = mean.high / X.xp.where(largest > 0, largest, 1 + 0 * largest)
-        size = largest * X.xp.linalg.vector_norm(share)
-        offset = offset + (size if roots is None else size * roots[1:])
-    R, vif = r_factor_of_rows(lambda a, b: Y[:, a:b].T, Y.T.shape)
-    inverse = _safe_inverse(R, vif, offset, rows)
-    if inverse is not None:
-        U, d = _left_axes(R.T, least)
-        axes = _times(Y.T, inverse @ (inverse.T @ U), owned)
-    else:
-        factor = orthonormalise(rows, False, offset)
-        V, d, U = accurate_svd(factor.L)
-        U, axes = (U if factor.G is None else factor.G @ U), (factor.Q @ V) / d
-    if warn:
-        warn_rank(X, d.shape[0], None)
-    U = U if mean is None else _reflect_back(U, roots)
-    return U, d, axes, d.shape[0] == Y.shape[0]
-
 # %% ../../nbs/regression/02_embeddings.ipynb #d3782c88
-def half_filter(d, lam):
-    """``d / sqrt(d**2 + lam)``, the square root of the ridge filter, without squares that leave the range."""
-    xp = array_api_compat.array_namespace(d)
-    if as_number(lam) == 0:
-        return xp.ones_like(d)
-    return d / xp.hypot(d, 0 * d + lam**0.5)
-
-
 def _wide_weights(queries, train, lam, intercept):
     """Weights (m, n) for p > n: the ridge filter on the principal axes."""
     U, d, axes, mean = principal(train, intercept, warn=as_number(lam) == 0)
@@ -466,7 +254,7 @@ class LearnedEmbedding(NamedTuple, Generic[Array]):
 
 # %% ../../nbs/regression/02_embeddings.ipynb #b701cbcf
 def _descend(rows, Y, steps, tol):
-    """Accelerated descent on (2.9) from zero: the last query-key matrix, the losses, and whether `tol` was met."""
+    """Accelerated descent on (2.8) from zero: the last query-key matrix, the losses, and whether `tol` was met."""
     import torch
 
     C = rows.T @ Y
@@ -503,7 +291,7 @@ def learn_embedding(
     X : array or tensor, shape (n, p)
         Rows; standardise them first, for the conditioning of the problem is the fourth power of theirs.
     y : array or tensor, shape (n,) or (n, k)
-        Targets. With k >= p generic ones, the minimiser is ``inv(X'X)``; with one, see (2.11).
+        Targets. With k >= p generic ones, the minimiser is ``inv(X'X)``; with one, see (2.10).
     steps : int
         Most steps.
     tol : float
@@ -522,7 +310,7 @@ def learn_embedding(
     Notes
     -----
     Runs in torch, with the gradient from autograd, step 1 / L, Nesterov momentum and restarts (O'Donoghue and Candès, 2015).
-    Source: (2.9); Goulet Coulombe (2025), section 3.
+    Source: (2.8); Goulet Coulombe (2025), section 3.
     """
     import torch
 

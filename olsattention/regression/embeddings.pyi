@@ -5,29 +5,11 @@ from typing import Generic, NamedTuple
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
-from olsattention.arrays import AnyArray, Array, Frame, Matrix, Number, SameKind, Table, as_flag, as_lam, as_matrix, as_number, as_queries, as_regression, labelled, matmul, to_numpy, triangular_inverse
-from olsattention.regression.refinement import accurate_svd, augmented_solve, orthonormalise, surely_independent
-from .rfactor import BLOCK_ROWS, VIF_HARMLESS, r_factor_of_rows
-from .svd import warn_rank
+from olsattention.arrays import AnyArray, Array, Frame, Matrix, Number, SameKind, Table, as_flag, as_lam, as_matrix, as_number, as_queries, as_regression, labelled, matmul, to_numpy
+from .principal import Mean, half_filter, principal, squares
+from .refinement import augmented_solve, orthonormalise
+from .rfactor import VIF_HARMLESS
 __all__ = ['attention_weights', 'CoulombeEmbedding', 'LearnedEmbedding', 'learn_embedding', 'dual_diagnostics']
-
-class Mean(NamedTuple):
-    """Column means (p,), of rows that may weigh, in two parts: `low` holds what `high` rounds away."""
-    high: object
-    low: object
-
-    @classmethod
-    def of(cls, X, weights=None):
-        ...
-
-    def subtract_from(self, X):
-        ...
-
-    def dot(self, b):
-        ...
-
-    def norm(self, n):
-        ...
 
 class _Design(NamedTuple):
     """The matrix (2.7), and how to write new rows in its columns."""
@@ -54,49 +36,6 @@ def attention_weights(X_test: Matrix, X_train: Matrix, lam: Number=0.0, intercep
     ...
 
 def _tall_weights(queries, train, lam, intercept):
-    ...
-
-class Principal(NamedTuple):
-    """Principal axes of a design: with `mean` subtracted, ``X @ axes == U``, orthonormal, and ``U * d`` are its coordinates.
-
-    `U` has shape (n, r), `d` (r,) descending, `axes` (p, r).
-    """
-    U: object
-    d: object
-    axes: object
-    mean: object
-
-def principal(train, intercept=False, warn=False, weights=None, least=0.0):
-    ...
-
-def squares(d, train):
-    ...
-
-def _left_axes(R, least=0.0):
-    ...
-
-def _times(X, axes, owned):
-    ...
-
-def _safe_inverse(R, vif, mean_norm, X):
-    ...
-
-def _tall_axes(X, mean, owned, warn, roots, least):
-    ...
-
-def _axis(n, roots):
-    ...
-
-def _reflect(X, roots):
-    ...
-
-def _reflect_back(U, roots):
-    ...
-
-def _wide_axes(X, mean, owned, warn, roots, least):
-    ...
-
-def half_filter(d, lam):
     ...
 
 def _wide_weights(queries, train, lam, intercept):

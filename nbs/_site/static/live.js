@@ -1,11 +1,11 @@
 /* Figures with a slider. The numbers of every position stand in the page, as `plots.Sliding` wrote them; Observable Plot
    draws them in the place of the picture, and native inputs choose. Without this script the picture stays. */
 
-for (const script of document.querySelectorAll("script.sliding")) live(script);
-
 function live(script) {
-  const { controls, panels, said, start } = JSON.parse(script.textContent);
-  const picture = script.closest(".cell_output")?.querySelector("img");
+  const { controls, panels, said, start, columns } = JSON.parse(script.textContent);
+  let cell = script.closest(".cell"); // the picture is in the cell above
+  while (cell && !cell.querySelector("img")) cell = cell.previousElementSibling;
+  const picture = cell?.querySelector("img");
   if (!picture) return;
   const figure = make("div", { className: "live", role: "group", ariaLabel: picture.alt });
   const inputs = controls.map(({ name, texts }, i) => {
@@ -23,7 +23,7 @@ function live(script) {
     box.append(make("div", { role: "img", ariaLabel: panel.title || picture.alt }));
     return box;
   });
-  const board = make("div", { className: panels.length > 1 ? "panels several" : "panels" });
+  const board = make("div", { className: columns > 1 ? "panels several" : "panels" });
   board.append(...axes);
   figure.append(words, board);
   (picture.closest("a") ?? picture).replaceWith(figure);
@@ -76,18 +76,18 @@ function drawn(panel, place, width) {
     labelArrow: "none",
     type: panel[`${axis}log`] ? "log" : "linear",
     domain: panel[`${axis}lim`],
-    ticks: axis === "x" ? Math.max(3, Math.min(8, width / 70)) : 5,
+    ticks: ticks(panel[`${axis}lim`], panel[`${axis}log`], axis === "x" ? width / 70 : 5),
     tickFormat: format(panel[`${axis}lim`], panel[`${axis}log`]),
   });
   const labels = (axis) => {
     const texts = now(grid[axis], place);
     return { label: panel[`${axis}label`] || null, labelAnchor: "center", labelArrow: "none", domain: d3.range(texts.length), tickFormat: (k) => texts[k], tickSize: 0 };
   };
-  const margins = { marginLeft: 44, marginRight: 10, marginBottom: 38, marginTop: 10 };
+  const margins = { marginLeft: 58, marginRight: 10, marginBottom: 38, marginTop: 10 };
   return Plot.plot({
     ...margins,
     width,
-    height: grid ? Math.min(width, 340) : Math.max(200, Math.min(0.62 * width, 300)),
+    height: grid ? Math.min(width, 340) : Math.max(200, Math.min(0.62 * width, 250)),
     style: { background: "none", color: "inherit", fontFamily: "inherit", fontSize: "12px", overflow: "visible" },
     x: grid ? labels("x") : scale("x"),
     y: grid ? labels("y") : scale("y"),
@@ -96,10 +96,19 @@ function drawn(panel, place, width) {
   });
 }
 
+const years = ([low, high]) => low > 1500 && high < 2200;
+
+/* Where ticks go: at whole years and powers of ten, else where d3 puts them. */
+function ticks([low, high], log, most) {
+  if (!log) return d3.ticks(low, high, most).filter((value) => !years([low, high]) || Number.isInteger(value));
+  const powers = d3.range(Math.ceil(Math.log10(low)), Math.floor(Math.log10(high)) + 1);
+  const step = Math.ceil(powers.length / Math.max(3, most));
+  return powers.filter((power) => power % step === 0).map((power) => Number(`1e${power}`));
+}
+
 function format(limits, log) {
-  if (!limits) return undefined;
-  if (log) return (v) => (Math.abs(Math.log10(v) % 1) < 1e-9 ? (v >= 0.01 && v < 1e4 ? `${v}` : v.toExponential(0)) : "");
-  return limits[0] > 1500 && limits[1] < 2200 ? d3.format("d") : undefined; // years
+  if (log) return (value) => (value >= 0.01 && value < 1e4 ? `${value}` : value.toExponential(0).replace("+", ""));
+  return years(limits) ? d3.format("d") : undefined;
 }
 
 /* Cells have one scale of colours at all positions, white at zero. */
@@ -115,7 +124,7 @@ function shape(mark, place, width) {
   if (mark.kind === "line") return Plot.line(index, { ...at, stroke: colour(mark.colour), strokeWidth: 2 });
   if (mark.kind === "dots") {
     const alone = x.length === 1;
-    return Plot.dot(index, { ...at, r: alone ? 5.5 : 3, fill: colour(mark.colour), fillOpacity: alone ? 1 : 0.75 });
+    return Plot.dot(index, { ...at, r: alone ? 5.5 : 3, fill: colour(mark.colour), stroke: "var(--color-background-primary)", strokeWidth: 0.8 });
   }
   if (mark.kind === "bars") {
     const strokeWidth = Math.max(1.5, Math.min(14, (0.75 * width) / x.length));
@@ -126,3 +135,5 @@ function shape(mark, place, width) {
   const cells = d3.cross(d3.range(y.length), index).filter(([r, q]) => z[r][q] !== null);
   return Plot.cell(cells, { x: (cell) => cell[1], y: (cell) => cell[0], fill: ([r, q]) => z[r][q], inset: 0.5 });
 }
+
+for (const script of document.querySelectorAll("script.sliding")) live(script);
