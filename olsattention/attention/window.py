@@ -246,6 +246,22 @@ def careful(*given: torch.Tensor | int) -> list[torch.Tensor]:
         "K'K + lam I is too nearly singular for the chunks of windows in float64, or not finite"
     )
 
+# %% ../../nbs/attention/06c4_window.ipynb #55dc6669
+AT_ONCE = (
+    1 << 21
+)  # numbers in the sums before all chunks of the heads that a processor does together
+
+
+def by_heads(*given: torch.Tensor | int) -> list[torch.Tensor]:
+    """What `careful` finds, as many heads at a time as their sums leave in memory that is at hand."""
+    *tensors, window = given
+    (N, _, T, d), d_v = tensors[0].shape, tensors[2].shape[-1]
+    size = max(1, AT_ONCE // max(1, T * d * (d + d_v) // 64))
+    if size >= N or tensors[0].device.type != "cpu":
+        return careful(*given)
+    heads = zip(*(x.split(size) for x in tensors))
+    return [torch.cat(parts) for parts in zip(*(careful(*x, window) for x in heads))]
+
 # %% ../../nbs/attention/06c4_window.ipynb #91f571eb
 def windowed_ridge(
     query: torch.Tensor,
@@ -278,7 +294,7 @@ def windowed_ridge(
     """
     (N, _, T, _), d_v = query.shape, value.shape[-1]
     if T and N:
-        out, h, e = careful(query, key, value, lam, window)
+        out, h, e = by_heads(query, key, value, lam, window)
     else:
         out, h, e = query.new_empty(*query.shape[:3], d_v), lam.new_empty(N, 1, T, 1), None
         e = lam.new_empty(N, 1, T, d_v)
