@@ -159,7 +159,7 @@ def forgetting_backward(T=8192, decay=0.99):
     return Case(name, both, {"forward alone": forward}, repeats=3)
 
 
-def forgetting_decoding(T=4096, new=64, decay=0.99):
+def forgetting_decoding(T=4096, new=64, decay=0.99, name=None):
     query, key, value = tokens(T + new)
     state = RidgeAttentionState(LAM, WIDTH, WIDTH, (1, HEADS))
     state.update(key[:, :, :T], value[:, :, :T])
@@ -169,11 +169,12 @@ def forgetting_decoding(T=4096, new=64, decay=0.99):
 
     def decode(decay):
         memory = state.clone()
-        for q, k, v in steps:
-            memory.update(k, v, decay).attend(q)
+        for t, (q, k, v) in enumerate(steps):
+            gate = decay[..., t] if isinstance(decay, torch.Tensor) else decay
+            memory.update(k, v, gate).attend(q)
 
     return Case(
-        f"decoding {new} tokens with gates {decay}",
+        f"decoding {new} tokens with gates {name or decay}",
         lambda: decode(decay),
         {"without gates": lambda: decode(None)},
     )
@@ -215,5 +216,8 @@ def cases():
     yield forgetting(8192, "as trained", trained_gates(8192))
     yield forgetting_backward()
     yield forgetting_decoding()
+    yield forgetting_decoding(decay=0.9)
+    yield forgetting_decoding(decay=trained_gates(64), name="as trained")
     yield packed()
-    yield sliding()
+    for window in (1024, 64, 16):  # the width of the head is 64
+        yield sliding(window=window)

@@ -323,6 +323,13 @@ BAD = {
     "weights of other tokens": (dict(weight=torch.ones(7)), "weight must broadcast"),
     "other channels": (dict(lam=torch.ones(2, 5)), "lam must be a number, or broadcast to the heads"),
     "a negative channel": (dict(lam=torch.tensor([1.0, -1.0, 1.0, 1.0])), "lam must be > 0"),
+    "a gate below zero": (CAUSAL | dict(decay=torch.full((12,), -0.1)), r"decay must be in \[0, 1\]"),
+    "a gate that is NaN": (CAUSAL | dict(decay=torch.full((12,), float("nan"))), r"decay must be in \[0, 1\]"),
+    "gates of other tokens": (CAUSAL | dict(decay=torch.ones(7)), "decay must broadcast"),
+    "documents that go back": (CAUSAL | dict(cu_seqlens=torch.tensor([0, 8, 5, 12])), "must not decrease"),
+    "no documents": (CAUSAL | dict(cu_seqlens=torch.tensor([12])), "lead from 0 to the number of tokens"),
+    "a channel that is zero": (dict(lam=torch.tensor([1.0, 0.0, 1.0, 1.0])), "lam must be > 0"),
+    "an infinite weight": (dict(weight=torch.full((12,), float("inf"))), "weight must be >= 0 and finite"),
     "a gate above one": (CAUSAL | dict(decay=1.5), r"decay must be in \[0, 1\]"),
     "a state of no documents": (CAUSAL | dict(cu_seqlens=torch.tensor([0, 12]), state=RidgeAttentionState(1.0, 4, 3, dtype=torch.float64)), "of documents"),
     "a state with another window": (CAUSAL | dict(window=3, state=RidgeAttentionState(1.0, 4, 3, (2,), 4, torch.float64)), "state must have window=3"),
@@ -336,6 +343,44 @@ def test_what_does_not_fit_is_refused(name):
     options, message = BAD[name]
     with pytest.raises(ValueError, match=message):
         ridge_attention(Q, K, V, **{"lam": 1.0, **options})
+
+
+STATE_BAD = {
+    "other channels": (lambda: RidgeAttentionState(torch.ones(2, 5), 4, 3, (2,)), "lam must be a number, or broadcast to the heads"),
+    "a window with gates": (lambda: RidgeAttentionState(1.0, 4, 3, (2,), 5).update(ONE[0], ONE[1], 0.9), "cannot be combined"),
+    "a negative weight": (lambda: RidgeAttentionState(1.0, 4, 3, (2,)).update(*ONE, weight=-1.0), "weight must be >= 0 and finite, got values from -1 to -1"),
+    "a gate above one": (lambda: RidgeAttentionState(1.0, 4, 3, (2,)).update(*ONE, 1.5), r"decay must be in \[0, 1\], got values from 1.5 to 1.5"),
+    "a gate below zero": (lambda: RidgeAttentionState(1.0, 4, 3, (2,)).update(*ONE, -0.5), r"decay must be in \[0, 1\]"),
+    "a gate that is NaN": (lambda: RidgeAttentionState(1.0, 4, 3, (2,)).update(*ONE, float("nan")), r"decay must be in \[0, 1\]"),
+}  # fmt: skip
+ONE = torch.ones(2, 4), torch.ones(2, 3)
+
+
+@pytest.mark.parametrize("name", STATE_BAD)
+def test_what_does_not_fit_a_state_is_refused(name):
+    make, message = STATE_BAD[name]
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("options", [{}, {"decay": 0.95}, {"window": 7}])
+def test_a_masked_document_may_hold_anything(options):
+    """Zeros come out of it, nothing of it reaches another; unmasked, the error says where it is."""
+    draw = rng(12)
+    q, k, v = (torch.randn(1, 2, 900, 6, generator=draw) for _ in range(3))
+    cuts, mask = torch.tensor([0, 300, 600, 900]), torch.ones(1, 900, dtype=torch.bool)
+    mask[:, 300:600] = False
+    options = dict(options, is_causal=True, cu_seqlens=cuts)
+    want = ridge_attention(q, k, v, 1.0, key_mask=mask, **options)
+    spoilt = [x.clone() for x in (q, k, v)]
+    for x in spoilt:
+        x[:, :, 300:600] = float("nan")
+    got = ridge_attention(*spoilt, 1.0, key_mask=mask, **options)
+    assert torch.equal(got, want) and not got[:, :, 300:600].any()
+    with pytest.raises(
+        ValueError, match=r"contains nan at \(0, 0, 300, 0\); mask it with key_mask"
+    ):
+        ridge_attention(*spoilt, 1.0, **options)
 
 
 def test_both_ways_of_saying_where_documents_begin():

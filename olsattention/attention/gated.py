@@ -601,8 +601,10 @@ def planned(gates: torch.Tensor, d: int, starts: torch.Tensor | None) -> Cuts | 
 LONG = 256  # tokens of a document on average, for each to be a sequence of its own
 
 
-def long_documents(decay: torch.Tensor, starts: torch.Tensor) -> list[int] | None:
-    """How many tokens each document has, if nothing fades, all heads (N, T) agree, and documents are long; or None."""
+def long_documents(decay: torch.Tensor, starts: torch.Tensor | None) -> list[int] | None:
+    """How many tokens each document has, if nothing fades, all heads (N, T) agree, and documents are long, on a processor; or None."""
+    if starts is None or decay.requires_grad or not may_look(decay) or not starts.numel():
+        return None
     begins = starts[0].nonzero()[:, 0]
     if not 0 < len(begins) * LONG <= starts.shape[1]:
         return None
@@ -663,23 +665,18 @@ def gated_ridge(
     Differentiable any number of times. Source: Theorem 6c3.1, (6c3.6).
     """
     (N, _, T, d), d_v = query.shape, value.shape[-1]
-    plain, known = starts is None, True
-    if gram is None or moment is None:
+    plain, known = starts is None, gram is not None and moment is not None
+    if not known:
         D = 1 if starts is None else int(starts.sum(1).max()) if starts.numel() else 0
-        known = False
         gram, moment = lam.new_zeros(N, D, d, d), lam.new_zeros(N, D, d, d_v)
     elif plain:
         gram, moment = gram[:, None], moment[:, None]
     unseen = torch.compiler.is_compiling() or transformed() or not T or not N
-    own = not (unseen or plain) and may_look(key)  # a GPU has room for all at once
-    long = long_documents(decay, starts) if own else None
-    if long is not None and not decay.requires_grad:
-        tokens, priors = (query, key, value), (gram, moment)
-        return one_by_one(long, tokens, lam, priors, diagnostics)
+    if long := long_documents(decay, starts):
+        return one_by_one(long, (query, key, value), lam, (gram, moment), diagnostics)
     cuts = None if unseen else planned(decay, d, starts)
     if cuts is None:
-        if not plain:
-            decay = torch.where(starts, 0.0, decay)
+        decay = decay if plain else torch.where(starts, 0.0, decay)
         given = query, key, value, decay, lam, gram[:, 0], moment[:, 0]
         return forgetful_ridge(*given, diagnostics=diagnostics)
     if not known:
