@@ -1847,3 +1847,89 @@ def test_a_state_moves_and_lets_go_of_its_graph():
         state.map(lambda x: x.tolist())
     with pytest.raises(ValueError, match="leading dimensions"):
         state.map(lambda x: x[..., :1])
+
+
+def answers(K, V, Q, lam, dtype, gate, pieces):
+    """Answers of a state that learns a few pairs at a time, each to the query after them, and the state."""
+    state = RidgeAttentionState(lam, K.shape[-1], V.shape[-1], K.shape[:1], dtype=dtype)
+    K, V, Q = (x.to(dtype) for x in (K, V, Q))
+    found = []
+    for a in range(0, K.shape[1], pieces):
+        span = slice(a, a + pieces)
+        state.update(K[:, span], V[:, span], gate)
+        found.append(state.attend(Q[:, a]).double())
+    return torch.stack(found), state
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    st.floats(0, 5).map(lambda e: 10**e),
+    st.floats(-4, 0).map(lambda e: 10**e),
+    st.sampled_from([None, 0.5, 0.99, 1.0]),
+    st.sampled_from([1, 3, 40]),
+    st.sampled_from(["state", "window", "halves", "moved", "weights"]),
+    st.integers(0, 1000),
+)
+def test_a_single_precision_state_keeps_its_digits(common, lam, gate, pieces, kind, seed):
+    generator = torch.Generator().manual_seed(seed)
+    d, T = 6, 160
+    shared = common * torch.randn(2, 1, d, generator=generator)
+    K, Q = (torch.randn(2, T, d, generator=generator) + shared for _ in range(2))
+    V = torch.randn(2, T, 3, generator=generator)
+    want, double = answers(K, V, Q, lam, torch.float64, gate, pieces)
+    got, single = answers(K, V, Q, lam, torch.float32, gate, pieces)
+    far = lambda a, b: float(((a - b).norm(dim=-1) / b.norm(dim=-1).amax()).max())
+    assert far(got, want) < 5e-5
+    query = Q[:, -1]
+    if kind == "window":
+        K, V = (x[:, :60] for x in (K, V))
+        windows = [
+            RidgeAttentionState(lam, d, 3, (2,), window=20, dtype=t)
+            for t in (torch.float32, torch.float64)
+        ]
+        for t in range(60):
+            for window in windows:
+                window.update(K[:, t].to(window.dtype), V[:, t].to(window.dtype))
+        single, double = windows
+    elif kind == "halves":
+        single, double = (
+            RidgeAttentionState(lam, d, 3, (2,), dtype=x.dtype)
+            .update(K[:, :50].to(x.dtype), V[:, :50].to(x.dtype))
+            .merge(x)
+            for x in (single, double)
+        )
+    elif kind == "moved":
+        single = double.to(torch.float32).map(lambda x: x[[1, 0]])
+        double = double.map(lambda x: x[[1, 0]])
+        query = query[[1, 0]]
+    elif kind == "weights":
+        single.update(K.float(), V.float(), weight=0.1)
+        double.update(K.double(), V.double(), weight=0.1)
+    assert single.dtype == torch.float32 and single.attend(query).dtype == torch.float32
+    assert far(single.attend(query).double(), double.attend(query.double())) < 5e-5
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"is_causal": True}, {"is_causal": True, "decay": 0.99}]
+)
+def test_a_single_precision_state_goes_in_and_out_of_calls(form, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    K, Q = (torch.randn(2, 100, 6, generator=generator) + 1e4 for _ in range(2))
+    V = torch.randn(2, 100, 3, generator=generator)
+    first, rest = slice(60), slice(60, 100)
+    got, want = [], []
+    for out, dtype in ((got, torch.float32), (want, torch.float64)):
+        q, k, v = (x.to(dtype) for x in (Q, K, V))
+        state = ridge_attention(
+            q[:, first], k[:, first], v[:, first], 0.1, full_output=True, **form
+        ).state
+        state.save(tmp_path / "state.pt")
+        state = RidgeAttentionState.load(tmp_path / "state.pt")
+        assert state.dtype == dtype
+        state = state.clone().update(k[:, 60], v[:, 60]).downdate(k[:, 60], v[:, 60])
+        found = ridge_attention(
+            q[:, rest], k[:, rest], v[:, rest], None, state=state, full_output=True, **form
+        )
+        out += [found.output, found.leverage, found.error, found.state.attend(q[:, 0])]
+    for a, b in zip(got, want, strict=True):
+        assert a.dtype == torch.float32 and float((a - b).norm() / b.norm()) < 1e-4

@@ -54,7 +54,7 @@ from transformers.masking_utils import causal_mask_function, create_causal_mask,
 from transformers.utils import logging
 
 from olsattention import RidgeCache, register_ridge_attention, ridge_attention
-from olsattention.attention.huggingface import RidgeLayer, Rows, _forward, _mask
+from olsattention.attention.huggingface import HARMLESS, RidgeLayer, Rows, _forward, _mask
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -745,6 +745,93 @@ def moe(implementation="ridge", **more):
     given |= {"num_experts": 4, "num_experts_per_tok": 2, "experts_implementation": "eager"}
     config = Qwen2MoeConfig(**LLAMA | given | more, attn_implementation=implementation)
     return exact_norms(Qwen2MoeForCausalLM(config))
+
+
+def heard_by(model, name):
+    """What reaches the attention of a model under a name, from now on; and the model's attention without it."""
+    heard, without = [], []
+
+    def listening(module, query, key, value, mask, **kwargs):
+        given = kwargs.pop(name, None)
+        if given is not None:
+            heard.append(given)
+            kwargs |= {} if without else {name: given}
+        return _forward(module, query, key, value, mask, lam=LAM, **kwargs)
+
+    AttentionInterface.register("listening", listening)
+    AttentionMaskInterface.register("listening", _mask)
+    model.set_attn_implementation("listening")
+    return heard, without
+
+
+# a model that passes each of the names on to its attention, by itself or because it is asked
+PASSED = {
+    "position_ids": (lambda: llama(), {}),
+    "use_cache": (lambda: llama(), {"use_cache": True}),
+    "output_hidden_states": (lambda: llama(), {"output_hidden_states": True}),
+    "output_router_logits": (lambda: moe(), {"output_router_logits": True}),
+    "cache_position": (lambda: llama(), {"cache_position": torch.arange(20)}),
+    "num_items_in_batch": (lambda: llama(), {"labels": TOKENS, "num_items_in_batch": 7}),
+    "deterministic": (lambda: llama(), {"deterministic": True}),
+    "max_length_q": (lambda: llama(), {"max_length_q": 20}),
+    "max_length_k": (lambda: llama(), {"max_length_k": 20}),
+}
+READ = {"sliding_window", "cu_seq_lens_q", "cu_seq_lens_k", "seq_idx"}  # and obeyed
+# what few models pass on; a layer of one does, if it is asked
+LAYERS = {
+    "position_embeddings": (torch.ones(2, 17, 8), torch.ones(2, 17, 8)),
+    "past_key_values": DynamicCache(),
+    "return_dict": True,
+}
+
+
+def test_every_harmless_name_is_tried():
+    assert HARMLESS == PASSED.keys() | READ | LAYERS.keys()
+
+
+@pytest.mark.parametrize("name", PASSED)
+@pytest.mark.parametrize("implementation", ["listening", "eager", "sdpa"])
+def test_a_model_that_passes_a_harmless_name_is_answered_as_without(name, implementation):
+    make, facts = PASSED[name]
+    model = make()
+    heard, without = heard_by(model, name)
+    found = model(TOKENS, **facts)
+    assert len(heard) == 2  # by each layer
+    without.append(True)
+    assert torch.equal(model(TOKENS, **facts).logits, found.logits)
+    close(found.logits, make()(TOKENS).logits)
+    model.set_attn_implementation(implementation)  # to others it says nothing either
+    asked = {n: x for n, x in facts.items() if n != name}
+    assert torch.equal(model(TOKENS, **facts).logits, model(TOKENS, **asked).logits)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_that_passes_a_harmless_name_is_answered_as_without(name):
+    torch.manual_seed(0)
+    small = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 3}
+    config = ViTConfig(**small, intermediate_size=32, image_size=16, patch_size=4)
+    model = ViTModel(config).double().eval()
+    heard, _ = heard_by(model, name)
+    layer = next(part for part in model.modules() if type(part).__name__ == "ViTAttention")
+    rows = torch.randn(2, 17, 24, dtype=torch.float64)
+    found = layer(rows, **{name: LAYERS[name]})
+    assert len(heard) == 1
+    for got, want in zip(found, layer(rows), strict=True):
+        assert got is want is None or torch.equal(got, want)
+
+
+@pytest.mark.parametrize("name", ["seq_idx", "cu_seq_lens_q", "cu_seq_lens_k"])
+def test_a_name_that_is_read_is_obeyed(name):
+    facts = {"seq_idx": torch.tensor([[0] * 7 + [1] * 13])}
+    facts |= dict.fromkeys(("cu_seq_lens_q", "cu_seq_lens_k"), torch.tensor([0, 7, 20]))
+    model, row = llama(), TOKENS[:1]
+    places = torch.cat([torch.arange(7), torch.arange(13)])[None]
+    both = [model(x, use_cache=False).logits for x in (row[:, :7], row[:, 7:])]
+    found = model(row, position_ids=places, use_cache=False, **{name: facts[name]}).logits
+    close(found, torch.cat(both, 1))
+    ahead = torch.arange(20)[None]  # places that say nothing
+    found = model(row, position_ids=ahead, use_cache=False, **{name: facts[name]}).logits
+    assert (found[:, 7:] - model(row).logits[:, 7:]).abs().max() > 1e-3
 
 
 def test_a_mask_that_no_layer_uses_is_no_obstacle():

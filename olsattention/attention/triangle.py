@@ -34,8 +34,10 @@ def rank_one(R, Z, k, v, sign):
 def change(R, Z, lam, fade, restored, key, value, weight=None):
     """The state (6d.5) after its past faded by `fade` (...), `restored` (...) times ``lam I`` was put back, and pairs entered.
 
-    Pairs are key (..., T, d) and value (..., T, d_v), with weights (..., T) or without.
+    Pairs are key (..., T, d) and value (..., T, d_v), with weights (..., T) or without. In float64 if float32 would lose digits.
     """
+    dtype = torch.promote_types(R.dtype, key.dtype)
+    R, Z, fade, key, value = (x.to(dtype) for x in (R, Z, fade, key, value))
     eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device)
     F = torch.linalg.solve_triangular(R.mT, eye, upper=False)
     Y = key @ F.mT
@@ -46,8 +48,12 @@ def change(R, Z, lam, fade, restored, key, value, weight=None):
     L = factor(inner, torch.zeros_like(lam))
     if not safe(L, inner) or cancels(key, F):
         return carefully(R, Z, lam, fade, restored, key, value, weight)
+    new = L.mT @ R
+    # the diagonal of A^-1 grows by no more than what fades
+    if not holds(new, lam, F, fade):
+        return carefully(R, Z, lam, fade, restored, key, value, weight)
     Z = torch.linalg.solve_triangular(L, kept * Z + weighted.mT @ value, upper=False)
-    return L.mT @ R, Z
+    return new, Z
 
 # %% ../../nbs/attention/06d_triangle.ipynb #dd1ba77e
 def safe(L, A):
@@ -64,6 +70,45 @@ def cancels(key, F):
         return False
     return bool((key.detach().abs() @ F.detach().abs().mT).max() > 1e6)
 
+# %% ../../nbs/attention/06d_triangle.ipynb #a80d6d1d
+# the largest inflation of a triangle in float32: (6d.6) is at most 2^-17
+MOST = (2.0**-17 / torch.finfo(torch.float32).eps) ** 2
+
+
+def squares(R):
+    """The squared lengths of the columns of a triangle, the diagonal of A."""
+    return R.detach().square().sum(-2)
+
+
+def inverse_squares(R):
+    """The diagonal of ``A^-1``, in float64."""
+    R = R.detach().double()
+    eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device).expand_as(R)
+    return torch.linalg.solve_triangular(R, eye, upper=True).square().sum(-1)
+
+
+def holds(R, lam, F=None, fade=None):
+    """Whether a triangle keeps its digits by (6d.6), where one may look; known are lam, and ``F = R^-T`` before a change by which all faded."""
+    if R.dtype == torch.float64 or not R.numel() or not may_look(R):
+        return True
+    size = squares(R)
+    # so written that NaN is lost
+    if float(size.max()) <= MOST * float(lam.detach().min()):
+        return True
+    if F is not None and bool((squares(F) * size <= MOST * fade[..., None]).all()):
+        return True
+    return bool((inverse_squares(R) * size <= MOST).all())
+
+
+def in_dtype(R, Z, dtype, share=1.0):
+    """A triangle and its outcomes in a dtype; or as they are if, on a processor, that loses digits or one may not look."""
+    if R.dtype != dtype == torch.float32 and R.device.type == "cpu" and R.numel():
+        if not may_look(R):
+            return R, Z
+        if not bool((inverse_squares(R) * squares(R) <= share * MOST).all()):
+            return R, Z
+    return R.to(dtype), Z.to(dtype)
+
 # %% ../../nbs/attention/06d_triangle.ipynb #160a83e9
 def carefully(R, Z, lam, fade, restored, key, value, weight):
     """As `change`, for pairs far larger than others: by reflections in float64, which square nothing."""
@@ -78,10 +123,10 @@ def carefully(R, Z, lam, fade, restored, key, value, weight):
         raise ValueError(
             "the states are too far apart in size to be merged in float64; the state was not changed"
         )
-    new = tuple(x.to(R.dtype) for x in new)
-    if not bool(torch.stack([x.isfinite().all() for x in new]).all()):
+    finite = (x.to(R.dtype).isfinite().all() for x in new)
+    if not bool(torch.stack(list(finite)).all()):
         raise ValueError(f"the pairs overflow {R.dtype}; the state was not changed")
-    return new
+    return in_dtype(*new, R.dtype)
 
 # %% ../../nbs/attention/06d_triangle.ipynb #6643a8c3
 def by_qr(R, Z, lam, fade, restored, key, value, weight=None):
