@@ -295,7 +295,7 @@ def _checked(self: RidgeAttentionState, key, value):
                 f"{name} must be of one token or of T tokens, got shape {tuple(x.shape)} for heads {self.heads}"
             )
         # the sum is a cheap sign: finite only if all are
-        if x.device.type == "cpu" and not math.isfinite(x.detach().sum()):
+        if may_look(x) and not math.isfinite(x.detach().sum()):
             bad = (~x.isfinite()).nonzero()
             if len(bad):
                 where = tuple(bad[0].tolist())
@@ -343,7 +343,7 @@ def update(
     tokens = getattr(key, "shape", ())[:-1]
     key, value = self._in_units(*self._checked(key, value), weight, tokens)
     if decay is not None:
-        gates = gates_of(decay, tokens, key.dtype, key.device)
+        gates = gates_of(decay, tokens, self.dtype, key.device)
         return self._fading(key, value, gates.reshape(key.shape[:-1]))
     if self.window:
         return self._sliding(key, value)
