@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
 from olsattention import (
@@ -1849,6 +1850,11 @@ def test_a_state_moves_and_lets_go_of_its_graph():
         state.map(lambda x: x[..., :1])
 
 
+def far(found, wanted):
+    """The largest error of an answer, in units of the largest answer."""
+    return float(((found - wanted).norm(dim=-1) / wanted.norm(dim=-1).amax()).max())
+
+
 def answers(K, V, Q, lam, dtype, gate, pieces):
     """Answers of a state that learns a few pairs at a time, each to the query after them, and the state."""
     state = RidgeAttentionState(lam, K.shape[-1], V.shape[-1], K.shape[:1], dtype=dtype)
@@ -1878,7 +1884,6 @@ def test_a_single_precision_state_keeps_its_digits(common, lam, gate, pieces, ki
     V = torch.randn(2, T, 3, generator=generator)
     want, double = answers(K, V, Q, lam, torch.float64, gate, pieces)
     got, single = answers(K, V, Q, lam, torch.float32, gate, pieces)
-    far = lambda a, b: float(((a - b).norm(dim=-1) / b.norm(dim=-1).amax()).max())
     assert far(got, want) < 5e-5
     query = Q[:, -1]
     if kind == "window":
@@ -1933,3 +1938,33 @@ def test_a_single_precision_state_goes_in_and_out_of_calls(form, tmp_path):
         out += [found.output, found.leverage, found.error, found.state.attend(q[:, 0])]
     for a, b in zip(got, want, strict=True):
         assert a.dtype == torch.float32 and float((a - b).norm() / b.norm()) < 1e-4
+
+
+def learned(key, value, query):
+    """The answer of a state of one head after some pairs, one by one."""
+    state = RidgeAttentionState(0.1, key.shape[-1], value.shape[-1], dtype=query.dtype)
+    for k, v in zip(key, value, strict=True):
+        state.update(k, v)
+    return state.attend(query)
+
+
+@pytest.mark.parametrize("common", [0.0, 1e3])
+def test_a_state_that_cannot_look_keeps_its_digits_too(common):
+    generator = torch.Generator().manual_seed(0)
+    shapes = (3, 9, 6), (3, 9, 2), (3, 6)
+    key, value, query = (torch.randn(*s, generator=generator) for s in shapes)
+    given = key + common, value, query + common
+    want = torch.stack([learned(*(x.double() for x in one)) for one in zip(*given)])
+    compiled = torch.compile(torch.vmap(learned), backend="eager")
+    for found in (torch.vmap(learned)(*given), compiled(*given)):
+        assert found.dtype == torch.float32 and far(found.double(), want) < 1e-6
+    with FakeTensorMode():
+        shape = learned(*(torch.empty(s)[0] for s in shapes)).shape
+    assert shape == (2,)
+    key, value, query = (x[0] for x in given)
+    slope = torch.func.grad(lambda k: learned(k, value, query).sum())(key)
+    wide = key.double().requires_grad_()
+    (exact,) = torch.autograd.grad(
+        learned(wide, value.double(), query.double()).sum(), wide
+    )
+    assert far(slope.double(), exact) < 1e-5
