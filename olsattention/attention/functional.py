@@ -34,7 +34,7 @@ from olsattention.attention.heads import (
 )
 from ..regression.smoother import SpectralSmoother
 from .state import RidgeAttentionState
-from .triangle import by_qr
+from .triangle import by_qr, in_dtype
 from .weights import in_units, penalties_of, weights_of
 from .window import windowed_ridge
 
@@ -701,7 +701,7 @@ def _prior(state, heads, d, d_v, lam, solving):
         state.heads != tuple(heads)
         or state.R.shape[-1] != d
         or state.Z.shape[-1] != d_v
-        or state.R.dtype != solving
+        or state.dtype != solving
         or lam.shape != tuple(heads)
     ):
         raise ValueError(
@@ -740,7 +740,7 @@ def _state(lam, R, Z, prior, gates, tokens):
     """The state with this memory, after a prior and tokens."""
     heads, place = tuple(lam.shape), {"dtype": lam.dtype, "device": R.device}
     new = RidgeAttentionState(lam, R.shape[-1], Z.shape[-1], heads, **place)
-    R, Z = (x.to(lam.dtype).reshape(*heads, *x.shape[-2:]) for x in (R, Z))
+    R, Z = (x.reshape(*heads, *x.shape[-2:]) for x in in_dtype(R, Z, lam.dtype))
     new._become(R, Z, 0)
     if gates is not None:
         new.fade = gates.prod(-1)

@@ -144,7 +144,8 @@ def delta_rule(
 
     Notes
     -----
-    For comparison; sequential. Source: (6h.5); Schlag, Irie and Schmidhuber (2021), with the step divided by the squared key norm.
+    For comparison; sequential. Source: (6h.5); Schlag, Irie and Schmidhuber (2021), with the step divided by the
+    squared key norm.
     """
     require_heads(query=query, key=key, value=value)
     require_same_width(query, key)
@@ -223,8 +224,8 @@ def softmax_regression(
 
     Notes
     -----
-    The problem is not convex; the search starts from equal weights, ``omega = 0``. Each evaluation costs O(n^2 p). Source: (6h.6);
-    Goulet Coulombe (2025).
+    The problem is not convex; the search starts from equal weights, ``omega = 0``. Each evaluation costs O(n^2 p).
+    Source: (6h.6); Goulet Coulombe (2025).
     """
     penalty = float(as_lam(penalty, "penalty"))
     if steps < 1:

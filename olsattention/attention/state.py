@@ -22,7 +22,16 @@ from olsattention.attention.heads import (
     require_pairs,
     solving_dtype,
 )
-from .triangle import carefully, change, rank_one
+from olsattention.attention.triangle import (
+    MOST,
+    carefully,
+    change,
+    holds,
+    in_dtype,
+    inverse_squares,
+    rank_one,
+    squares,
+)
 from olsattention.attention.waiting import (
     FADED,
     WAITING,
@@ -131,14 +140,20 @@ def __repr__(self: RidgeAttentionState) -> str:
     R, Z = self._memory[:2]
     return (
         f"RidgeAttentionState(heads={self.heads}, d={R.shape[-1]}, d_v={Z.shape[-1]}, "
-        f"tokens={self.count}{window}, {R.dtype}, {R.device})"
+        f"tokens={self.count}{window}, {self.dtype}, {R.device})"
     )
 
 
 @patch
 def _become(self: RidgeAttentionState, R, Z, tokens):
-    self._memory, self.count = Memory(R, Z), self.count + tokens
+    before, self.count = self.count, self.count + tokens
+    if R.dtype != self.lam.dtype and before // AGAIN != self.count // AGAIN:
+        R, Z = in_dtype(R, Z, self.lam.dtype, 1 / 16)  # it may have learned what it lacked
+    self._memory = Memory(R, Z)
     return self
+
+
+AGAIN = 64  # tokens until a triangle in float64 is looked at again
 
 # %% ../../nbs/attention/06f_state.ipynb #a5ca2961
 @patch(as_prop=True)
@@ -176,17 +191,40 @@ def _settled(self: RidgeAttentionState):
 @patch
 def _with(self: RidgeAttentionState, R, Z, key, value):
     """The triangle and its outcomes after T pairs more."""
+    look = may_look(key)
+    if not look and key.device.type == "cpu":  # it will not be seen to lose digits
+        R, Z = R.double(), Z.double()
     if key.shape[-2] == 1:
-        new = rank_one(R, Z, key[..., 0, :], value[..., 0, :], 1)
-        if (
-            key.device.type != "cpu"
-            or not new[2].numel()
-            or float(new[2].detach().max()) < HUGE
-        ):
-            return new[:2]
+        pair = (x[..., 0, :].to(R.dtype) for x in (key, value))
+        *new, grown = rank_one(R, Z, *pair, 1)
+        if not look or not grown.numel():
+            return tuple(new)
+        if float(grown.detach().max()) < HUGE and self._holds(R, key, new[0]):
+            return tuple(new)
     whole = self.fade.new_ones(self.heads)
     given = R, Z, self.lam, whole, 1 - whole, key, value
     return tuple(change(*given) if key.shape[-2] != 1 else carefully(*given, None))
+
+# %% ../../nbs/attention/06f_state.ipynb #47a40d5a
+@patch
+def _holds(self: RidgeAttentionState, R, key, new):
+    """Whether the triangle R with one key more, `new`, keeps its digits by (6d.6); what bounds it is kept for the next."""
+    if R.dtype != torch.float32:
+        return True
+    known = getattr(self, "_bounds", None)
+    if known is None or known[0] is not R:
+        size = squares(R)
+        known = R, size, (1 / self.lam.detach())[..., None].expand_as(size)
+    k = key.detach()[..., 0, :]
+    size, bound = torch.addcmul(known[1], k, k), known[2]  # of A, and of its inverse
+    # so written that NaN is lost
+    if not float((size * bound).max()) <= MOST:
+        bound = inverse_squares(new)
+        if not bool((size * bound).max() <= MOST):
+            return False
+        bound = bound.to(size.dtype)
+    self._bounds = new, size, bound  # from now on the second can only fall
+    return True
 
 # %% ../../nbs/attention/06f_state.ipynb #dd0e9817
 @patch
@@ -248,7 +286,7 @@ def _require(self: RidgeAttentionState, name, x, width):
     """Raise unless x (..., width) begins with the heads and can be computed with in the dtype of the state."""
     R = self._memory.R
     if isinstance(x, torch.Tensor) and x.shape == (*self.heads, width):
-        if x.dtype == R.dtype and x.device == R.device:
+        if x.dtype == self.lam.dtype and x.device == R.device:
             return  # as in every step of decoding
     require_heads(**{name: x[None] if isinstance(x, torch.Tensor) else x})
     c = len(self.heads)
@@ -259,9 +297,9 @@ def _require(self: RidgeAttentionState, name, x, width):
         raise ValueError(
             f"{name} is on {x.device} but the state on {R.device}; move one of them"
         )
-    if x.dtype.itemsize > R.dtype.itemsize:
+    if x.dtype.itemsize > self.dtype.itemsize:
         raise TypeError(
-            f"{name} is {x.dtype} but the state {R.dtype}; make the state float64"
+            f"{name} is {x.dtype} but the state {self.dtype}; make the state float64"
         )
 
 # %% ../../nbs/attention/06f_state.ipynb #b8af7715
@@ -276,7 +314,7 @@ def _checked(self: RidgeAttentionState, key, value):
                 f"{name} must be of one token or of T tokens, got shape {tuple(x.shape)} for heads {self.heads}"
             )
         # the sum is a cheap sign: finite only if all are
-        if x.device.type == "cpu" and not math.isfinite(x.detach().sum()):
+        if may_look(x) and not math.isfinite(x.detach().sum()):
             bad = (~x.isfinite()).nonzero()
             if len(bad):
                 where = tuple(bad[0].tolist())
@@ -324,7 +362,7 @@ def update(
     tokens = getattr(key, "shape", ())[:-1]
     key, value = self._in_units(*self._checked(key, value), weight, tokens)
     if decay is not None:
-        gates = gates_of(decay, tokens, key.dtype, key.device)
+        gates = gates_of(decay, tokens, self.dtype, key.device)
         return self._fading(key, value, gates.reshape(key.shape[:-1]))
     if self.window:
         return self._sliding(key, value)
@@ -431,6 +469,7 @@ def _fading(self: RidgeAttentionState, key, value, gates):
 # %% ../../nbs/attention/06f_state.ipynb #998a975a
 @patch
 def _sliding(self: RidgeAttentionState, key, value):
+    key, value = key.to(self.dtype), value.to(self.dtype)
     keys = torch.cat([self.keys, key], -2)
     values = torch.cat([self.values, value], -2)
     leaving = max(0, keys.shape[-2] - self.window)
@@ -439,9 +478,11 @@ def _sliding(self: RidgeAttentionState, key, value):
     if not afresh:
         R, Z = self._grown(key, value)
         if leaving:
-            R, Z, left = rank_one(R, Z, keys[..., 0, :], values[..., 0, :], -1)
+            oldest = (x[..., 0, :].to(R.dtype) for x in (keys, values))
+            R, Z, left = rank_one(R, Z, *oldest, -1)
             # one minus its leverage, by which the rounding errors are divided
             afresh = left.device.type == "cpu" and not bool((left > 0.5).all())
+            afresh = afresh or not holds(R, self.lam)
     keys, values = (x[..., leaving:, :].clone() for x in (keys, values))
     if afresh:
         d, d_v = key.shape[-1], value.shape[-1]
@@ -516,7 +557,12 @@ def downdate(
         raise ValueError(f"downdate takes one pair at a time, got {key.shape[-2]}")
     if self.window:
         raise ValueError("a sliding window forgets by itself; downdate a state without one")
-    R, Z, left = rank_one(*self._settled(), key[..., 0, :], value[..., 0, :], -1)
+    R, Z = self._settled()
+    pair = [x[..., 0, :].to(R.dtype) for x in (key, value)]
+    R, Z, left = rank_one(before := R, outcomes := Z, *pair, -1)
+    if not holds(R, self.lam):
+        pair = (x.double() for x in (before, outcomes, *pair))
+        R, Z, left = rank_one(*pair, -1)
     if left.device.type == "cpu" and not bool((left > 0).all()):
         raise ValueError(
             "the pair cannot have been learned by this state: without it K'K + lam I is not positive definite"
@@ -534,7 +580,7 @@ def merge(self: RidgeAttentionState, other: RidgeAttentionState) -> RidgeAttenti
     if self.window or other.window:
         raise ValueError("states with a sliding window cannot be merged")
     (R, Z), (R2, Z2) = self._settled(), other._settled()
-    if R.shape != R2.shape or Z.shape != Z2.shape or R.dtype != R2.dtype:
+    if R.shape != R2.shape or Z.shape != Z2.shape or self.dtype != other.dtype:
         raise ValueError(
             f"states of different shape or dtype cannot be merged: {self} and {other}"
         )
@@ -567,12 +613,23 @@ def map(
 ) -> RidgeAttentionState:
     """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()`` or ``lambda x: x[beams]``."""
     new = self.clone()
-    new._memory = Memory(*map(function, self._settled()))
+    new._memory = Memory(*_kept(function, *self._settled()))
     for name, x in self.__dict__.items():
         if isinstance(x, torch.Tensor):
             setattr(new, name, function(x))
     _require_state(new)
     return new
+
+
+def _kept(function, R, Z):
+    """R and Z behind a function; in two parts, if it makes float32 of what would lose digits there."""
+    new = function(R), function(Z)
+    if not all(isinstance(x, torch.Tensor) for x in new) or new[0].dtype == R.dtype:
+        return new
+    if in_dtype(R, Z, new[0].dtype)[0].dtype == new[0].dtype:
+        return new
+    rest = (function(x - x.float().double()) for x in (R, Z))
+    return tuple(x.double() + left.double() for x, left in zip(new, rest))
 
 # %% ../../nbs/attention/06f_state.ipynb #f7d64bdf
 @patch
@@ -589,8 +646,8 @@ def detach(self: RidgeAttentionState) -> RidgeAttentionState:
 
 @patch(as_prop=True)
 def dtype(self: RidgeAttentionState) -> torch.dtype:
-    """Of the state, a torch.dtype."""
-    return self._memory.R.dtype
+    """Of what the state learns and remembers, a torch.dtype; R and Z are in float64 where float32 would lose digits."""
+    return self.lam.dtype
 
 
 @patch(as_prop=True)
@@ -631,7 +688,7 @@ def from_moments(
     L = factor((G + G.mT) / 2, new.lam.double())
     require_definite(L, G)
     Z = torch.linalg.solve_triangular(L, B, upper=False)
-    return new._become(L.mT.to(new.dtype), Z.to(new.dtype), count)
+    return new._become(*in_dtype(L.mT, Z, new.dtype), count)
 
 # %% ../../nbs/attention/06f_state.ipynb #68f208a7
 def _require_moments(G, B):
@@ -649,13 +706,17 @@ def _require_moments(G, B):
 def _require_state(state):
     """Raise unless the tensors of a state belong together."""
     R, Z = state._memory[:2]
-    tensors = [R, Z, *(x for x in state.__dict__.values() if isinstance(x, torch.Tensor))]
+    tensors = [x for x in state.__dict__.values() if isinstance(x, torch.Tensor)]
     if not all(isinstance(x, torch.Tensor) for x in (R, Z, state.lam, state.fade)):
         raise TypeError("the function must return a tensor for a tensor")
-    if {x.dtype for x in tensors} not in ({torch.float32}, {torch.float64}):
-        found = ", ".join(sorted({str(x.dtype) for x in tensors}))
+    dtypes = {x.dtype for x in tensors}
+    # a triangle in float64 is one that float32 would not hold
+    dtypes |= {x.dtype for x in (R, Z) if x.dtype != torch.float64 or R.dtype != Z.dtype}
+    if dtypes not in ({torch.float32}, {torch.float64}):
+        dtypes |= {R.dtype, Z.dtype}
+        found = ", ".join(sorted(map(str, dtypes)))
         raise TypeError(f"a state must be of torch.float32 or torch.float64, got {found}")
-    if len({x.device for x in tensors}) > 1:
+    if len({x.device for x in (R, Z, *tensors)}) > 1:
         raise ValueError("all tensors of a state must be on one device")
     heads, d = state.lam.shape, R.shape[-1]
     if not (

@@ -10,7 +10,7 @@ import torch
 from fastcore.basics import patch
 from .forgetting import gates_of
 from olsattention.attention.heads import factor, may_look, outside_autocast, require_definite, require_heads, require_pairs, solving_dtype
-from .triangle import carefully, change, rank_one
+from olsattention.attention.triangle import MOST, carefully, change, holds, in_dtype, inverse_squares, rank_one, squares
 from olsattention.attention.waiting import FADED, WAITING, Fading, answer, asked_of, faded_by, faded_to, fading_from, inverse, reduced
 from .weights import penalties_of, weights_of
 __all__ = ['SAVED', 'RidgeAttentionState']
@@ -89,6 +89,9 @@ class RidgeAttentionState:
 
     def _with(self, R, Z, key, value):
         """The triangle and its outcomes after T pairs more."""
+
+    def _holds(self, R, key, new):
+        """Whether the triangle R with one key more, `new`, keeps its digits by (6d.6); what bounds it is kept for the next."""
 
     def _grown(self, key, value):
         ...
@@ -190,7 +193,7 @@ class RidgeAttentionState:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the state, a torch.dtype."""
+        """Of what the state learns and remembers, a torch.dtype; R and Z are in float64 where float32 would lose digits."""
 
     @property
     def device(self) -> torch.device:
@@ -210,9 +213,13 @@ class RidgeAttentionState:
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: torch.device | str | None=None) -> RidgeAttentionState:
         """Read a state that `save` wrote; only tensors and numbers are read. Raises ValueError if the file holds none."""
+AGAIN = 64
 HUGE = 10000000000.0
 LASTING = 0.8
 NEWS: Any
+
+def _kept(function, R, Z):
+    ...
 
 def _require_moments(G, B):
     ...

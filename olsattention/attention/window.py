@@ -156,6 +156,50 @@ def window_block(
         worst = worst.maximum(inflation(W, 1 + Y.square().sum(-1)))
     return out, 1 - precision**2, E[:, 1::2] / precision, worst
 
+# %% ../../nbs/attention/06c4_window.ipynb #c5382251
+def few_block(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lam: torch.Tensor, w: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Outputs (N, g, n, d_v), leverage (N, n, 1), errors (N, n, d_v) and the inflation of n tokens, w - 1 pairs before them, by (6c4.4)."""
+    N, n = q.shape[0], q.shape[2]
+    K, V = (x.unfold(1, w, 1).flatten(0, 1).mT for x in (k, v))
+    many = lam[:, None].expand(N, n).reshape(-1)
+    S = K @ K.mT + many[:, None, None] * torch.eye(w, dtype=k.dtype, device=k.device)
+    W = inverse_cholesky(S)
+    E = W @ V
+    asked = q.transpose(1, 2).flatten(0, 1) @ K.mT @ W.mT
+    out = (asked @ E).unflatten(0, (N, n)).transpose(1, 2)
+    last = W[:, -1:, -1]
+    leverage, error = 1 - many[:, None] * last**2, E[:, -1] / last
+    worst = inflation(W, S.diagonal(dim1=1, dim2=2))
+    return out, leverage.unflatten(0, (N, n)), error.unflatten(0, (N, n)), worst
+
+
+def attend_few(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lam: torch.Tensor,
+    window: int,
+) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+    """As `attend`, for windows of few pairs."""
+    N, T, w = len(lam), key.shape[1], window
+    q, k, v = (x.to(lam.dtype) for x in (query, key, value))
+    k, v = (pad(x, (0, 0, w - 1, 0)) for x in (k, v))
+    block = few_block
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, lam)):
+        block = block if transformed() else partial(checkpoint, block, use_reentrant=False)
+    size = max(1, (1024 if key.device.type == "cpu" else 65536) // max(N, 1))
+    parts, worst = [], []
+    for a in range(0, T, size):
+        b = min(T, a + size)
+        tokens = q[:, :, a:b], k[:, a : b + w - 1], v[:, a : b + w - 1]
+        out, *more, inflated = block(*tokens, lam, w)
+        parts.append([out, *(x[:, None] for x in more)])
+        worst.append(inflated)
+    worst = None if worst[0] is None else torch.stack(worst).max()
+    return [torch.cat(p, 2) for p in zip(*parts)], worst
+
 # %% ../../nbs/attention/06c4_window.ipynb #ce2b4e83
 def attend(
     query: torch.Tensor,
@@ -166,6 +210,8 @@ def attend(
 ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
     """Outputs (N, g, T, d_v), leverage (N, 1, T, 1) and errors (N, 1, T, d_v), all in the dtype of lam, and the inflation."""
     N, g, T, d = query.shape
+    if 2 * min(window, T) <= d:
+        return attend_few(query, key, value, lam, min(window, T))
     C = max(1, min(32, d, window, T))
     q, k, v = (x.to(lam.dtype) for x in (query, key, value))
     (k, k_old), (v, v_old) = (chunks_of(x, C, window) for x in (k, v))
@@ -200,6 +246,22 @@ def careful(*given: torch.Tensor | int) -> list[torch.Tensor]:
         "K'K + lam I is too nearly singular for the chunks of windows in float64, or not finite"
     )
 
+# %% ../../nbs/attention/06c4_window.ipynb #55dc6669
+AT_ONCE = (
+    1 << 21
+)  # numbers in the sums before all chunks of the heads that a processor does together
+
+
+def by_heads(*given: torch.Tensor | int) -> list[torch.Tensor]:
+    """What `careful` finds, as many heads at a time as their sums leave in memory that is at hand."""
+    *tensors, window = given
+    (N, _, T, d), d_v = tensors[0].shape, tensors[2].shape[-1]
+    size = max(1, AT_ONCE // max(1, T * d * (d + d_v) // 64))
+    if size >= N or tensors[0].device.type != "cpu":
+        return careful(*given)
+    heads = zip(*(x.split(size) for x in tensors))
+    return [torch.cat(parts) for parts in zip(*(careful(*x, window) for x in heads))]
+
 # %% ../../nbs/attention/06c4_window.ipynb #91f571eb
 def windowed_ridge(
     query: torch.Tensor,
@@ -228,13 +290,13 @@ def windowed_ridge(
 
     Notes
     -----
-    Does not check its input, as `ridge_attention` does. Some three times the cost of `causal_ridge`, whatever the
-    window. Memory linear in T; a backward pass recomputes each block. Differentiable any number of times. Source:
-    Theorem 6c4.1.
+    Does not check its input, as `ridge_attention` does. Two to four times the cost of `causal_ridge`, seven for a
+    window close to d, where single precision does not do; less for a few pairs. Memory linear in T; a backward pass
+    recomputes each block. Differentiable any number of times. Source: Theorem 6c4.1.
     """
     (N, _, T, _), d_v = query.shape, value.shape[-1]
     if T and N:
-        out, h, e = careful(query, key, value, lam, window)
+        out, h, e = by_heads(query, key, value, lam, window)
     else:
         out, h, e = query.new_empty(*query.shape[:3], d_v), lam.new_empty(N, 1, T, 1), None
         e = lam.new_empty(N, 1, T, d_v)

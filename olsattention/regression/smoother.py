@@ -37,7 +37,7 @@ from olsattention.arrays import (
     require_same_columns,
     to_numpy,
 )
-from .embeddings import principal, squares
+from .principal import principal, squares
 from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
 from olsattention.regression.svd import (
@@ -73,9 +73,8 @@ class SpectralSmoother:
     Notes
     -----
     Outcomes y have shape (n,) or (n, k), a penalty is one number. New rows are ``X (m, p)`` after `from_design`, and
-    ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights and answers are on the original
-    scale: a row of weight zero has leverage zero, and its fitted value is the prediction there.
-    Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
+    ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights, answers are on the original
+    scale: a row of weight zero has leverage zero, its fit is a prediction. Source: (3b.1) to (3b.6); Wahba (1990).
     """
 
     mu: SameKind
@@ -115,7 +114,7 @@ class SpectralSmoother:
 
 # %% ../../nbs/regression/03b_smoother.ipynb #f679964f
 class DesignRows(NamedTuple):
-    """How rows of a design enter: by their coordinates on the principal `axes` (p, r), with `mean` subtracted or None."""
+    """How rows of a design enter: by coordinates on the principal `axes` (p, r), with `mean` subtracted or None."""
 
     train: object
     axes: object
@@ -155,8 +154,8 @@ def from_design(
     weight_type : {"precision", "frequency"}
         What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
     least_lam : float
-        The least penalty that will be asked for. Columns in different units are factored faster if directions far below it
-        need not be told apart to their last digits.
+        The least penalty that will be asked for. Columns in different units are factored faster if directions far below
+        it need not be told apart to their last digits.
 
     Returns
     -------
@@ -188,7 +187,7 @@ def from_design(
 
 # %% ../../nbs/regression/03b_smoother.ipynb #83dc8744
 class Outcome(NamedTuple):
-    """An outcome (n, k) in columns, scaled: its coordinates on the null space (c, k), the rest (m, k), the rest's (r, k).
+    """An outcome (n, k) in columns, scaled: coordinates on the null space (c, k), the rest (m, k), the rest's (r, k).
 
     `dropped` has its values at rows of weight zero, on the original scale.
     """
@@ -233,7 +232,7 @@ def in_columns(train, y, dtype):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e0001
 def beside_null(rows, null, y, mean=False):
-    """Coordinates (c, k) of outcomes y (n, k) on the null space, a constant if `mean`, and what it leaves of the scaled ones."""
+    """Coordinates (c, k) of outcomes y (n, k) on the null space, a constant if `mean`, and what it leaves of them."""
     scaled, xp = rows.scaled(y), array_api_compat.array_namespace(y)
     if not mean:
         level = null.T @ scaled
@@ -250,7 +249,7 @@ def beside_null(rows, null, y, mean=False):
 
 
 def without_residue(rest, y, c=0):
-    """What a null space (n, c) leaves of outcomes, columns of both; zero where that is the rounding errors of taking it away."""
+    """What a null space (n, c) leaves of outcomes, columns of both; zero where that is rounding errors."""
     xp = array_api_compat.array_namespace(y)
     size, whole = (xp.max(xp.abs(values), axis=0) for values in (rest, y))
     least = 8 * (1 + c) * float(xp.finfo(y.dtype).eps)
@@ -298,7 +297,7 @@ def largest_eigenvalue(self: SpectralSmoother) -> float:
 
 @patch(as_prop=True)
 def least_penalty(self: SpectralSmoother) -> float:
-    """Where a search for a penalty should start: below it no direction feels the penalty, or rounding errors of a Gram matrix do."""
+    """Where a search should start: below it no direction feels the penalty, or a Gram matrix's rounding errors do."""
     known = to_numpy(self.mu[self.mu > 0])
     least = 1e-10 * float(known[-1]) if known.size else 0.0
     return max(least, self._source.noise * self.largest_eigenvalue)
@@ -306,7 +305,7 @@ def least_penalty(self: SpectralSmoother) -> float:
 
 @patch(as_prop=True)
 def has_limit(self: SpectralSmoother) -> bool:
-    """Whether ``lam == 0`` is a penalty like others: it is not where a Gram matrix is singular but for its rounding errors."""
+    """Whether ``lam == 0`` is a penalty like others: not if a Gram matrix is singular but for its rounding errors."""
     return self._source.noise == 0 or not self.mu.shape[0] or as_number(self.mu[-1]) > 0
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de6
@@ -460,7 +459,7 @@ class GramRows(NamedTuple):
 
 
 def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
-    """A validated Gram matrix: how its rows enter, what they weigh, N, its scaled values, and whether these may be overwritten."""
+    """Of a validated Gram matrix: how rows enter, what they weigh, N, scaled values, whether those may be lost."""
     table, intercept = as_matrix(K, "K"), as_flag(intercept)
     require_symmetric(table.values)
     T = null_functions(table, intercept, null_space)
@@ -479,7 +478,7 @@ def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dee
 def largest_row_sum(K, roots=None):
-    """The largest sum of absolute values of a row, which no eigenvalue exceeds; that of the scaled matrix if rows have `roots`."""
+    """The largest sum of absolute values of a row, scaled by `roots` if given, which no eigenvalue exceeds."""
     xp = array_api_compat.array_namespace(K)
     slices = [slice(a, a + BLOCK_ROWS) for a in range(0, K.shape[0], BLOCK_ROWS)]
     if roots is None:
@@ -490,7 +489,7 @@ def largest_row_sum(K, roots=None):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e000e
 def centred_gram(K, null, across, value, overwrite):
-    """``(I - NN') K (I - NN') + N diag(value, 2 value, ...) N'``, in the memory of K if allowed; `across` is ``N'K``."""
+    """``(I - NN') K (I - NN') + N diag(value, 2 value, ...) N'``, in the memory of K if allowed; `across`: ``N'K``."""
     xp, in_place = array_api_compat.array_namespace(K), array_api_compat.is_numpy_array(K)
     if in_place and not (overwrite and K.flags.writeable):
         K = K.copy()
@@ -590,7 +589,7 @@ def removed(smoother, lams):
 
 
 def of_known(smoother, lams):
-    """The q of (3b.3) of the r directions whose eigenvalue is not zero, (r, L), the least of them for mu_0, the factor (L,), and r."""
+    """The q (r, L) of (3b.3) of the r directions of eigenvalue > 0, the least for mu_0, the factor (L,), and r."""
     xp, lams = smoother._xp, penalties(lams, smoother.mu)
     r = int(xp.count_nonzero(smoother.mu > 0))
     mu = smoother.mu[:r, None]
@@ -607,7 +606,7 @@ def quotient(top, bottom, xp, otherwise=math.nan):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #96ce3da1
 def loo_parts(smoother, y, lams, rows):
-    """Numerators and denominators of (3b.4) for some rows, and the factor they lack: one outcome and L penalties, or k outcomes and one."""
+    """Numerators, denominators of (3b.4), the factor they lack: one outcome, L penalties, or k outcomes, one."""
     (q, factor, r), xp = of_known(smoother, lams), smoother._xp
     U, z, eps = smoother.U[rows, :r], y.z[:r, :], float(xp.finfo(smoother.U.dtype).eps)
     if r == smoother.n - smoother.null.shape[1]:
@@ -666,7 +665,7 @@ def _least_free(smoother, free, r):
 
 @patch
 def is_unique(self: DesignRows, r):
-    """Whether r directions determine all coefficients: then a row without which they do not has no prediction at ``lam == 0``."""
+    """Whether r directions determine all coefficients; a row needed for it has no prediction at ``lam == 0``."""
     return r == self.axes.shape[0]
 
 
@@ -717,7 +716,7 @@ def _loo(smoother, y, lams):
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df4
 @patch
 def loo_residuals(self: SpectralSmoother, y: AnyArray, lam: Number) -> SameKind:
-    """Leave-one-out prediction errors of ridge, the shape of y, without refitting; at ``lam == 0`` those of the minimum-norm fits.
+    """Leave-one-out prediction errors of ridge, the shape of y, without refitting; minimum-norm fits at ``lam == 0``.
 
     NaN where the unpenalised functions alone follow a row, or where coefficients would no longer be determined. With
     `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
@@ -740,7 +739,7 @@ from olsattention.arrays import AnyArray, Array, Number, Numpy, SameKind
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e1603
 class RowGroups(NamedTuple):
-    """Which group each of n rows belongs to: the places `codes` (n,) in the list of `labels`, in order of appearance."""
+    """The group of each of n rows: places `codes` (n,) in the list of `labels`, in order of appearance."""
 
     codes: Numpy
     labels: list[Any]
@@ -791,8 +790,8 @@ def same_sizes(codes: Numpy) -> list[Numpy]:
 def solve_groups(M: Array, top: Array, least: float) -> tuple[Array, Any]:
     """``M^-1 top`` for symmetric positive semidefinite M (g, s, s) and top (g, s, k), and what they leave undetermined.
 
-    `least` is what an eigenvalue may be by rounding alone, beside the diagonal. Where a matrix is singular the first is the
-    solution of least norm, and the second the projection (g, s, s) on its null space; None if none is.
+    `least` is what an eigenvalue may be by rounding alone, beside the diagonal. Where a matrix is singular the first is
+    the solution of least norm, and the second the projection (g, s, s) on its null space; None if none is.
     """
     xp = array_api_compat.array_namespace(M)
     size = xp.linalg.diagonal(M)
@@ -811,7 +810,7 @@ def solve_groups(M: Array, top: Array, least: float) -> tuple[Array, Any]:
 
 
 def not_determined(n: int, doubts: list[Any]) -> Numpy:
-    """Which of n rows null spaces touch, (n,); `doubts` are places (g, s) and the projections (g, s, s) of their groups."""
+    """Which of n rows null spaces touch, (n,); `doubts`: places (g, s) and projections (g, s, s) of groups."""
     touched = np.zeros(n, dtype=bool)
     for rows, null in doubts:
         touched[rows] = np.diagonal(to_numpy(null), axis1=1, axis2=2) > 1e-8
@@ -938,8 +937,8 @@ def group_residuals(
 
     At ``lam == 0`` those of the minimum-norm fits.
 
-    `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other groups
-    do not determine the prediction.
+    `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other
+    groups do not determine the prediction.
     """
     codes = as_groups(groups, self._source.train, self.rows.kept).codes
     errors, doubts, y = self._deleted(y, as_lam(lam), codes)
@@ -964,11 +963,11 @@ def leave_group_out(
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df7
 class CriterionSums(NamedTuple):
-    """What criteria for choosing a penalty are made of: one outcome, L penalties, up to the factor that the q have in common.
+    """What criteria are made of: one outcome, L penalties, up to the factor that the q have in common.
 
-    `rss` is the sum of ``q**2 z**2`` and `quadratic` that of ``q z**2``, each with what no direction explains; `spare` sums the q
-    and `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out error.
-    ``factor * q`` is ``1 - g``. All have shape (L,).
+    `rss` is the sum of ``q**2 z**2``, `quadratic` that of ``q z**2``, with what no direction explains; `spare` sums
+    the q, `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out
+    error. ``factor * q`` is ``1 - g``. All have shape (L,).
     """
 
     n: Any  # the nu of (3a.4)
@@ -992,7 +991,7 @@ class CriterionSums(NamedTuple):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e0014
 def criterion_sums_of(smoother, y, lams, free=None):
-    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`; `free` is what `_unexplained` finds, if it is known."""
+    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`; `free` is what `_unexplained` finds, if known."""
     xp, (q, factor) = smoother._xp, removed(smoother, lams)
     free = _unexplained(smoother, y) if free is None else free
     n, c, tiny = smoother.n, smoother.null.shape[1], xp.finfo(q.dtype).tiny
@@ -1024,7 +1023,7 @@ def _unexplained(smoother, y):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dfa
 def of_copies(sums, rows):
-    """Criterion sums with the directions that copies add, the common factor multiplied out; as they are without copies."""
+    """Criterion sums with the directions that copies add, the factor multiplied out; as they are without copies."""
     if rows.w is None or not rows.copies:
         return sums
     xp, f, total = array_api_compat.array_namespace(sums.rss), sums.factor, rows.total
@@ -1066,7 +1065,7 @@ def criterion_sums(
 class Judged(NamedTuple):
     """One outcome before a criterion: its `CriterionSums` as a function of penalties, in squares of its `unit`.
 
-    `spread` is the mean square of what the null space leaves of it, `roundoff` that of the rounding errors that it came with;
+    `spread` is the mean square of what the null space leaves of it, `roundoff` that of its rounding errors;
     `grouped` maps groups and penalties to its mean squared errors without the group.
     """
 
@@ -1274,7 +1273,7 @@ def coefficients(
 def dual_coefficients(
     self: SpectralSmoother, y: AnyArray, lam: Number, filter: str = "ridge"
 ) -> tuple[SameKind, SameKind]:
-    """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space.
+    """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,) or (c, k) of the null space.
 
     After `from_gram`, predictions are ``K_new @ a + T_new @ b``.
     """
@@ -1306,7 +1305,7 @@ class RidgePath(NamedTuple):
         return f"RidgePath({self.lam.shape[0]} penalties from {lo:.3g} to {hi:.3g}, {self.coefficients.shape[1]} coefficients)"
 
     def to_frame(self) -> Frame:
-        """A DataFrame indexed by lam: df, rss, gcv, loo, intercept, and a column for each coefficient (one outcome only)."""
+        """A DataFrame indexed by lam: df, rss, gcv, loo, intercept, a column a coefficient (one outcome only)."""
         import pandas as pd
 
         if self.coefficients.ndim != 2:

@@ -12,7 +12,7 @@ import scipy.linalg
 from fastcore.basics import patch
 from scipy.optimize import brentq
 from olsattention.arrays import AnyArray, Frame, Number, Numpy, SameKind, Table, as_flag, as_lam, as_matrix, as_number, as_queries, as_regression, labelled, labels_of, matmul, outside_level, penalties, promote, require_same_columns, to_numpy
-from .embeddings import principal, squares
+from .principal import principal, squares
 from .rfactor import BLOCK_ROWS
 from .ridge import spectral_filter
 from olsattention.regression.svd import RankDeficiencyWarning, nothing_left, refined, scaled_svd
@@ -40,9 +40,8 @@ class SpectralSmoother:
     Notes
     -----
     Outcomes y have shape (n,) or (n, k), a penalty is one number. New rows are ``X (m, p)`` after `from_design`, and
-    ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights and answers are on the original
-    scale: a row of weight zero has leverage zero, and its fitted value is the prediction there.
-    Source: (3b.1) to (3b.6), (3a.1) to (3a.4); Wahba (1990), chapter 4.
+    ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights, answers are on the original
+    scale: a row of weight zero has leverage zero, its fit is a prediction. Source: (3b.1) to (3b.6); Wahba (1990).
     """
     mu: SameKind
     U: SameKind
@@ -79,8 +78,8 @@ class SpectralSmoother:
     weight_type : {"precision", "frequency"}
         What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
     least_lam : float
-        The least penalty that will be asked for. Columns in different units are factored faster if directions far below it
-        need not be told apart to their last digits.
+        The least penalty that will be asked for. Columns in different units are factored faster if directions far below
+        it need not be told apart to their last digits.
 
     Returns
     -------
@@ -112,11 +111,11 @@ class SpectralSmoother:
 
     @property
     def least_penalty(self) -> float:
-        """Where a search for a penalty should start: below it no direction feels the penalty, or rounding errors of a Gram matrix do."""
+        """Where a search should start: below it no direction feels the penalty, or a Gram matrix's rounding errors do."""
 
     @property
     def has_limit(self) -> bool:
-        """Whether ``lam == 0`` is a penalty like others: it is not where a Gram matrix is singular but for its rounding errors."""
+        """Whether ``lam == 0`` is a penalty like others: not if a Gram matrix is singular but for its rounding errors."""
 
     def lam_for_df(self, df: float) -> float:
         """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
@@ -170,7 +169,7 @@ class SpectralSmoother:
     """
 
     def loo_residuals(self, y: AnyArray, lam: Number) -> SameKind:
-        """Leave-one-out prediction errors of ridge, the shape of y, without refitting; at ``lam == 0`` those of the minimum-norm fits.
+        """Leave-one-out prediction errors of ridge, the shape of y, without refitting; minimum-norm fits at ``lam == 0``.
 
     NaN where the unpenalised functions alone follow a row, or where coefficients would no longer be determined. With
     `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
@@ -187,8 +186,8 @@ class SpectralSmoother:
 
     At ``lam == 0`` those of the minimum-norm fits.
 
-    `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other groups
-    do not determine the prediction.
+    `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other
+    groups do not determine the prediction.
     """
 
     def leave_group_out(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
@@ -228,13 +227,13 @@ class SpectralSmoother:
         """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""
 
     def dual_coefficients(self, y: AnyArray, lam: Number, filter: str='ridge') -> tuple[SameKind, SameKind]:
-        """Coefficients a (n,) or (n, k) of the kernel functions of the training rows, and b (c,) or (c, k) of the null space.
+        """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,) or (c, k) of the null space.
 
     After `from_gram`, predictions are ``K_new @ a + T_new @ b``.
     """
 
 class DesignRows(NamedTuple):
-    """How rows of a design enter: by their coordinates on the principal `axes` (p, r), with `mean` subtracted or None."""
+    """How rows of a design enter: by coordinates on the principal `axes` (p, r), with `mean` subtracted or None."""
     train: object
     axes: object
     mean: object
@@ -245,7 +244,7 @@ class DesignRows(NamedTuple):
         ...
 
     def is_unique(self, r):
-        """Whether r directions determine all coefficients: then a row without which they do not has no prediction at ``lam == 0``."""
+        """Whether r directions determine all coefficients; a row needed for it has no prediction at ``lam == 0``."""
 
     def doubt(self, smoother, r):
         """The largest variance inflation factor of the columns beside the constant, or of the rows if there are fewer."""
@@ -260,7 +259,7 @@ class DesignRows(NamedTuple):
         """The intercept (1, k) that goes with coefficients b (p, k)."""
 
 class Outcome(NamedTuple):
-    """An outcome (n, k) in columns, scaled: its coordinates on the null space (c, k), the rest (m, k), the rest's (r, k).
+    """An outcome (n, k) in columns, scaled: coordinates on the null space (c, k), the rest (m, k), the rest's (r, k).
 
     `dropped` has its values at rows of weight zero, on the original scale.
     """
@@ -391,7 +390,7 @@ from typing import Any
 from olsattention.arrays import AnyArray, Array, Number, Numpy, SameKind
 
 class RowGroups(NamedTuple):
-    """Which group each of n rows belongs to: the places `codes` (n,) in the list of `labels`, in order of appearance."""
+    """The group of each of n rows: places `codes` (n,) in the list of `labels`, in order of appearance."""
     codes: Numpy
     labels: list[Any]
 
@@ -426,11 +425,11 @@ def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> tuple[
     ...
 
 class CriterionSums(NamedTuple):
-    """What criteria for choosing a penalty are made of: one outcome, L penalties, up to the factor that the q have in common.
+    """What criteria are made of: one outcome, L penalties, up to the factor that the q have in common.
 
-    `rss` is the sum of ``q**2 z**2`` and `quadratic` that of ``q z**2``, each with what no direction explains; `spare` sums the q
-    and `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out error.
-    ``factor * q`` is ``1 - g``. All have shape (L,).
+    `rss` is the sum of ``q**2 z**2``, `quadratic` that of ``q z**2``, with what no direction explains; `spare` sums
+    the q, `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out
+    error. ``factor * q`` is ``1 - g``. All have shape (L,).
     """
     n: Any
     unpenalised: int
@@ -460,7 +459,7 @@ def of_copies(sums, rows):
 class Judged(NamedTuple):
     """One outcome before a criterion: its `CriterionSums` as a function of penalties, in squares of its `unit`.
 
-    `spread` is the mean square of what the null space leaves of it, `roundoff` that of the rounding errors that it came with;
+    `spread` is the mean square of what the null space leaves of it, `roundoff` that of its rounding errors;
     `grouped` maps groups and penalties to its mean squared errors without the group.
     """
     sums: Callable[[Any], CriterionSums]
