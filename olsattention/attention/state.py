@@ -419,6 +419,8 @@ def _faded(self: RidgeAttentionState, key, value, gate):
     given = R, Z, pairs, key, value, gate, self.lam
     if any(x is not None and x.requires_grad for x in given) or not key.numel():
         return False
+    if R.dtype != self.dtype:  # single precision would lose digits
+        return False
     gate = gate if gate is None else gate.reshape(-1)
     if fading is None:
         if not bool((gate >= LASTING).all()):
