@@ -419,8 +419,6 @@ def _faded(self: RidgeAttentionState, key, value, gate):
     given = R, Z, pairs, key, value, gate, self.lam
     if any(x is not None and x.requires_grad for x in given) or not key.numel():
         return False
-    if R.dtype != self.dtype:  # single precision would lose digits
-        return False
     gate = gate if gate is None else gate.reshape(-1)
     if fading is None:
         if not bool((gate >= LASTING).all()):
@@ -428,13 +426,13 @@ def _faded(self: RidgeAttentionState, key, value, gate):
         R, Z = self._settled()
         M = inverse(R.double(), Z.double())
         M = M.reshape(math.prod(self.heads), *M.shape[-2:])
-        pairs, rows, fading = None, M[:, :0], fading_from(M, self.lam.reshape(-1))
+        pairs, rows, fading = None, M[:, :0], fading_from(M, self.lam.reshape(-1).to(R.dtype))
     left, r = faded_by(fading, gate)
     pair = torch.cat([key, value], -1).reshape(len(M), 1, -1)
     pair = pair / left.sqrt()[:, None, None]
     row, news = reduced(M, rows, pair)
     # so written that NaN is news
-    if not (float(r.max()) <= FADED and float(news.max()) <= NEWS[R.dtype]):
+    if not (float(r.max()) <= FADED and float(news.max()) <= NEWS[self.dtype]):
         return False
     d, n = R.shape[-1], rows.shape[1] + 1
     fading = faded_to(fading, left, r, row[..., :d], M)
