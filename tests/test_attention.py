@@ -1037,7 +1037,10 @@ def test_one_graph_serves_windows_and_documents_of_every_length(options):
 
 def test_documents_that_do_not_fit_are_noticed_when_the_graph_runs():
     q, k, v = heads(2, 12, 4, 3)
-    attend = lambda **how: ridge_attention(q, k, v, 0.5, is_causal=True, **how)
+
+    def attend(**how):
+        return ridge_attention(q, k, v, 0.5, is_causal=True, **how)
+
     compiled = torch.compile(attend, backend="eager", fullgraph=True)
     ids = torch.tensor([1] * 4 + [2] * 4 + [1] * 4)
     with pytest.raises(RuntimeError, match="must follow one another"):
