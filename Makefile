@@ -80,8 +80,7 @@ $(INSTALLED): settings.ini setup.py
 	@echo "Setting up .venv with $$($(PYTHON) --version): about 1.6 GB and a few minutes, once."
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || { \
 	  rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv."; exit 1; }
-	@# Python compiles what is used when it is used: a tenth of what is installed.
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-compile -e '.[dev]' '$(TORCH)' || { \
+	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]' '$(TORCH)' || { \
 	  echo; echo "pip could not install the requirements (its message is above)."; \
 	  echo "No network? Then it needs a mirror: set PIP_INDEX_URL or PIP_FIND_LINKS. Another build of PyTorch: make TORCH=torch==..."; \
 	  exit 1; }

@@ -52,6 +52,18 @@ def browser():
         chromium.close()
 
 
+FIRST = ["test_types.py", "test_package.py", "test_execute.py"]
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the tests that wait long for other programs.
+
+    At the end one process would wait for them alone; and where they stand together, a process that has nothing left to do
+    takes none of them, and does not start the type checker a second time.
+    """
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
+
 def pytest_runtest_setup(item):
     """Tests marked `gpu` say why they are skipped where there is none."""
     if item.get_closest_marker("gpu"):

@@ -128,18 +128,12 @@ def apart(one, other):
     return float((one - other).abs().max() / other.abs().max())
 
 
-# of each kind some that differ in what they ask of attention; the others are slow together
-FAST = ["bert", "ctrl", "deepseek_v3", "gpt2", "llama", "opt", "qwen2_moe", "bart", "vit"]
-FAST += ["bloom", "falcon", "gemma2", "gpt_oss", "mamba"]
-
-
 def named(result):
-    """The families of a result, the usual ones first; most are slow."""
+    """The families of a result."""
     for key, entry in FAMILIES.items():
         if entry["result"] == result:
             kind, name = key.split("/")
-            marks = [] if kind in FAST else [pytest.mark.slow]
-            yield pytest.param(kind, name, entry, marks=marks, id=f"{kind}-{name}")
+            yield pytest.param(kind, name, entry, id=f"{kind}-{name}")
 
 
 @pytest.mark.parametrize(("kind", "name", "entry"), list(named("works")))
