@@ -480,7 +480,7 @@ def test_the_bars_of_a_slider_are_the_weights_of_the_package(tab, address):
     figure.locator("input").focus()
     tab.keyboard.press("Home")
     for k in range(3):
-        bars = figure.locator("svg").first.locator("g[aria-label=rule] line")
+        bars = figure.locator("svg").first.locator("g[data-mark=rule] line")
         heights = bars.evaluate_all(
             "bars => bars.slice(0, -1).map(bar => bar.y1.baseVal.value - bar.y2.baseVal.value)"
         )
