@@ -2,7 +2,12 @@
 
 import asyncio
 import copy
+import os
+import subprocess
+import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import execute
 import nbformat
@@ -19,3 +24,36 @@ def test_what_was_executed_is_known(tmp_path):
     with ThreadPoolExecutor(1) as apart:  # a browser may have the loop of this thread
         assert apart.submit(asyncio.run, work).result() is None
     assert execute.is_known(notebook, cache)
+
+
+def test_a_figure_is_a_picture_though_its_libraries_were_imported_before_the_kernel():
+    """In a process of its own, for a fork server takes its imports once."""
+    code = """
+import asyncio, multiprocessing, os, sys, tempfile
+from pathlib import Path
+import execute, nbformat
+from jupyter_cache import get_cache
+
+if __name__ == "__main__":
+    os.environ.update(execute.ENVIRONMENT)
+    multiprocessing.set_forkserver_preload(["matplotlib.pyplot", "matplotlib_inline.backend_inline"])
+    cell = nbformat.v4.new_code_cell("import matplotlib.pyplot as plt\\nplt.plot([1, 2])\\nplt.show()")
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "name": "python3"}
+    folder = Path(tempfile.mkdtemp())
+    error = asyncio.run(execute.execute(folder / "a.ipynb", notebook, get_cache(folder / "cache")))
+    kinds = {kind for output in notebook.cells[0].outputs for kind in output.get("data", {})}
+    print("found", error, "image/png" in kinds)
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "draws.py")
+        script.write_text(code, encoding="utf-8")
+        path = os.pathsep.join([str(Path(execute.__file__).parent), *sys.path])
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+    assert "found None True" in done.stdout, done.stdout + done.stderr
