@@ -4,7 +4,14 @@ import asyncio
 import copy
 import subprocess
 import sys
+
+
+import os
+import subprocess
+import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import book
 import execute
@@ -60,3 +67,36 @@ def test_forked_kernels_need_not_import_execute_again(tmp_path):
     command = [sys.executable, tmp_path / "forked.py", book.HERE]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
     assert told.stdout == "True\n"
+
+
+def test_a_figure_is_a_picture_though_its_libraries_were_imported_before_the_kernel():
+    """In a process of its own, for a fork server takes its imports once."""
+    code = """
+import asyncio, multiprocessing, os, sys, tempfile
+from pathlib import Path
+import execute, nbformat
+from jupyter_cache import get_cache
+
+if __name__ == "__main__":
+    os.environ.update(execute.ENVIRONMENT)
+    multiprocessing.set_forkserver_preload(["matplotlib.pyplot", "matplotlib_inline.backend_inline"])
+    cell = nbformat.v4.new_code_cell("import matplotlib.pyplot as plt\\nplt.plot([1, 2])\\nplt.show()")
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "name": "python3"}
+    folder = Path(tempfile.mkdtemp())
+    error = asyncio.run(execute.execute(folder / "a.ipynb", notebook, get_cache(folder / "cache")))
+    kinds = {kind for output in notebook.cells[0].outputs for kind in output.get("data", {})}
+    print("found", error, "image/png" in kinds)
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "draws.py")
+        script.write_text(code, encoding="utf-8")
+        path = os.pathsep.join([str(Path(execute.__file__).parent), *sys.path])
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+    assert "found None True" in done.stdout, done.stdout + done.stderr

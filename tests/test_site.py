@@ -269,6 +269,15 @@ def test_outputs_show_no_warning_and_no_path(page, site):
     assert not any(shown), [match[0][:200] for match in shown if match]
 
 
+@pytest.mark.parametrize("page", CONTENT)
+def test_every_figure_is_a_picture(page, site):
+    """A kernel without Matplotlib's inline backend leaves a line of text, `<Figure size ...>`, in its place."""
+    text = (site / page).read_text(encoding="utf-8")
+    figures = re.findall(r'<figure[^>]*id="(fig-[\w-]+)"[^>]*>(.*?)</figure>', text, re.S)
+    assert not [name for name, inside in figures if "<img" not in inside]
+    assert not re.search(r"&lt;Figure size [^&]*Axes&gt;\s*</pre>", text)
+
+
 def test_contents_list_the_chapters_and_the_case_studies(site):
     index = (site / "index.html").read_text(encoding="utf-8")
     _, chapters, cases, reference = index.split('<span class="caption-text">')[:4]
@@ -463,7 +472,7 @@ def test_the_bars_of_a_slider_are_the_weights_of_the_package(tab, address):
     figure.locator("input").focus()
     tab.keyboard.press("Home")
     for k in range(3):
-        bars = figure.locator("svg").first.locator("g[aria-label=rule] line")
+        bars = figure.locator("svg").first.locator("g[data-mark=rule] line")
         heights = bars.evaluate_all(
             "bars => bars.slice(0, -1).map(bar => bar.y1.baseVal.value - bar.y2.baseVal.value)"
         )

@@ -1,6 +1,7 @@
 /* Figures with a slider. The numbers of every position stand in the page, as `plots.Sliding` wrote them; Observable Plot
    draws them in the place of the picture, and native inputs choose. Without this script the picture stays. */
 
+(() => {
 function live(script) {
   const { controls, panels, said, start, columns } = JSON.parse(script.textContent);
   let cell = script.closest(".cell"); // the picture is in the cell above
@@ -84,16 +85,21 @@ function drawn(panel, place, width) {
     return { label: panel[`${axis}label`] || null, labelAnchor: "center", labelArrow: "none", domain: d3.range(texts.length), tickFormat: (k) => texts[k], tickSize: 0 };
   };
   const margins = { marginLeft: 58, marginRight: 10, marginBottom: 38, marginTop: 10 };
-  return Plot.plot({
+  const svg = Plot.plot({
     ...margins,
     width,
     height: grid ? Math.min(width, 340) : Math.max(200, Math.min(0.62 * width, 250)),
     style: { background: "none", color: "inherit", fontFamily: "inherit", fontSize: "12px", overflow: "visible" },
     x: grid ? labels("x") : scale("x"),
     y: grid ? labels("y") : scale("y"),
-    color: grid && { scheme: "RdBu", reverse: true, domain: reach(grid) },
+    color: grid && { scheme: "RdBu", reverse: true, domain: span(grid) },
     marks: panel.marks.flatMap((mark) => shape(mark, place, width)),
   });
+  for (const group of svg.querySelectorAll("[aria-label]")) {
+    group.dataset.mark = group.getAttribute("aria-label"); // the picture has one name, that of its panel
+    group.removeAttribute("aria-label");
+  }
+  return svg;
 }
 
 const years = ([low, high]) => low > 1500 && high < 2200;
@@ -112,7 +118,7 @@ function format(limits, log) {
 }
 
 /* Cells have one scale of colours at all positions, white at zero. */
-function reach({ z }) {
+function span({ z }) {
   const most = d3.max((z.each ?? [z.all]).flat(2), Math.abs) || 1;
   return [-most, most];
 }
@@ -137,3 +143,4 @@ function shape(mark, place, width) {
 }
 
 for (const script of document.querySelectorAll("script.sliding")) live(script);
+})();
