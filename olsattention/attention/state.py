@@ -426,7 +426,11 @@ def _faded(self: RidgeAttentionState, key, value, gate):
         R, Z = self._settled()
         M = inverse(R.double(), Z.double())
         M = M.reshape(math.prod(self.heads), *M.shape[-2:])
-        pairs, rows, fading = None, M[:, :0], fading_from(M, self.lam.reshape(-1).to(R.dtype))
+        pairs, rows, fading = (
+            None,
+            M[:, :0],
+            fading_from(M, self.lam.reshape(-1).to(R.dtype)),
+        )
     left, r = faded_by(fading, gate)
     pair = torch.cat([key, value], -1).reshape(len(M), 1, -1)
     pair = pair / left.sqrt()[:, None, None]
