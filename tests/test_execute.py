@@ -2,10 +2,6 @@
 
 import asyncio
 import copy
-import subprocess
-import sys
-
-
 import os
 import subprocess
 import sys
