@@ -52,7 +52,7 @@ def main():
         try_wheel(wheel, Path(folder) / "environment", options.requirement)
         with zipfile.ZipFile(archive) as files:
             files.extractall(folder)
-        if problems := site_problems(Path(folder) / archive.stem):
+        if problems := list(site_problems(Path(folder) / archive.stem)):
             sys.exit("The zip is not whole:\n" + "\n".join(problems))
     for path in (wheel, source, archive):
         print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(ROOT)}")
