@@ -221,7 +221,10 @@ def test_labels_tensors_and_dtypes():
     assert list(state.ridge_path([1.0, 2.0]).to_frame().columns[-4:]) == list("abcd")
     mixed = LeastSquaresState().update(torch.from_numpy(X[:30]), torch.from_numpy(y[:30]))
     mixed.update(X[30:].astype(np.float32), y[30:])
-    assert np.allclose(mixed.R, state.R, rtol=1e-5, atol=1e-4)
+    rounded = np.r_[X[:30], X[30:].astype(np.float32)]  # taken as the numbers that they are
+    exact = LeastSquaresState().update(rounded, y)
+    assert np.allclose(mixed.R, exact.R, rtol=0, atol=1e-14 * np.abs(exact.R).max())
+    assert not np.allclose(mixed.R, state.R, rtol=0, atol=1e-9 * np.abs(exact.R).max())
     whole = LeastSquaresState().update(np.arange(12).reshape(6, 2) ** 2, np.arange(6))
     assert whole.R.dtype == np.float64
     many = LeastSquaresState().update(frame, pd.DataFrame({"u": y, "v": -y}))

@@ -69,7 +69,14 @@ def test_no_penalty_beats_the_oracle(seed, sigma):
     grid = np.r_[0.0, np.geomspace(1e-8, 1e8, 400)]
     curve = bias_variance(smoother, truth, grid, sigma)
     assert oracle.risk <= curve.risk.min() * (1 + 1e-12)
-    assert oracle.lam > 0  # some shrinkage always helps, if by less than rounding errors
+    # some shrinkage always helps: the gain over least squares, by directions and without cancellation
+    lam, mu, theta = oracle.lam, smoother.mu, smoother.U.T @ truth
+    terms = lam * (sigma**2 * (2 * mu + lam) - lam * theta**2) / (mu + lam) ** 2
+    gain = np.sum(terms) / len(X)
+    assert gain > 0
+    assert np.isclose(
+        curve.risk[0] - oracle.risk, gain, rtol=1e-9, atol=1e-13 * curve.risk[0]
+    )
     at = bias_variance(smoother, truth, [oracle.lam], sigma)
     assert np.isclose(oracle.risk, at.risk[0], rtol=1e-12)
     assert np.isclose(oracle.df, smoother.df(oracle.lam))

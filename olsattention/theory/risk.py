@@ -243,7 +243,7 @@ class OracleLam(NamedTuple):
 
 
 def oracle_lam(smoother: SpectralSmoother, truth: AnyArray, sigma: float) -> OracleLam:
-    """The ridge penalty of least risk, for who knows the truth.
+    """The ridge penalty of least risk, when the truth is known.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def oracle_lam(smoother: SpectralSmoother, truth: AnyArray, sigma: float) -> Ora
 
     Notes
     -----
-    The least of all local minima that a grid of 16 points a decade shows, each to the zero of (8.4).
+    A grid of 16 points a decade brackets the zeros of (8.4), each is found to rounding, and the local minimum of least risk is returned.
     """
     theta, beyond = coordinates(smoother, truth)
     mu, energy = to_numpy(smoother.mu).astype(float), to_numpy(theta).astype(float) ** 2
