@@ -586,9 +586,9 @@ def test_a_method_has_its_entry_where_it_stands():
     text = "\n".join(cell.source for cell in translated if cell.cell_type == "markdown")
     assert ".. autoclass:: olsattention.regression.A\n   :members: first\n" in text
     assert "   ~olsattention.regression.A.second\n" in text  # in the table of the class
-    assert "rst}\n.. automethod:: olsattention.regression.A.second\n" in text
-    assert "rst}\n.. autoproperty:: olsattention.regression.A.third\n" in text
-    assert "rst}\n.. automethod:: olsattention.regression.A.made\n" in text
+    assert "{entry}\n.. automethod:: olsattention.regression.A.second\n" in text
+    assert "{entry}\n.. autoproperty:: olsattention.regression.A.third\n" in text
+    assert "{entry}\n.. automethod:: olsattention.regression.A.made\n" in text
     assert translated[4].metadata.mystnb.code_prompt_show == "Code of A.second"
 
 

@@ -274,7 +274,7 @@ def test_every_figure_is_a_picture(page, site):
     """A kernel without Matplotlib's inline backend leaves a line of text, `<Figure size ...>`, in its place."""
     text = (site / page).read_text(encoding="utf-8")
     figures = re.findall(r'<figure[^>]*id="(fig-[\w-]+)"[^>]*>(.*?)</figure>', text, re.S)
-    assert not [name for name, inside in figures if "<img" not in inside]
+    assert not [name for name, inside in figures if not re.search("<(img|svg)", inside)]
     assert not re.search(r"&lt;Figure size [^&]*Axes&gt;\s*</pre>", text)
 
 

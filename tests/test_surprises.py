@@ -69,6 +69,8 @@ def test_no_penalty_is_better_than_the_chosen_one(
     if not s.mu.size:
         return
     chosen = select_lam(s, outcome)
+    if chosen.score**0.5 <= 1e3 * np.finfo(float).eps * np.abs(outcome).max():
+        return  # all curves are made of rounding errors there, and the answer is the boundary
     grid = np.r_[0.0, np.geomspace(1e-13 * s.mu[-1], 1e13 * s.mu[0], 600)]
     curve = criterion_curve(s, outcome, grid)
     assert chosen.score <= np.nanmin(curve) * (1 + 1e-6) + 1e-300

@@ -183,7 +183,10 @@ def terms():
                 spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", definition.name)
                 claim(spaced.replace("_", " "), path)
     for path in chapters:
+        solved = {id(c) for cells in exercises(read(path)).values() for c in cells}
         for cell in read(path).cells[1:]:
+            if id(cell) in solved:
+                continue
             if cell.cell_type == "markdown" and not BLOCK.match(cell.source):
                 for term in TERM.findall(cell.source):
                     claim(term, path)
