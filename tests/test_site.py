@@ -288,6 +288,15 @@ def test_contents_list_the_chapters_and_the_case_studies(site):
     assert sorted(re.findall(r'href="cases/(\w+)\.html"', cases)) == notebooks
 
 
+@pytest.mark.parametrize("part", book.PARTS)
+def test_chapters_of_a_part_stand_in_their_order(part, site):
+    """In the sidebar, and so for "previous" and "next": 6c before 6c2."""
+    index = (site / "index.html").read_text(encoding="utf-8")
+    found = list(dict.fromkeys(re.findall(rf'href="{part}/(\d\w+)\.html"', index)))
+    sidebar = re.findall(rf'toctree-l2"><a [^>]*href="{part}/(\d\w+)\.html"', index)
+    assert sidebar == [path.stem for path in book.chapters_of(part)], found
+
+
 SHOWN = """() => [...document.querySelectorAll(".sidebar-tree a")]
     .filter(link => link.checkVisibility() && link.getBoundingClientRect().right > 0)
     .map(link => link.href)"""

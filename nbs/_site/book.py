@@ -575,7 +575,9 @@ def read_source(app, docname, content):
         notebook = translate(nbformat.reads(content[0], as_version=4), docname)
         content[0] = nbformat.writes(notebook)
     elif docname in (f"{part}/index" for part in PARTS):
-        content[0] += "\n" + toctree(["[0-9]*"])
+        part = docname.partition("/")[0]
+        # each by its name: sorted by Sphinx, 6c2 would stand before 6c
+        content[0] += "\n" + toctree([path.stem for path in chapters_of(part)])
     elif docname == "cite":
         known = {
             "version": settings["version"],
