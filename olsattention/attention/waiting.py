@@ -47,7 +47,7 @@ class Fading(NamedTuple):
     left: torch.Tensor  # gamma (N,)
     m: torch.Tensor  # no eigenvalue of A_0 is below it (N,)
     ratio: torch.Tensor  # lam / m (N,)
-    step: torch.Tensor  # W of (6e.3), (N, d, d), in the dtype of lam
+    step: torch.Tensor  # W of (6e.3), (N, d, d), in the dtype of R
     terms: torch.Tensor  # coefficients (6c3.2), (J, N, 1, 1), likewise
 
 

@@ -290,8 +290,8 @@ def windowed_ridge(
 
     Notes
     -----
-    Does not check its input, as `ridge_attention` does. Two to four times the cost of `causal_ridge`, seven for a
-    window close to d, where single precision does not do; less for a few pairs. Memory linear in T; a backward pass
+    Does not check its input, as `ridge_attention` does. Two to four times the cost of `causal_ridge`, seven to nine
+    for a window close to d, where single precision does not do; less for a few pairs. Memory linear in T; a backward pass
     recomputes each block. Differentiable any number of times. Source: Theorem 6c4.1.
     """
     (N, _, T, _), d_v = query.shape, value.shape[-1]
