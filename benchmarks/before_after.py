@@ -1,6 +1,8 @@
-"""Two checkouts in turn, in one run: `python benchmarks/before_after.py OLD NEW`, with the folders that hold `olsattention`.
+"""Two checkouts in turn, in one run: `python benchmarks/before_after.py OLD NEW [NAME ...]`, with the folders that hold `olsattention`.
 
-Each has a process of its own, which is told by a line what to do; the ratio is of the shortest and of the median times.
+Each has a process of its own, which is told by a line what to do; the ratio is of the shortest times and the median of
+those of neighbours. Times are those of the processor, on one thread, so that others on the machine count less. With
+names, only the cases whose names begin so.
 """
 
 import os
@@ -15,6 +17,14 @@ NAMES += [
     "forward and backward, full",
     "decode 64",
     "gates 256",
+]
+NAMES += [
+    "first 128, lam 1",
+    "first 128, lam .0001",
+    "first 128, lam by head",
+    "chunks of 16",
+    "window 64",
+    "long 256",
 ]
 
 
@@ -34,11 +44,13 @@ def work():
     def learn(**options):
         torch.autograd.grad(ridge_attention(*learned, 1.0, **options), learned, long[0])
 
-    def decode():
-        memory = state.clone()
-        for t in range(64):
-            memory.update(long[1][:, :, t], long[2][:, :, t]).attend(long[0][:, :, t])
+    def decode(memory, tokens, width=None):
+        for t in range(0, tokens, width or 1):
+            now = slice(t, t + width) if width else t
+            memory.update(long[1][:, :, now], long[2][:, :, now]).attend(long[0][:, :, now])
 
+    fresh = lambda lam, **more: RidgeAttentionState(lam, 64, 64, (1, 8), **more)
+    by_head = torch.logspace(-2, 1, 8)
     causal = {"is_causal": True}
     calls = [
         lambda: ridge_attention(*long, 1.0),
@@ -48,8 +60,14 @@ def work():
         lambda: ridge_attention(*short, 0.1, **causal),
         lambda: learn(**causal),
         learn,
-        decode,
+        lambda: decode(state.clone(), 64),
         lambda: ridge_attention(*gated, 1.0, decay=0.99, **causal),
+        lambda: decode(fresh(1.0), 128),
+        lambda: decode(fresh(1e-4), 128),
+        lambda: decode(fresh(by_head), 128),
+        lambda: decode(fresh(1.0), 1024, 16),
+        lambda: decode(fresh(1.0, window=64), 192),
+        lambda: decode(state.clone(), 256),
     ]
     return dict(zip(NAMES, calls))
 
@@ -58,20 +76,21 @@ def serve():
     """Do what each line says, and answer with the seconds that it took."""
     cases = work()
     for line in sys.stdin:
-        start = time.perf_counter()
+        start = time.process_time()
         cases[line.strip()]()
-        print(time.perf_counter() - start, flush=True)
+        print(time.process_time() - start, flush=True)
 
 
-def main(folders, repeats=12):
+def main(old, new, *wanted, repeats=12):
     """Print a table."""
+    repeats = int(os.environ.get("REPEATS", repeats))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     command = [sys.executable, __file__]
     both = [
         subprocess.Popen(command, env=dict(os.environ, PYTHONPATH=folder), **pipes)
-        for folder in folders
+        for folder in (old, new)
     ]
-    for name in NAMES:
+    for name in (x for x in NAMES if x.startswith(wanted or "")):
         times = [[], []]
         for _ in range(repeats):
             for process, found in zip(both, times):
@@ -86,4 +105,4 @@ def main(folders, repeats=12):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:]) if len(sys.argv) > 1 else serve()
+    main(*sys.argv[1:]) if len(sys.argv) > 1 else serve()
