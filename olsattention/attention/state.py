@@ -168,18 +168,21 @@ HUGE = 1e10  # leverage of a key that enters by reflections
 @patch
 def _settled(self: RidgeAttentionState):
     """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
-    R, Z, pairs, *_, fading = self._memory
+    R, Z, pairs, _, M, fading = self._memory
+    self._asked = self.count
     if pairs is None:
         return R, Z
-    d, waited = R.shape[-1], pairs.to(R.dtype).reshape(*self.heads, *pairs.shape[1:])
-    new = waited[..., :d], waited[..., d:]
+    d, waited = R.shape[-1], pairs.reshape(*self.heads, *pairs.shape[1:])
+    F = M[..., :d].mT.reshape(R.shape)
     if fading is None:
-        after = self._with(R, Z, *new)
+        after = self._with(R, Z, waited[..., :d], waited[..., d:], F)
     else:
         left = fading.left.reshape(self.heads)
-        fade = left.to(R.dtype)
+        fade, waited = left.to(R.dtype), waited.to(R.dtype)
+        new = waited[..., :d], waited[..., d:]
         weight = fade[..., None].expand(waited.shape[:-1])
-        after = change(R, Z, self.lam, fade, (1 - left).to(R.dtype), *new, weight)
+        restored = (1 - left).to(R.dtype)
+        after = change(R, Z, self.lam, fade, restored, *new, weight, F.to(R.dtype))
     cut = torch.is_inference_mode_enabled() and not R.is_inference()
     if not torch.is_grad_enabled():
         cut = cut or any(x.requires_grad for x in (R, Z, pairs))
@@ -189,21 +192,27 @@ def _settled(self: RidgeAttentionState):
 
 # %% ../../nbs/attention/06f_state.ipynb #542fbb09
 @patch
-def _with(self: RidgeAttentionState, R, Z, key, value):
-    """The triangle and its outcomes after T pairs more."""
-    look = may_look(key)
+def _with(self: RidgeAttentionState, R, Z, key, value, F=None):
+    """The triangle and its outcomes after T pairs more; F is ``R^-T``, if it is known."""
+    look, narrow = may_look(key), R.dtype
     if not look and key.device.type == "cpu":  # it will not be seen to lose digits
         R, Z = R.double(), Z.double()
     if key.shape[-2] == 1:
-        pair = (x[..., 0, :].to(R.dtype) for x in (key, value))
-        *new, grown = rank_one(R, Z, *pair, 1)
+        key, value = key.to(R.dtype), value.to(R.dtype)
+        *new, grown = rank_one(R, Z, key[..., 0, :], value[..., 0, :], 1)
         if not look or not grown.numel():
             return tuple(new)
         if float(grown.detach().max()) < HUGE and self._holds(R, key, new[0]):
             return tuple(new)
-    whole = self.fade.new_ones(self.heads)
-    given = R, Z, self.lam, whole, 1 - whole, key, value
-    return tuple(change(*given) if key.shape[-2] != 1 else carefully(*given, None))
+    whole = torch.ones_like(self.fade)
+    if key.shape[-2] == 1:
+        return tuple(carefully(R, Z, self.lam, whole, None, key, value, None))
+    R, Z = change(R, Z, self.lam, whole, None, key, value, None, F)
+    if look and key.dtype != narrow:  # news that waited
+        rounded = R.to(narrow), Z.to(narrow)
+        if holds(rounded[0], self.lam, F, whole):
+            return rounded
+    return R, Z
 
 # %% ../../nbs/attention/06f_state.ipynb #47a40d5a
 @patch
@@ -373,7 +382,7 @@ def update(
 # %% ../../nbs/attention/06f_state.ipynb #74773082
 @patch
 def _one(self: RidgeAttentionState, key, value):
-    """One pair more: it waits, or enters the triangle if it is news. On a GPU, which must not be asked, it enters."""
+    """One pair more: it waits, or enters the triangle. On a GPU, which must not be asked, it enters."""
     if not may_look(key):
         return self._become(*self._grown(key, value), 1)
     if self._memory.fading is not None and self._faded(key, value, None):
@@ -382,34 +391,43 @@ def _one(self: RidgeAttentionState, key, value):
     learns = any(x.requires_grad for x in (R, Z, key, value))
     if learns and not torch.is_grad_enabled():
         return self._become(*self._grown(key, value), 1)
-    if (
-        M is None or fading is not None
-    ):  # worth its cost only if the next one is no news either
+    if M is None or fading is not None:
         p = torch.linalg.solve_triangular(R.mT, key.mT, upper=False)
-        quiet = not p.numel() or float((p * p).sum(-2).detach().max()) <= 1
+        news = float((p * p).sum(-2).detach().max()) if p.numel() else 0.0
+        read = getattr(self, "_asked", -1) == self.count
         self._become(*self._grown(key, value), 1)
-        if quiet:
-            self._memory = self._memory._replace(inverse=self._inverted())
+        if not read:
+            self._rest(news, learns)
         return self
-    pair = torch.cat([key, value], -1).reshape(len(M), 1, M.shape[-1])
+    pair = torch.cat([key, value], -1).to(M.dtype).reshape(len(M), 1, M.shape[-1])
     row, news = reduced(M, M[:, :0] if rows is None else rows, pair)
+    news = float(news.detach().max()) if news.numel() else 0.0
     # so written that NaN is news
-    if news.numel() and not float(news.detach().max()) <= 1:
+    if not news <= (1.0 if M.dtype == self.dtype else LOUD):
         return self._become(*self._grown(key, value), 1)
     if pairs is not None:
         pair, row = torch.cat([pairs, pair], 1), torch.cat([rows, row], 1)
     self._memory, self.count = Memory(R, Z, pair, row, M), self.count + 1
     if pair.shape[1] == WAITING:
         self._become(*self._settled(), 0)
-        self._memory = self._memory._replace(inverse=self._inverted())
+        self._rest(news, learns)
     return self
 
 
+LOUD = 1e8  # leverage at most, of news that waits in float64
+
+
 @patch
-def _inverted(self: RidgeAttentionState):
+def _rest(self: RidgeAttentionState, news, learns):
+    """Invert the triangle, if pairs with the leverage `news` can wait: in float64, if they are news."""
     R, Z = self._memory[:2]
+    if not news <= 1:
+        if learns or self.dtype == torch.float64 or not news <= LOUD:
+            return
+        R, Z = R.double(), Z.double()
     M = inverse(R, Z)
-    return M.reshape(math.prod(self.heads), *M.shape[-2:])
+    M = M.reshape(math.prod(self.heads), *M.shape[-2:])
+    self._memory = self._memory._replace(inverse=M)
 
 # %% ../../nbs/attention/06f_state.ipynb #67509f4a
 @patch
@@ -492,7 +510,8 @@ def _sliding(self: RidgeAttentionState, key, value):
         d, d_v = key.shape[-1], value.shape[-1]
         place = {"dtype": key.dtype, "device": key.device}
         fresh = RidgeAttentionState(self.lam, d, d_v, self.heads, **place)
-        R, Z = fresh._grown(keys, values)
+        F = torch.diag_embed(self.lam.rsqrt()[..., None].expand(*self.heads, d))
+        R, Z = fresh._with(*fresh._memory[:2], keys, values, F)
     self.keys, self.values = keys, values
     return self._become(R, Z, key.shape[-2])
 

@@ -87,8 +87,8 @@ class RidgeAttentionState:
     def _settled(self):
         """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
 
-    def _with(self, R, Z, key, value):
-        """The triangle and its outcomes after T pairs more."""
+    def _with(self, R, Z, key, value, F=None):
+        """The triangle and its outcomes after T pairs more; F is ``R^-T``, if it is known."""
 
     def _holds(self, R, key, new):
         """Whether the triangle R with one key more, `new`, keeps its digits by (6d.6); what bounds it is kept for the next."""
@@ -139,10 +139,10 @@ class RidgeAttentionState:
     """
 
     def _one(self, key, value):
-        """One pair more: it waits, or enters the triangle if it is news. On a GPU, which must not be asked, it enters."""
+        """One pair more: it waits, or enters the triangle. On a GPU, which must not be asked, it enters."""
 
-    def _inverted(self):
-        ...
+    def _rest(self, news, learns):
+        """Invert the triangle, if pairs with the leverage `news` can wait: in float64, if they are news."""
 
     def _faded(self, key, value, gate):
         """Whether one pair now waits while all fades, by a gate or none."""
@@ -215,6 +215,7 @@ class RidgeAttentionState:
         """Read a state that `save` wrote; only tensors and numbers are read. Raises ValueError if the file holds none."""
 AGAIN = 64
 HUGE = 10000000000.0
+LOUD = 100000000.0
 LASTING = 0.8
 NEWS: Any
 

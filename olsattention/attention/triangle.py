@@ -17,33 +17,36 @@ from olsattention.attention.heads import (
 def rank_one(R, Z, k, v, sign):
     """The state (6d.4) with pairs k (..., d), v (..., d_v) added (sign 1) or removed (-1), and ``1 + sign * |p|^2``."""
     p = torch.linalg.solve_triangular(R.mT, k[..., None], upper=False)
-    square = p * p
-    first = torch.ones_like(p[..., :1, :])
-    before = torch.cat([first, 1 + sign * square[..., :-1, :].cumsum(-2)], -2)
-    after = before + sign * square
+    square, signed = sign * p * p, sign * p
+    after = 1 + square.cumsum(-2)
+    before = torch.cat([torch.ones_like(p[..., :1, :]), after[..., :-1, :]], -2)
     root = before.sqrt() * after.sqrt()  # the product itself might overflow
-    beside = sign * p / root
+    beside = signed / root
     pR, pZ = p * R, p * Z
     below = pR.sum(-2, keepdim=True) - pR.cumsum(-2)
     unexplained = v[..., None, :] + pZ - pZ.cumsum(-2)
-    R = R + (sign * square / (before + root) * R + beside * below)
-    Z = Z + (beside * unexplained - sign * square / (after + root) * Z)
+    R = R + torch.addcmul(square / (before + root) * R, beside, below)
+    Z = Z + torch.addcmul(-square / (after + root) * Z, beside, unexplained)
     return R, Z, after[..., -1, 0]
 
 # %% ../../nbs/attention/06d_triangle.ipynb #2b983b3d
-def change(R, Z, lam, fade, restored, key, value, weight=None):
-    """The state (6d.5) after its past faded by `fade` (...), `restored` (...) times ``lam I`` was put back, and pairs entered.
+def change(R, Z, lam, fade, restored, key, value, weight=None, F=None):
+    """The state (6d.5) after its past faded by `fade` (...), `restored` (...) times ``lam I`` was put back (None: nothing), and pairs entered.
 
-    Pairs are key (..., T, d) and value (..., T, d_v), with weights (..., T) or without. In float64 if float32 would lose digits.
+    Pairs are key (..., T, d) and value (..., T, d_v), with weights (..., T) or without; F is ``R^-T``, if it is known. In
+    float64 if float32 would lose digits.
     """
     dtype = torch.promote_types(R.dtype, key.dtype)
     R, Z, fade, key, value = (x.to(dtype) for x in (R, Z, fade, key, value))
     eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device)
-    F = torch.linalg.solve_triangular(R.mT, eye, upper=False)
+    if F is None or F.dtype != dtype:
+        F = torch.linalg.solve_triangular(R.mT, eye, upper=False)
     Y = key @ F.mT
     weighted = Y if weight is None else weight[..., None] * Y
-    kept, put = fade[..., None, None], (restored * lam)[..., None, None]
-    inner = kept * eye + put * (F @ F.mT) + weighted.mT @ Y
+    kept = fade[..., None, None]
+    inner = kept * eye + weighted.mT @ Y
+    if restored is not None:
+        inner = inner + (restored * lam)[..., None, None] * (F @ F.mT)
     inner = (inner + inner.mT) / 2
     L = factor(inner, torch.zeros_like(lam))
     if not safe(L, inner) or cancels(key, F):
@@ -115,7 +118,7 @@ def carefully(R, Z, lam, fade, restored, key, value, weight):
     wide = torch.float64
     given = R, Z, lam, fade, restored, key, value, weight
     given = [None if x is None else x.to(wide) for x in given]
-    if bool((restored >= 0).all()):
+    if restored is None or bool((restored >= 0).all()):
         new = by_qr(*given)
     elif R.dtype != wide:
         new = change(*given)
@@ -131,9 +134,11 @@ def carefully(R, Z, lam, fade, restored, key, value, weight):
 # %% ../../nbs/attention/06d_triangle.ipynb #6643a8c3
 def by_qr(R, Z, lam, fade, restored, key, value, weight=None):
     """As `change`: all rows, those of the triangle, of the penalty and of the pairs, below one another and reflected."""
-    eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device).expand(R.shape)
     weight = torch.ones_like(key[..., 0]) if weight is None else weight
-    kept, put, left = (x.sqrt()[..., None] for x in (fade, restored * lam, weight))
-    rows = torch.cat([kept[..., None] * R, put[..., None] * eye, left * key], -2)
-    outcomes = [kept[..., None] * Z, torch.zeros_like(Z), left * value]
-    return by_rows(rows, torch.cat(outcomes, -2))
+    kept, left = (x.sqrt()[..., None] for x in (fade, weight))
+    rows, outcomes = [kept[..., None] * R, left * key], [kept[..., None] * Z, left * value]
+    if restored is not None:
+        eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device).expand(R.shape)
+        rows.append((restored * lam).sqrt()[..., None, None] * eye)
+        outcomes.append(torch.zeros_like(Z))
+    return by_rows(torch.cat(rows, -2), torch.cat(outcomes, -2))
