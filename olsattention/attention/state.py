@@ -25,6 +25,7 @@ from olsattention.attention.heads import (
 from olsattention.attention.triangle import (
     MOST,
     carefully,
+    cast,
     change,
     holds,
     in_dtype,
@@ -108,6 +109,8 @@ class RidgeAttentionState:
     window: int | None
     keys: torch.Tensor | None
     values: torch.Tensor | None
+    _reads = -math.inf, math.inf  # tokens at the last look at the triangle, and since that before
+    _bounds = None  # what `_holds` knows
 
 # %% ../../nbs/attention/06f_state.ipynb #5b1e7a23
 @patch
@@ -169,7 +172,6 @@ HUGE = 1e10  # leverage of a key that enters by reflections
 def _settled(self: RidgeAttentionState):
     """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
     R, Z, pairs, _, M, fading = self._memory
-    self._asked = self.count
     if pairs is None:
         return R, Z
     d, waited = R.shape[-1], pairs.reshape(*self.heads, *pairs.shape[1:])
@@ -190,6 +192,15 @@ def _settled(self: RidgeAttentionState):
         self._memory = Memory(*after)
     return after
 
+
+@patch
+def _read(self: RidgeAttentionState):
+    """`_settled`, for those who ask for the triangle; how many tokens pass between two that do is remembered."""
+    last, _ = self._reads
+    if self.count != last:
+        self._reads = self.count, self.count - last
+    return self._settled()
+
 # %% ../../nbs/attention/06f_state.ipynb #542fbb09
 @patch
 def _with(self: RidgeAttentionState, R, Z, key, value, F=None):
@@ -198,12 +209,14 @@ def _with(self: RidgeAttentionState, R, Z, key, value, F=None):
     if not look and key.device.type == "cpu":  # it will not be seen to lose digits
         R, Z = R.double(), Z.double()
     if key.shape[-2] == 1:
-        key, value = key.to(R.dtype), value.to(R.dtype)
-        *new, grown = rank_one(R, Z, key[..., 0, :], value[..., 0, :], 1)
+        pair = [cast(x, R.dtype).squeeze(-2) for x in (key, value)]
+        *new, grown = rank_one(R, Z, *pair, 1)
         if not look or not grown.numel():
             return tuple(new)
-        if float(grown.detach().max()) < HUGE and self._holds(R, key, new[0]):
-            return tuple(new)
+        if float(grown.detach().max()) < HUGE:
+            if self._holds(R, pair[0], new[0]):
+                return tuple(new)
+            return rank_one(*(x.double() for x in (R, Z, *pair)), 1)[:2]
     whole = torch.ones_like(self.fade)
     if key.shape[-2] == 1:
         return tuple(carefully(R, Z, self.lam, whole, None, key, value, None))
@@ -220,19 +233,19 @@ def _holds(self: RidgeAttentionState, R, key, new):
     """Whether the triangle R with one key more, `new`, keeps its digits by (6d.6); what bounds it is kept for the next."""
     if R.dtype != torch.float32:
         return True
-    known = getattr(self, "_bounds", None)
+    known = self._bounds
     if known is None or known[0] is not R:
-        size = squares(R)
-        known = R, size, (1 / self.lam.detach())[..., None].expand_as(size)
-    k = key.detach()[..., 0, :]
-    size, bound = torch.addcmul(known[1], k, k), known[2]  # of A, and of its inverse
-    # so written that NaN is lost
+        size, bound, by_lam = squares(new), (1 / self.lam.detach())[..., None], True
+    else:
+        k = key.detach()
+        size, (bound, by_lam) = torch.addcmul(known[1], k, k), known[2:]
+    # of A, and of its inverse; so written that NaN is lost
     if not float((size * bound).max()) <= MOST:
-        bound = inverse_squares(new)
+        bound, by_lam = inverse_squares(new), False
         if not bool((size * bound).max() <= MOST):
             return False
         bound = bound.to(size.dtype)
-    self._bounds = new, size, bound  # from now on the second can only fall
+    self._bounds = new, size, bound, by_lam  # from now on the third can only fall
     return True
 
 # %% ../../nbs/attention/06f_state.ipynb #dd0e9817
@@ -245,14 +258,14 @@ def _grown(self: RidgeAttentionState, key, value):
 @outside_autocast
 def R(self: RidgeAttentionState) -> torch.Tensor:
     """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d); with penalties by channel in their units."""
-    return self._settled()[0]
+    return self._read()[0]
 
 # %% ../../nbs/attention/06f_state.ipynb #0ef29e6c
 @patch(as_prop=True)
 @outside_autocast
 def Z(self: RidgeAttentionState) -> torch.Tensor:
     """The rotated outcomes, ``R' Z = K'V``, shape (..., d, d_v)."""
-    return self._settled()[1]
+    return self._read()[1]
 
 # %% ../../nbs/attention/06f_state.ipynb #18f0fd13
 @patch(as_prop=True)
@@ -269,7 +282,7 @@ def gram(self: RidgeAttentionState) -> torch.Tensor:
 @patch
 def _moments(self: RidgeAttentionState):
     """``K'K`` and ``K'V``, in the units of the triangle."""
-    R, Z = self._settled()
+    R, Z = self._read()
     eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device)
     return R.mT @ R - self.lam[..., None, None] * eye, R.mT @ Z
 
@@ -286,7 +299,7 @@ def moment(self: RidgeAttentionState) -> torch.Tensor:
 @outside_autocast
 def coefficients(self: RidgeAttentionState) -> torch.Tensor:
     """The ridge coefficients, shape (..., d, d_v)."""
-    found = torch.linalg.solve_triangular(*self._settled(), upper=True)
+    found = torch.linalg.solve_triangular(*self._read(), upper=True)
     return found if self.channels is None else self.channels.rsqrt()[..., None] * found
 
 # %% ../../nbs/attention/06f_state.ipynb #ae96da71
@@ -332,8 +345,8 @@ def _checked(self: RidgeAttentionState, key, value):
                 )
     require_pairs(key, value)
     if key.ndim == len(self.heads) + 1:
-        key, value = key[..., None, :], value[..., None, :]
-    return key.to(R.dtype), value.to(R.dtype)
+        key, value = key.unsqueeze(-2), value.unsqueeze(-2)
+    return cast(key, R.dtype), cast(value, R.dtype)
 
 
 @patch
@@ -391,15 +404,12 @@ def _one(self: RidgeAttentionState, key, value):
     learns = any(x.requires_grad for x in (R, Z, key, value))
     if learns and not torch.is_grad_enabled():
         return self._become(*self._grown(key, value), 1)
+    if M is None and self.count == 0 and not learns:
+        M = self._unlearned()
     if M is None or fading is not None:
-        p = torch.linalg.solve_triangular(R.mT, key.mT, upper=False)
-        news = float((p * p).sum(-2).detach().max()) if p.numel() else 0.0
-        read = getattr(self, "_asked", -1) == self.count
-        self._become(*self._grown(key, value), 1)
-        if not read:
-            self._rest(news, learns)
-        return self
-    pair = torch.cat([key, value], -1).to(M.dtype).reshape(len(M), 1, M.shape[-1])
+        news = math.inf if self._often() else _news(R, key)
+        return self._become(*self._grown(key, value), 1)._rest(news, learns)
+    pair = cast(torch.cat([key, value], -1), M.dtype).reshape(len(M), 1, M.shape[-1])
     row, news = reduced(M, M[:, :0] if rows is None else rows, pair)
     news = float(news.detach().max()) if news.numel() else 0.0
     # so written that NaN is news
@@ -409,12 +419,28 @@ def _one(self: RidgeAttentionState, key, value):
         pair, row = torch.cat([pairs, pair], 1), torch.cat([rows, row], 1)
     self._memory, self.count = Memory(R, Z, pair, row, M), self.count + 1
     if pair.shape[1] == WAITING:
-        self._become(*self._settled(), 0)
-        self._rest(news, learns)
+        self._become(*self._settled(), 0)._rest(news, learns)
     return self
 
 
 LOUD = 1e8  # leverage at most, of news that waits in float64
+
+
+# %% ../../nbs/attention/06f_state.ipynb #52c143df
+@patch
+def _often(self: RidgeAttentionState):
+    """Whether the triangle is asked for so often that inverting it would not be worth its cost."""
+    last, apart = self._reads
+    return max(self.count - last, apart) < OFTEN
+
+
+OFTEN = 24  # tokens from one time to the next
+
+
+def _news(R, key):
+    """The largest leverage of a key (..., 1, d) for each head."""
+    p = torch.linalg.solve_triangular(R.mT, key.mT, upper=False).detach()
+    return float((p * p).sum(-2).max()) if p.numel() else 0.0
 
 
 @patch
@@ -423,11 +449,23 @@ def _rest(self: RidgeAttentionState, news, learns):
     R, Z = self._memory[:2]
     if not news <= 1:
         if learns or self.dtype == torch.float64 or not news <= LOUD:
-            return
+            return self
         R, Z = R.double(), Z.double()
     M = inverse(R, Z)
     M = M.reshape(math.prod(self.heads), *M.shape[-2:])
-    self._memory = self._memory._replace(inverse=M)
+    self._memory, self._bounds = self._memory._replace(inverse=M), None
+    return self
+
+
+@patch
+def _unlearned(self: RidgeAttentionState):
+    """As `inverse`, in float64, of a state in float32 that knows nothing but its penalty; None of another."""
+    R, Z = self._memory[:2]
+    diagonal = R.diagonal(dim1=-2, dim2=-1)
+    if self.dtype == torch.float64 or R.count_nonzero() != diagonal.numel() or Z.any():
+        return None
+    M = torch.cat([torch.diag_embed(1 / diagonal.double()), -Z.double()], -1)
+    return M.reshape(math.prod(self.heads), *M.shape[-2:])
 
 # %% ../../nbs/attention/06f_state.ipynb #67509f4a
 @patch
@@ -492,20 +530,23 @@ def _fading(self: RidgeAttentionState, key, value, gates):
 @patch
 def _sliding(self: RidgeAttentionState, key, value):
     key, value = key.to(self.dtype), value.to(self.dtype)
-    keys = torch.cat([self.keys, key], -2)
-    values = torch.cat([self.values, value], -2)
-    leaving = max(0, keys.shape[-2] - self.window)
+    had, T = self.keys.shape[-2], key.shape[-2]
+    leaving = max(0, had + T - self.window)
+    new = (x[..., max(0, leaving - had) :, :] for x in (key, value))
+    old = (x[..., leaving:, :] for x in (self.keys, self.values))
+    keys, values = (torch.cat(pair, -2) for pair in zip(old, new))
     # one pair in, one out; afresh whenever the window has been replaced, so that rounding errors have an end
-    afresh = key.shape[-2] != 1 or (self.count + 1) % self.window == 0
+    afresh = T != 1 or (self.count + 1) % self.window == 0
     if not afresh:
         R, Z = self._grown(key, value)
         if leaving:
-            oldest = (x[..., 0, :].to(R.dtype) for x in (keys, values))
-            R, Z, left = rank_one(R, Z, *oldest, -1)
+            oldest = (x[..., 0, :].to(R.dtype) for x in (self.keys, self.values))
+            R, Z, left = rank_one(more := R, Z, *oldest, -1)
             # one minus its leverage, by which the rounding errors are divided
             afresh = left.device.type == "cpu" and not bool((left > 0.5).all())
-            afresh = afresh or not holds(R, self.lam)
-    keys, values = (x[..., leaving:, :].clone() for x in (keys, values))
+            # A is smaller now, and its inverse still at most 1 / lam
+            held = self._bounds is not None and self._bounds[0] is more and self._bounds[3]
+            afresh = afresh or not (held or holds(R, self.lam))
     if afresh:
         d, d_v = key.shape[-1], value.shape[-1]
         place = {"dtype": key.dtype, "device": key.device}
@@ -513,7 +554,7 @@ def _sliding(self: RidgeAttentionState, key, value):
         F = torch.diag_embed(self.lam.rsqrt()[..., None].expand(*self.heads, d))
         R, Z = fresh._with(*fresh._memory[:2], keys, values, F)
     self.keys, self.values = keys, values
-    return self._become(R, Z, key.shape[-2])
+    return self._become(R, Z, T)
 
 # %% ../../nbs/attention/06f_state.ipynb #3a736ffd
 @patch
@@ -533,7 +574,7 @@ def attend(
             q = q.unflatten(c - 1, (self.heads[-1], groups))
     R, Z, pairs, rows, M, fading = self._memory
     self._require("query", q, R.shape[-1])
-    q = q.to(R.dtype).reshape(math.prod(self.heads), *self._tokens(q))
+    q = cast(q, R.dtype).reshape(math.prod(self.heads), *self._tokens(q))
     if self.channels is not None:
         q = q * self.channels.rsqrt().reshape(len(q), 1, -1)
     if pairs is None:
@@ -541,8 +582,8 @@ def attend(
         out = torch.linalg.solve_triangular(R.mT, q.mT, upper=False).mT @ Z
     else:
         q = q if fading is None else asked_of(fading, q)
-        out = answer(M, rows, q.to(M.dtype)).to(R.dtype)
-    return out.reshape(*query.shape[:-1], out.shape[-1]).to(query.dtype)
+        out = answer(M, rows, cast(q, M.dtype))
+    return cast(out, query.dtype).reshape(*query.shape[:-1], out.shape[-1])
 
 # %% ../../nbs/attention/06f_state.ipynb #50057f42
 @patch
@@ -552,7 +593,7 @@ def leverage(self: RidgeAttentionState, key: torch.Tensor) -> torch.Tensor:
 
     Raises TypeError or ValueError if the keys do not fit.
     """
-    R, _ = self._settled()
+    R, _ = self._read()
     self._require("key", key, R.shape[-1])
     rows = key.to(R.dtype).reshape(*self.heads, *self._tokens(key))
     if self.channels is not None:
@@ -580,7 +621,7 @@ def downdate(
         raise ValueError(f"downdate takes one pair at a time, got {key.shape[-2]}")
     if self.window:
         raise ValueError("a sliding window forgets by itself; downdate a state without one")
-    R, Z = self._settled()
+    R, Z = self._read()
     pair = [x[..., 0, :].to(R.dtype) for x in (key, value)]
     R, Z, left = rank_one(before := R, outcomes := Z, *pair, -1)
     if not holds(R, self.lam):
@@ -590,7 +631,9 @@ def downdate(
         raise ValueError(
             "the pair cannot have been learned by this state: without it K'K + lam I is not positive definite"
         )
-    return self._become(R, Z, -1)
+    self._become(R, Z, -1)
+    self._reads = self.count, 0
+    return self
 
 # %% ../../nbs/attention/06f_state.ipynb #6218b203
 @patch
@@ -602,7 +645,7 @@ def merge(self: RidgeAttentionState, other: RidgeAttentionState) -> RidgeAttenti
     """
     if self.window or other.window:
         raise ValueError("states with a sliding window cannot be merged")
-    (R, Z), (R2, Z2) = self._settled(), other._settled()
+    (R, Z), (R2, Z2) = self._read(), other._read()
     if R.shape != R2.shape or Z.shape != Z2.shape or self.dtype != other.dtype:
         raise ValueError(
             f"states of different shape or dtype cannot be merged: {self} and {other}"
@@ -636,7 +679,7 @@ def map(
 ) -> RidgeAttentionState:
     """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()`` or ``lambda x: x[beams]``."""
     new = self.clone()
-    new._memory = Memory(*_kept(function, *self._settled()))
+    new._memory = Memory(*_kept(function, *self._read()))
     for name, x in self.__dict__.items():
         if isinstance(x, torch.Tensor):
             setattr(new, name, function(x))

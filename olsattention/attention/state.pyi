@@ -10,7 +10,7 @@ import torch
 from fastcore.basics import patch
 from .forgetting import gates_of
 from olsattention.attention.heads import factor, may_look, outside_autocast, require_definite, require_heads, require_pairs, solving_dtype
-from olsattention.attention.triangle import MOST, carefully, change, holds, in_dtype, inverse_squares, rank_one, squares
+from olsattention.attention.triangle import MOST, carefully, cast, change, holds, in_dtype, inverse_squares, rank_one, squares
 from olsattention.attention.waiting import FADED, WAITING, Fading, answer, asked_of, faded_by, faded_to, fading_from, inverse, reduced
 from .weights import penalties_of, weights_of
 __all__ = ['SAVED', 'RidgeAttentionState']
@@ -70,6 +70,8 @@ class RidgeAttentionState:
     window: int | None
     keys: torch.Tensor | None
     values: torch.Tensor | None
+    _reads = (-math.inf, math.inf)
+    _bounds = None
 
     def __init__(self, lam: float | torch.Tensor, d: int, d_v: int, heads: tuple[int, ...]=(), window: int | None=None, dtype: torch.dtype=torch.float32, device: torch.device | str | None=None) -> None:
         ...
@@ -86,6 +88,9 @@ class RidgeAttentionState:
 
     def _settled(self):
         """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
+
+    def _read(self):
+        """`_settled`, for those who ask for the triangle; how many tokens pass between two that do is remembered."""
 
     def _with(self, R, Z, key, value, F=None):
         """The triangle and its outcomes after T pairs more; F is ``R^-T``, if it is known."""
@@ -141,8 +146,14 @@ class RidgeAttentionState:
     def _one(self, key, value):
         """One pair more: it waits, or enters the triangle. On a GPU, which must not be asked, it enters."""
 
+    def _often(self):
+        """Whether the triangle is asked for so often that inverting it would not be worth its cost."""
+
     def _rest(self, news, learns):
         """Invert the triangle, if pairs with the leverage `news` can wait: in float64, if they are news."""
+
+    def _unlearned(self):
+        """As `inverse`, in float64, of a state in float32 that knows nothing but its penalty; None of another."""
 
     def _faded(self, key, value, gate):
         """Whether one pair now waits while all fades, by a gate or none."""
@@ -216,6 +227,10 @@ class RidgeAttentionState:
 AGAIN = 64
 HUGE = 10000000000.0
 LOUD = 100000000.0
+OFTEN = 24
+
+def _news(R, key):
+    ...
 LASTING = 0.8
 NEWS: Any
 

@@ -78,6 +78,11 @@ def cancels(key, F):
 MOST = (2.0**-17 / torch.finfo(torch.float32).eps) ** 2
 
 
+def cast(x, dtype):
+    """``x.to(dtype)``, which takes its time even where it does nothing."""
+    return x if x.dtype == dtype else x.to(dtype)
+
+
 def squares(R):
     """The squared lengths of the columns of a triangle, the diagonal of A."""
     return R.detach().square().sum(-2)

@@ -22,20 +22,20 @@ def inverse(R, Z):
 
 def reduced(M, rows, pair):
     """The row (6e.1) of a pair (N, 1, d + d_v), given those before it (N, n, d + d_v); and ``p'p``, shape (N, 1, 1)."""
-    d = M.shape[-2]
-    row = torch.bmm(pair[..., :d], M)
-    row[..., d:] += pair[..., d:]
-    p = row[..., :d]
-    c = torch.bmm(p, rows[..., :d].mT)
-    news, known = ((x * x).sum(-1, keepdim=True) for x in (p, c))
+    d, d_v = M.shape[-2], M.shape[-1] - M.shape[-2]
+    row = torch.bmm(pair.narrow(-1, 0, d), M)
+    row.narrow(-1, d, d_v).add_(pair.narrow(-1, d, d_v))
+    p = row.narrow(-1, 0, d)
+    c = torch.bmm(p, rows.narrow(-1, 0, d).mT)
+    news, known = (torch.bmm(x, x.mT) for x in (p, c))
     return torch.baddbmm(row, c, rows, alpha=-1) / (1 + news - known).sqrt(), news
 
 
 def answer(M, rows, query):
     """The answers (6e.1) to queries (N, T, d)."""
-    d, row = M.shape[-2], torch.bmm(query, M)
-    c = torch.bmm(row[..., :d], rows[..., :d].mT)
-    return torch.baddbmm(row[..., d:], c, rows[..., d:], beta=-1)
+    d, d_v, row = M.shape[-2], M.shape[-1] - M.shape[-2], torch.bmm(query, M)
+    c = torch.bmm(row.narrow(-1, 0, d), rows.narrow(-1, 0, d).mT)
+    return torch.baddbmm(row.narrow(-1, d, d_v), c, rows.narrow(-1, d, d_v), beta=-1)
 
 # %% ../../nbs/attention/06e_waiting.ipynb #51a61d26
 FADED = 2.0  # r at most
