@@ -49,7 +49,9 @@ def work():
             now = slice(t, t + width) if width else t
             memory.update(long[1][:, :, now], long[2][:, :, now]).attend(long[0][:, :, now])
 
-    fresh = lambda lam, **more: RidgeAttentionState(lam, 64, 64, (1, 8), **more)
+    def fresh(lam, **more):
+        return RidgeAttentionState(lam, 64, 64, (1, 8), **more)
+
     by_head = torch.logspace(-2, 1, 8)
     causal = {"is_causal": True}
     calls = [

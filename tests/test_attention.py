@@ -1606,6 +1606,58 @@ def test_readers_in_threads_see_one_state():
     assert not wrong
 
 
+@pytest.mark.parametrize("keys", ["alike", "shared part", "again and again", "graded"])
+@pytest.mark.parametrize("lam", [1.0, 1e-2, 1e-4, 1e-6, 1e-8])
+def test_news_waits_in_single_precision_and_loses_no_digits(lam, keys):
+    q, k, v = (x.float() for x in heads(4, 130, 16, 8))
+    if keys == "shared part":
+        q, k = q + 100, k + 100
+    elif keys == "again and again":
+        k = k[:, :3].repeat(1, 44, 1)[:, :130] + 1e-3 * k
+        q = k.flip(1)
+    elif keys == "graded":
+        q, k = (x * torch.logspace(0, -4, 16) for x in (q, k))
+    state, waited = RidgeAttentionState(lam, 16, 8, (4,)), 0
+    for t in range(130):
+        got = state.update(k[:, t], v[:, t]).attend(q[:, t]).double()
+        want = by_reflections(q[:, t : t + 1], k[:, : t + 1], v[:, : t + 1], lam)[:, 0]
+        assert (got - want).norm() <= 5e-6 * want.norm()
+        waited += state._memory.pairs is not None
+    assert waited > 60 and state.dtype == torch.float32
+
+
+def test_news_waits_from_the_first_token_on():
+    _, k, v = (x.float() for x in heads(2, 40, 8, 3))
+    state = RidgeAttentionState(0.01, 8, 3, (2,))
+    for t in range(31):
+        state.update(k[:, t], v[:, t])
+        assert state._memory.pairs.shape[1] == t + 1
+        assert state._memory.inverse.dtype == torch.float64
+    state.update(k[:, 31], v[:, 31])
+    assert state._memory.pairs is None and state._memory.R.dtype == torch.float32
+    # at once, if they are larger than double precision bears, and for a triangle that is not diagonal
+    for other, key in (
+        (RidgeAttentionState(1e-8, 8, 3, (2,)), 10 * k[:, 0]),
+        (RidgeAttentionState.from_moments(k.mT @ k, k.mT @ v, 0.01), k[:, 0]),
+        (RidgeAttentionState(0.01, 8, 3, (2,), dtype=torch.float64), k[:, 0]),
+    ):
+        assert other.update(key, v[:, 0])._memory.pairs is None
+
+
+def test_a_triangle_that_is_often_asked_for_lets_no_pair_wait():
+    q, k, v = heads(3, 200, 4, 2)
+    state, waited = RidgeAttentionState(0.5, 4, 2, (3,), dtype=torch.float64), []
+    for t in range(200):
+        state.update(k[:, t], v[:, t])
+        waited.append(state._memory.pairs is not None)
+        if 40 <= t < 100:
+            want = k[:, : t + 1].mT @ k[:, : t + 1]
+            torch.testing.assert_close(state.gram, want, rtol=1e-11, atol=1e-11)
+    assert any(waited[:40]) and not any(waited[45:100]) and any(waited[130:])
+    want = exact_answer(0.5, k, v, q[:, 0])
+    torch.testing.assert_close(state.attend(q[:, 0]), want, rtol=1e-11, atol=1e-12)
+
+
 def test_one_head_of_many_has_news():
     q, k, v = heads(6, 120, 4, 3)
     k[2, 60:] *= torch.logspace(0, 3, 60).double()[:, None]

@@ -31,6 +31,7 @@ from olsattention.attention.triangle import (
     in_dtype,
     inverse_squares,
     rank_one,
+    require_finite,
     squares,
 )
 from olsattention.attention.waiting import (
@@ -109,7 +110,10 @@ class RidgeAttentionState:
     window: int | None
     keys: torch.Tensor | None
     values: torch.Tensor | None
-    _reads = -math.inf, math.inf  # tokens at the last look at the triangle, and since that before
+    _reads = (
+        -math.inf,
+        math.inf,
+    )  # tokens at the last look at the triangle, and since that before
     _bounds = None  # what `_holds` knows
 
 # %% ../../nbs/attention/06f_state.ipynb #5b1e7a23
@@ -205,7 +209,7 @@ def _read(self: RidgeAttentionState):
 @patch
 def _with(self: RidgeAttentionState, R, Z, key, value, F=None):
     """The triangle and its outcomes after T pairs more; F is ``R^-T``, if it is known."""
-    look, narrow = may_look(key), R.dtype
+    look = may_look(key)
     if not look and key.device.type == "cpu":  # it will not be seen to lose digits
         R, Z = R.double(), Z.double()
     if key.shape[-2] == 1:
@@ -216,16 +220,20 @@ def _with(self: RidgeAttentionState, R, Z, key, value, F=None):
         if float(grown.detach().max()) < HUGE:
             if self._holds(R, pair[0], new[0]):
                 return tuple(new)
-            return rank_one(*(x.double() for x in (R, Z, *pair)), 1)[:2]
+            new = rank_one(
+                *(x.double() for x in (R, Z, key[..., 0, :], value[..., 0, :])), 1
+            )
+            require_finite(new[:2], R.dtype)
+            return new[:2]
     whole = torch.ones_like(self.fade)
     if key.shape[-2] == 1:
         return tuple(carefully(R, Z, self.lam, whole, None, key, value, None))
-    R, Z = change(R, Z, self.lam, whole, None, key, value, None, F)
-    if look and key.dtype != narrow:  # news that waited
-        rounded = R.to(narrow), Z.to(narrow)
-        if holds(rounded[0], self.lam, F, whole):
-            return rounded
-    return R, Z
+    if not look or F is None or F.dtype == R.dtype:
+        return change(R, Z, self.lam, whole, None, key, value, None, F)
+    # news that waited
+    wide = change(R.double(), Z.double(), self.lam, whole, None, key, value, None, F)
+    new = tuple(x.to(R.dtype) for x in wide)
+    return new if holds(new[0], self.lam, F, whole) else wide
 
 # %% ../../nbs/attention/06f_state.ipynb #47a40d5a
 @patch
@@ -407,7 +415,7 @@ def _one(self: RidgeAttentionState, key, value):
     if M is None and self.count == 0 and not learns:
         M = self._unlearned()
     if M is None or fading is not None:
-        news = math.inf if self._often() else _news(R, key)
+        news = math.inf if self._often() else _news(R, cast(key, R.dtype))
         return self._become(*self._grown(key, value), 1)._rest(news, learns)
     pair = cast(torch.cat([key, value], -1), M.dtype).reshape(len(M), 1, M.shape[-1])
     row, news = reduced(M, M[:, :0] if rows is None else rows, pair)
@@ -424,7 +432,6 @@ def _one(self: RidgeAttentionState, key, value):
 
 
 LOUD = 1e8  # leverage at most, of news that waits in float64
-
 
 # %% ../../nbs/attention/06f_state.ipynb #52c143df
 @patch

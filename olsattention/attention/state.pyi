@@ -10,7 +10,7 @@ import torch
 from fastcore.basics import patch
 from .forgetting import gates_of
 from olsattention.attention.heads import factor, may_look, outside_autocast, require_definite, require_heads, require_pairs, solving_dtype
-from olsattention.attention.triangle import MOST, carefully, cast, change, holds, in_dtype, inverse_squares, rank_one, squares
+from olsattention.attention.triangle import MOST, carefully, cast, change, holds, in_dtype, inverse_squares, rank_one, require_finite, squares
 from olsattention.attention.waiting import FADED, WAITING, Fading, answer, asked_of, faded_by, faded_to, fading_from, inverse, reduced
 from .weights import penalties_of, weights_of
 __all__ = ['SAVED', 'RidgeAttentionState']

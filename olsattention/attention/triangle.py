@@ -4,6 +4,8 @@
 __all__ = []
 
 # %% ../../nbs/attention/06d_triangle.ipynb #63c45dd3
+import math
+
 import torch
 
 from olsattention.attention.heads import (
@@ -115,6 +117,9 @@ def in_dtype(R, Z, dtype, share=1.0):
             return R, Z
         if not bool((inverse_squares(R) * squares(R) <= share * MOST).all()):
             return R, Z
+        # finite only if all are
+        if not math.isfinite(R.detach().to(dtype).sum() + Z.detach().to(dtype).sum()):
+            return R, Z
     return R.to(dtype), Z.to(dtype)
 
 # %% ../../nbs/attention/06d_triangle.ipynb #160a83e9
@@ -131,10 +136,15 @@ def carefully(R, Z, lam, fade, restored, key, value, weight):
         raise ValueError(
             "the states are too far apart in size to be merged in float64; the state was not changed"
         )
-    finite = (x.to(R.dtype).isfinite().all() for x in new)
-    if not bool(torch.stack(list(finite)).all()):
-        raise ValueError(f"the pairs overflow {R.dtype}; the state was not changed")
+    require_finite(new, R.dtype)
     return in_dtype(*new, R.dtype)
+
+
+def require_finite(new, dtype):
+    """Raise if a triangle or its outcomes overflow a dtype."""
+    finite = (x.to(dtype).isfinite().all() for x in new)
+    if not bool(torch.stack(list(finite)).all()):
+        raise ValueError(f"the pairs overflow {dtype}; the state was not changed")
 
 # %% ../../nbs/attention/06d_triangle.ipynb #6643a8c3
 def by_qr(R, Z, lam, fade, restored, key, value, weight=None):
