@@ -395,8 +395,7 @@ def causal_ridge(
         not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1
     ):
         raise ValueError(f"chunk must be a whole number of at least 1, got {chunk!r}")
-    N, d, dtype = key.shape[0], key.shape[-1], solving_dtype(key.dtype)
-    place = {"dtype": dtype, "device": key.device}
+    (N, _, d), place = key.shape, {"dtype": lam.dtype, "device": key.device}
     gram = torch.zeros(N, d, d, **place) if gram is None else gram
     moment = torch.zeros(N, d, value.shape[-1], **place) if moment is None else moment
     if diagnostics:

@@ -35,7 +35,7 @@ from olsattention.attention.heads import (
 from ..regression.smoother import SpectralSmoother
 from .state import RidgeAttentionState
 from .triangle import by_qr, in_dtype
-from .weights import in_units, penalties_of, weights_of
+from .weights import in_units, penalties_of, product_dtype, weights_of
 from .window import windowed_ridge
 
 # %% auto #0
@@ -400,16 +400,16 @@ def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_outp
 # %% ../../nbs/attention/06g_functional.ipynb #f5f32366
 def _in_units(query, key, value, gates, channels, weight):
     """The tokens in units in which weights and penalties are one, and the root of each weight or None."""
+    of, root = product_dtype(key), None
     if weight is not None:
-        of = solving_dtype(key.dtype)
         root = weights_of(weight, key.shape[:-1], of, key.device)
     if channels is not None:
         query, key = in_units(query, channels), in_units(key, channels)
-        value = value.to(key.dtype)
-    if weight is None:
-        return query, key, value, gates, None
-    query = query.to(of)
-    return query, root[..., None] * key, root[..., None] * value, gates, root
+    if root is not None:
+        key, value = (root[..., None] * x.to(of) for x in (key, value))
+    if channels is not None or root is not None:
+        query, value = query.to(of), value.to(of)
+    return query, key, value, gates, root
 
 # %% ../../nbs/attention/06g_functional.ipynb #5560cf65
 def _out_of_units(found, dtype, channels, root, packed):
@@ -420,7 +420,9 @@ def _out_of_units(found, dtype, channels, root, packed):
         if packed:
             channels = channels[..., None, :].expand(*found.state.heads, -1)
         found.state.channels = channels
-    error = found.error if root is None else found.error / root[..., None]
+    error = found.error
+    if root is not None:
+        error = (error / root[..., None]).to(error.dtype)
     return found._replace(output=found.output.to(dtype), error=error)
 
 # %% ../../nbs/attention/06g_functional.ipynb #1087ed83
@@ -443,7 +445,7 @@ def _solved(
     k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))
     flat, prior = (
         lam.reshape(-1),
-        _prior(state, heads, d, d_v, lam, solving_dtype(key.dtype)),
+        _prior(state, heads, d, d_v, lam),
     )
     fades = None if gates is None else gates.reshape(N, gates.shape[-1])
     try:
@@ -473,7 +475,7 @@ def _windowed(query, key, value, lam, g, state, window, full_output):
     heads, T, d_v = key.shape[:-2], key.shape[-2], value.shape[-1]
     new = key, value
     if state is not None:
-        _require_window(state, heads, key, value, window)
+        _require_window(state, heads, key, value, window, lam.dtype)
         key, value = (
             torch.cat([a, b], -2) for a, b in zip((state.keys, state.values), new)
         )
@@ -501,19 +503,19 @@ def _windowed(query, key, value, lam, g, state, window, full_output):
         return out
     place = {"dtype": lam.dtype, "device": key.device}
     after = RidgeAttentionState(lam, key.shape[-1], d_v, tuple(heads), window, **place)
-    after.update(key[..., -window:, :], value[..., -window:, :])
+    after._sliding(key[..., -window:, :], value[..., -window:, :])
     after.count = T + (0 if state is None else state.count)
     return RidgeAttentionOutput(out, after, h.reshape(*heads, T), e.reshape(*heads, T, d_v))
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3314
-def _require_window(state, heads, key, value, window):
+def _require_window(state, heads, key, value, window, solving):
     """Raise unless a state goes on with these tokens."""
-    same = state.heads == tuple(heads) and state.dtype == solving_dtype(key.dtype)
+    same = state.heads == tuple(heads) and state.dtype == solving
     d, d_v = state._memory.R.shape[-1], state._memory.Z.shape[-1]
     if state.window != window or not same or (d, d_v) != (key.shape[-1], value.shape[-1]):
         raise ValueError(
             f"state must have window={window}, heads {tuple(heads)}, d={key.shape[-1]}, d_v={value.shape[-1]} "
-            f"and {solving_dtype(key.dtype)}, got {state}"
+            f"and {solving}, got {state}"
         )
 
 # %% ../../nbs/attention/06g_functional.ipynb #ff4f5dd0
@@ -540,7 +542,7 @@ def _packed(query, key, value, gates, lam, g, state, window, full_output, starts
     q = query.reshape(N, g, *query.shape[-2:])
     k, v, begins = key.reshape(N, T, d), value.reshape(N, T, d_v), starts.reshape(N, T)
     several = lam[..., None].expand(*heads, D)
-    prior = _prior(state, (*heads, D), d, d_v, several, solving_dtype(key.dtype))
+    prior = _prior(state, (*heads, D), d, d_v, several)
     if state is not None:
         prior = [x.unflatten(0, (N, D)) for x in prior]
     fades = torch.ones_like(k[..., 0], dtype=lam.dtype)
@@ -693,10 +695,11 @@ def _asked(R, Z, q, k):
     return out, (by_key * by_key).sum(-2), by_key.mT @ Z
 
 # %% ../../nbs/attention/06g_functional.ipynb #848c5325
-def _prior(state, heads, d, d_v, lam, solving):
+def _prior(state, heads, d, d_v, lam):
     """Moments of earlier tokens, one head after another."""
     if state is None:
         return None, None
+    solving = lam.dtype
     if (
         state.heads != tuple(heads)
         or state.R.shape[-1] != d

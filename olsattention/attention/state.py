@@ -44,7 +44,11 @@ from olsattention.attention.waiting import (
     inverse,
     reduced,
 )
-from .weights import penalties_of, weights_of
+from olsattention.attention.weights import (
+    penalties_of,
+    product_dtype,
+    weights_of,
+)
 
 # %% auto #0
 __all__ = ['SAVED', 'RidgeAttentionState']
@@ -171,7 +175,7 @@ def _settled(self: RidgeAttentionState):
     R, Z, pairs, *_, fading = self._memory
     if pairs is None:
         return R, Z
-    d, waited = R.shape[-1], pairs.to(R.dtype).reshape(*self.heads, *pairs.shape[1:])
+    d, waited = R.shape[-1], pairs.reshape(*self.heads, *pairs.shape[1:])
     new = waited[..., :d], waited[..., d:]
     if fading is None:
         after = self._with(R, Z, *new)
@@ -215,7 +219,7 @@ def _holds(self: RidgeAttentionState, R, key, new):
     if known is None or known[0] is not R:
         size = squares(R)
         known = R, size, (1 / self.lam.detach())[..., None].expand_as(size)
-    k = key.detach()[..., 0, :]
+    k = key.detach()[..., 0, :].to(R.dtype)
     size, bound = torch.addcmul(known[1], k, k), known[2]  # of A, and of its inverse
     # so written that NaN is lost
     if not float((size * bound).max()) <= MOST:
@@ -253,7 +257,7 @@ def gram(self: RidgeAttentionState) -> torch.Tensor:
     gram, _ = self._moments()
     if self.channels is None:
         return gram
-    root = self.channels.sqrt()
+    root = self.channels.to(gram.dtype).sqrt()
     return root[..., None] * gram * root[..., None, :]
 
 # %% ../../nbs/attention/06f_state.ipynb #5b1e7a20
@@ -270,7 +274,9 @@ def _moments(self: RidgeAttentionState):
 def moment(self: RidgeAttentionState) -> torch.Tensor:
     """``K'V``, discounted, shape (..., d, d_v)."""
     _, moment = self._moments()
-    return moment if self.channels is None else self.channels.sqrt()[..., None] * moment
+    if self.channels is None:
+        return moment
+    return self.channels.to(moment.dtype).sqrt()[..., None] * moment
 
 # %% ../../nbs/attention/06f_state.ipynb #14045aa5
 @patch(as_prop=True)
@@ -278,7 +284,9 @@ def moment(self: RidgeAttentionState) -> torch.Tensor:
 def coefficients(self: RidgeAttentionState) -> torch.Tensor:
     """The ridge coefficients, shape (..., d, d_v)."""
     found = torch.linalg.solve_triangular(*self._settled(), upper=True)
-    return found if self.channels is None else self.channels.rsqrt()[..., None] * found
+    if self.channels is None:
+        return found
+    return self.channels.to(found.dtype).rsqrt()[..., None] * found
 
 # %% ../../nbs/attention/06f_state.ipynb #ae96da71
 @patch
@@ -335,12 +343,17 @@ def _tokens(self: RidgeAttentionState, x):
 # %% ../../nbs/attention/06f_state.ipynb #5b1e7a22
 @patch
 def _in_units(self: RidgeAttentionState, key, value, weight=None, tokens=()):
-    """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the roots of their weights."""
+    """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the roots of their weights, all products in the dtype of products."""
+    if self.channels is None and weight is None:
+        of = self.dtype if self.window else key.dtype  # a window keeps what came
+        return key.to(of), value.to(of)
+    of = product_dtype(key)
+    key, value = key.to(of), value.to(of)
     if self.channels is not None:
-        key = key * self.channels.rsqrt()[..., None, :]
+        key = key * self.channels.to(of).rsqrt()[..., None, :]
     if weight is None:
         return key, value
-    root = weights_of(weight, tokens, key.dtype, key.device)
+    root = weights_of(weight, tokens, of, key.device)
     root = root.reshape(key.shape[:-1])[..., None]
     return root * key, root * value
 
@@ -385,13 +398,13 @@ def _one(self: RidgeAttentionState, key, value):
     if (
         M is None or fading is not None
     ):  # worth its cost only if the next one is no news either
-        p = torch.linalg.solve_triangular(R.mT, key.mT, upper=False)
+        p = torch.linalg.solve_triangular(R.mT, key.mT.to(R.dtype), upper=False)
         quiet = not p.numel() or float((p * p).sum(-2).detach().max()) <= 1
         self._become(*self._grown(key, value), 1)
         if quiet:
             self._memory = self._memory._replace(inverse=self._inverted())
         return self
-    pair = torch.cat([key, value], -1).reshape(len(M), 1, M.shape[-1])
+    pair = torch.cat([key, value], -1).to(M.dtype).reshape(len(M), 1, M.shape[-1])
     row, news = reduced(M, M[:, :0] if rows is None else rows, pair)
     # so written that NaN is news
     if news.numel() and not float(news.detach().max()) <= 1:
@@ -473,7 +486,6 @@ def _fading(self: RidgeAttentionState, key, value, gates):
 # %% ../../nbs/attention/06f_state.ipynb #998a975a
 @patch
 def _sliding(self: RidgeAttentionState, key, value):
-    key, value = key.to(self.dtype), value.to(self.dtype)
     keys = torch.cat([self.keys, key], -2)
     values = torch.cat([self.values, value], -2)
     leaving = max(0, keys.shape[-2] - self.window)
@@ -490,7 +502,7 @@ def _sliding(self: RidgeAttentionState, key, value):
     keys, values = (x[..., leaving:, :].clone() for x in (keys, values))
     if afresh:
         d, d_v = key.shape[-1], value.shape[-1]
-        place = {"dtype": key.dtype, "device": key.device}
+        place = {"dtype": self.dtype, "device": key.device}
         fresh = RidgeAttentionState(self.lam, d, d_v, self.heads, **place)
         R, Z = fresh._grown(keys, values)
     self.keys, self.values = keys, values
@@ -516,7 +528,7 @@ def attend(
     self._require("query", q, R.shape[-1])
     q = q.to(R.dtype).reshape(math.prod(self.heads), *self._tokens(q))
     if self.channels is not None:
-        q = q * self.channels.rsqrt().reshape(len(q), 1, -1)
+        q = q * self.channels.to(q.dtype).rsqrt().reshape(len(q), 1, -1)
     if pairs is None:
         q = q.reshape(*self.heads, *q.shape[1:])
         out = torch.linalg.solve_triangular(R.mT, q.mT, upper=False).mT @ Z
@@ -537,7 +549,7 @@ def leverage(self: RidgeAttentionState, key: torch.Tensor) -> torch.Tensor:
     self._require("key", key, R.shape[-1])
     rows = key.to(R.dtype).reshape(*self.heads, *self._tokens(key))
     if self.channels is not None:
-        rows = rows * self.channels.rsqrt()[..., None, :]
+        rows = rows * self.channels.to(rows.dtype).rsqrt()[..., None, :]
     y = torch.linalg.solve_triangular(R.mT, rows.mT, upper=False)
     return (y * y).sum(-2).reshape(key.shape[:-1])
 
@@ -562,8 +574,8 @@ def downdate(
     if self.window:
         raise ValueError("a sliding window forgets by itself; downdate a state without one")
     R, Z = self._settled()
-    pair = [x[..., 0, :].to(R.dtype) for x in (key, value)]
-    R, Z, left = rank_one(before := R, outcomes := Z, *pair, -1)
+    pair, before, outcomes = [x[..., 0, :] for x in (key, value)], R, Z
+    R, Z, left = rank_one(R, Z, *(x.to(R.dtype) for x in pair), -1)
     if not holds(R, self.lam):
         pair = (x.double() for x in (before, outcomes, *pair))
         R, Z, left = rank_one(*pair, -1)
@@ -596,8 +608,8 @@ def merge(self: RidgeAttentionState, other: RidgeAttentionState) -> RidgeAttenti
         raise ValueError(
             f"states with different lam cannot be merged: {self.lam.tolist()} and {other.lam.tolist()}"
         )
-    new = self.clone()
-    R, Z = change(R, Z, self.lam, other.fade, -other.fade, R2, Z2)
+    new, dtype = self.clone(), torch.promote_types(R.dtype, R2.dtype)
+    R, Z = change(R.to(dtype), Z.to(dtype), self.lam, other.fade, -other.fade, R2, Z2)
     new.fade = self.fade * other.fade
     return new._become(R, Z, other.count)
 

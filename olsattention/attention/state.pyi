@@ -12,7 +12,7 @@ from .forgetting import gates_of
 from olsattention.attention.heads import factor, may_look, outside_autocast, require_definite, require_heads, require_pairs, solving_dtype
 from olsattention.attention.triangle import MOST, carefully, change, holds, in_dtype, inverse_squares, rank_one, squares
 from olsattention.attention.waiting import FADED, WAITING, Fading, answer, asked_of, faded_by, faded_to, fading_from, inverse, reduced
-from .weights import penalties_of, weights_of
+from olsattention.attention.weights import penalties_of, product_dtype, weights_of
 __all__ = ['SAVED', 'RidgeAttentionState']
 
 class Memory(NamedTuple):
@@ -129,7 +129,7 @@ class RidgeAttentionState:
         """How many vectors x holds for each head, and their width."""
 
     def _in_units(self, key, value, weight=None, tokens=()):
-        """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the roots of their weights."""
+        """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the roots of their weights, all products in the dtype of products."""
 
     def update(self, key: torch.Tensor, value: torch.Tensor, decay: float | torch.Tensor | None=None, weight: float | torch.Tensor | None=None) -> RidgeAttentionState:
         """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and ``(..., T, d_v)`` for T tokens.
