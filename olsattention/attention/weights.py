@@ -75,12 +75,11 @@ def fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 
 def in_units(x: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
-    """Keys or queries (..., H, T, d) in the units of a penalty of one; a multiple of the heads of channels (..., H, d)."""
-    dtype = product_dtype(x)
-    scale = channels.to(dtype).rsqrt()
+    """Keys or queries (..., H, T, d) in the units of a penalty of one and the dtype of channels (..., H, d); a multiple of their heads."""
+    scale = channels.rsqrt()
     if x.ndim > 2 and x.shape[-3] != scale.shape[-2]:
         scale = scale.repeat_interleave(x.shape[-3] // scale.shape[-2], -2)
-    return x.to(dtype) * scale[..., None, :]
+    return x.to(scale.dtype) * scale[..., None, :]
 
 # %% ../../nbs/attention/06c5_weights.ipynb #27202ad3
 def product_dtype(x: torch.Tensor) -> torch.dtype:
