@@ -14,7 +14,6 @@ from olsattention.attention.heads import (
     keeps_digits,
     may_look,
     outside_autocast,
-    solving_dtype,
     transformed,
 )
 
@@ -219,7 +218,7 @@ def careful(attend_block, tokens, lam, G, B):
         raise LostDigits(
             "K'K + lam I is too nearly singular for the chunks of causal attention in float64, or not finite"
         )
-    if keeps_digits(inflated, lam.dtype):
+    if looks and keeps_digits(inflated, lam.dtype):
         found[1:3] = (x.to(lam.dtype) for x in found[1:3])
     return found, (G, B)
 

@@ -288,9 +288,8 @@ def ridge_attention(
     starts = _starts(cu_seqlens, document_ids, key)
     lam, channels = _penalty(lam, key, value, key_mask, scale, is_causal, state, starts)
     given = query, key, value, _gates(decay, key, is_causal), key_mask, is_causal
-    given, units = _without_padding(*given), (channels, weight)
     asked = lam, g, state, window, full_output, starts, is_causal, chunk
-    found, root = _answered(given, units, asked)
+    found, root = _answered(_without_padding(*given), (channels, weight), asked)
     return _out_of_units(found, dtype, channels, root, starts is not None)
 
 # %% ../../nbs/attention/06g_functional.ipynb #6482c2d2
