@@ -704,7 +704,7 @@ def from_moments(
 
     What rounding has taken from the moments is lost: answers have a relative error of about the roundoff of their dtype times the
     largest ``A_jj (A^-1)_jj``, with ``A = K'K + lam I``. Let keys share a part c times as large as that in which they differ, and it is
-    c squared roundoffs: in float32 three digits are left of c = 100, none of c = 10000. Give such moments in float64.
+    c squared roundoffs: in float32 three digits are left at c = 100. Give such moments in float64.
 
     `count` says of how many tokens. The penalty `lam` may be a number or a tensor that broadcasts to the heads. Raises TypeError or
     ValueError if they do not fit together, or the moments are those of no keys: not finite, not symmetric, not positive semidefinite.
