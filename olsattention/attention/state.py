@@ -465,7 +465,8 @@ def _faded(self: RidgeAttentionState, key, value, gate):
 
 
 LASTING = 0.8  # a gate at least, for pairs to begin to wait
-NEWS = {torch.float32: 1e6, torch.float64: 16.0}  # leverage at most, of one that waits
+# leverage at most, of one that waits: queries fade in float32, and lose its root times a roundoff
+NEWS = {torch.float32: 1e5, torch.float64: 16.0}
 
 # %% ../../nbs/attention/06f_state.ipynb #7acfec36
 @patch
