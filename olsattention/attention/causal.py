@@ -14,7 +14,6 @@ from olsattention.attention.heads import (
     keeps_digits,
     may_look,
     outside_autocast,
-    solving_dtype,
     transformed,
 )
 
@@ -219,7 +218,7 @@ def careful(attend_block, tokens, lam, G, B):
         raise LostDigits(
             "K'K + lam I is too nearly singular for the chunks of causal attention in float64, or not finite"
         )
-    if keeps_digits(inflated, lam.dtype):
+    if looks and keeps_digits(inflated, lam.dtype):
         found[1:3] = (x.to(lam.dtype) for x in found[1:3])
     return found, (G, B)
 
@@ -395,8 +394,7 @@ def causal_ridge(
         not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1
     ):
         raise ValueError(f"chunk must be a whole number of at least 1, got {chunk!r}")
-    N, d, dtype = key.shape[0], key.shape[-1], solving_dtype(key.dtype)
-    place = {"dtype": dtype, "device": key.device}
+    (N, _, d), place = key.shape, {"dtype": lam.dtype, "device": key.device}
     gram = torch.zeros(N, d, d, **place) if gram is None else gram
     moment = torch.zeros(N, d, value.shape[-1], **place) if moment is None else moment
     if diagnostics:

@@ -35,7 +35,7 @@ from olsattention.attention.heads import (
 from ..regression.smoother import SpectralSmoother
 from .state import RidgeAttentionState
 from .triangle import by_qr, in_dtype
-from .weights import in_units, penalties_of, weights_of
+from .weights import in_units, penalties_of, product_dtype, weights_of
 from .window import windowed_ridge
 
 # %% auto #0
@@ -288,8 +288,8 @@ def ridge_attention(
     starts = _starts(cu_seqlens, document_ids, key)
     lam, channels = _penalty(lam, key, value, key_mask, scale, is_causal, state, starts)
     given = query, key, value, _gates(decay, key, is_causal), key_mask, is_causal
-    *given, root = _in_units(*_without_padding(*given), channels, weight)
-    found = _solved(*given, lam, g, state, window, full_output, starts, is_causal, chunk)
+    asked = lam, g, state, window, full_output, starts, is_causal, chunk
+    found, root = _answered(_without_padding(*given), (channels, weight), asked)
     return _out_of_units(found, dtype, channels, root, starts is not None)
 
 # %% ../../nbs/attention/06g_functional.ipynb #6482c2d2
@@ -398,18 +398,36 @@ def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_outp
         )
 
 # %% ../../nbs/attention/06g_functional.ipynb #f5f32366
-def _in_units(query, key, value, gates, channels, weight):
-    """The tokens in units in which weights and penalties are one, and the root of each weight or None."""
+def _in_units(query, key, value, gates, channels, weight, of):
+    """The tokens in units in which weights and penalties are one, products in the dtype `of`; and the root of each weight or None."""
+    root = None
     if weight is not None:
-        of = solving_dtype(key.dtype)
         root = weights_of(weight, key.shape[:-1], of, key.device)
     if channels is not None:
-        query, key = in_units(query, channels), in_units(key, channels)
-        value = value.to(key.dtype)
-    if weight is None:
-        return query, key, value, gates, None
-    query = query.to(of)
-    return query, root[..., None] * key, root[..., None] * value, gates, root
+        # once, for derivatives by queries and by keys nearly cancel
+        channels = channels.to(of)
+        query, key = (in_units(x, channels) for x in (query, key))
+    if root is not None:
+        key, value = (root[..., None] * x.to(of) for x in (key, value))
+    return (query, key, value.to(key.dtype), gates), root
+
+
+def _answered(given, units, asked):
+    """The answers of heads with weights, penalties by channel or neither, and the root of each weight or None."""
+    key, exact = given[1], product_dtype(given[1])
+    plain = units[0] is units[1] is None
+    if plain or exact == solving_dtype(key.dtype):
+        found, root = _in_units(*given, *units, exact)
+        return _solved(*found, *asked), root
+    *_, full_output, _, is_causal, _ = asked
+    if not is_causal and not full_output and may_look(key):
+        found, root = _in_units(*given, *units, torch.float32)
+        try:
+            return _solved(*found, *asked, rounded=True), root
+        except LostDigits:
+            pass
+    found, root = _in_units(*given, *units, exact)
+    return _solved(*found, *asked), root
 
 # %% ../../nbs/attention/06g_functional.ipynb #5560cf65
 def _out_of_units(found, dtype, channels, root, packed):
@@ -420,14 +438,28 @@ def _out_of_units(found, dtype, channels, root, packed):
         if packed:
             channels = channels[..., None, :].expand(*found.state.heads, -1)
         found.state.channels = channels
-    error = found.error if root is None else found.error / root[..., None]
+    error = found.error
+    if root is not None:
+        error = (error / root[..., None]).to(error.dtype)
     return found._replace(output=found.output.to(dtype), error=error)
 
 # %% ../../nbs/attention/06g_functional.ipynb #1087ed83
 def _solved(
-    query, key, value, gates, lam, g, state, window, full_output, starts, is_causal, chunk
+    query,
+    key,
+    value,
+    gates,
+    lam,
+    g,
+    state,
+    window,
+    full_output,
+    starts,
+    is_causal,
+    chunk,
+    rounded=False,
 ):
-    """The answers of heads that fit together, with all that is known if it is asked for."""
+    """The answers of heads that fit together, with all that is known if it is asked for; LostDigits where that of rounded tokens is."""
     local = starts is not None or window is not None
     if local and is_causal and state is None and not full_output and _in_graph(query):
         return _local_in_one_node(query, key, value, gates, lam, g, window, starts)
@@ -441,19 +473,18 @@ def _solved(
     N = math.prod(heads)
     q = query.reshape(N, g, *query.shape[-2:])
     k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))
-    flat, prior = (
-        lam.reshape(-1),
-        _prior(state, heads, d, d_v, lam, solving_dtype(key.dtype)),
-    )
+    flat, prior = lam.reshape(-1), _prior(state, heads, d, d_v, lam)
     fades = None if gates is None else gates.reshape(N, gates.shape[-1])
     try:
         if not is_causal or not N:
-            found = _full(q, k, v, flat, *prior, diagnostics=full_output)
+            found = _full(q, k, v, flat, *prior, diagnostics=full_output, rounded=rounded)
         else:
             causal = _in_one_node if _in_graph(q) else _causal
             found = causal(q, k, v, flat, *prior, fades, chunk, full_output)
         memory = _triangle(flat, *found[1:3]) if full_output else None
     except LostDigits:
+        if rounded:
+            raise
         _require_finite(query, key, value)
         found, memory = _by_rows(q, k, v, fades, flat, state, is_causal)
     out, G, B, *diagnosed = found
@@ -473,7 +504,7 @@ def _windowed(query, key, value, lam, g, state, window, full_output):
     heads, T, d_v = key.shape[:-2], key.shape[-2], value.shape[-1]
     new = key, value
     if state is not None:
-        _require_window(state, heads, key, value, window)
+        _require_window(state, heads, key, value, window, lam.dtype)
         key, value = (
             torch.cat([a, b], -2) for a, b in zip((state.keys, state.values), new)
         )
@@ -496,24 +527,25 @@ def _windowed(query, key, value, lam, g, state, window, full_output):
         e[:, k.shape[1] - T :],
     )
     out = out.reshape(*query.shape[:-2], T, d_v).to(query.dtype)
-    _require_sound(out, k.mT @ k, k.mT @ v, query, key, value)
+    seen, told = k.to(lam.dtype), v.to(lam.dtype)
+    _require_sound(out, seen.mT @ seen, seen.mT @ told, query, key, value)
     if not full_output:
         return out
     place = {"dtype": lam.dtype, "device": key.device}
     after = RidgeAttentionState(lam, key.shape[-1], d_v, tuple(heads), window, **place)
-    after.update(key[..., -window:, :], value[..., -window:, :])
+    after._sliding(key[..., -window:, :], value[..., -window:, :])
     after.count = T + (0 if state is None else state.count)
     return RidgeAttentionOutput(out, after, h.reshape(*heads, T), e.reshape(*heads, T, d_v))
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3314
-def _require_window(state, heads, key, value, window):
+def _require_window(state, heads, key, value, window, solving):
     """Raise unless a state goes on with these tokens."""
-    same = state.heads == tuple(heads) and state.dtype == solving_dtype(key.dtype)
+    same = state.heads == tuple(heads) and state.dtype == solving
     d, d_v = state._memory.R.shape[-1], state._memory.Z.shape[-1]
     if state.window != window or not same or (d, d_v) != (key.shape[-1], value.shape[-1]):
         raise ValueError(
             f"state must have window={window}, heads {tuple(heads)}, d={key.shape[-1]}, d_v={value.shape[-1]} "
-            f"and {solving_dtype(key.dtype)}, got {state}"
+            f"and {solving}, got {state}"
         )
 
 # %% ../../nbs/attention/06g_functional.ipynb #ff4f5dd0
@@ -540,7 +572,7 @@ def _packed(query, key, value, gates, lam, g, state, window, full_output, starts
     q = query.reshape(N, g, *query.shape[-2:])
     k, v, begins = key.reshape(N, T, d), value.reshape(N, T, d_v), starts.reshape(N, T)
     several = lam[..., None].expand(*heads, D)
-    prior = _prior(state, (*heads, D), d, d_v, several, solving_dtype(key.dtype))
+    prior = _prior(state, (*heads, D), d, d_v, several)
     if state is not None:
         prior = [x.unflatten(0, (N, D)) for x in prior]
     fades = torch.ones_like(k[..., 0], dtype=lam.dtype)
@@ -615,7 +647,7 @@ def _apart(q, k, v, gates, lam, starts, g, state, window, ungated):
         cuts = [*starts[i].nonzero()[:, 0].tolist(), T]
         for j, (a, b) in enumerate(zip(cuts, cuts[1:])):
             decay = None if ungated else gates[i : i + 1, a:b]
-            tokens = q[i, :, a:b], k[i : i + 1, a:b], v[i : i + 1, a:b]
+            tokens = q[i, :, a:b].to(k.dtype), k[i : i + 1, a:b], v[i : i + 1, a:b]
             found = ridge_attention(*tokens, lam[i : i + 1], decay=decay, **options)
             out[i, :, a:b], h[i, a:b], e[i, a:b] = (
                 found.output,
@@ -626,10 +658,12 @@ def _apart(q, k, v, gates, lam, starts, g, state, window, ungated):
     return out, G, B, h, e
 
 # %% ../../nbs/attention/06g_functional.ipynb #33e16e82
-def _full(q, k, v, lam, G, B, diagnostics):
-    """As `causal_ridge`, when every query knows every key."""
+def _full(q, k, v, lam, G, B, diagnostics, rounded):
+    """As `causal_ridge`, when every query knows every key; not in float64 if tokens are rounded."""
     # a leverage close to one is known to what float64 leaves of the distance
     G, W = head_factor(k, lam, G, torch.float64 if diagnostics else None)
+    if rounded and W.dtype != lam.dtype:
+        raise LostDigits("products of tokens have been rounded")
     dB = moment(k, v, W.dtype)
     B = dB if B is None else B.to(W.dtype) + dB
     omega = W.mT @ (W @ B)
@@ -693,10 +727,11 @@ def _asked(R, Z, q, k):
     return out, (by_key * by_key).sum(-2), by_key.mT @ Z
 
 # %% ../../nbs/attention/06g_functional.ipynb #848c5325
-def _prior(state, heads, d, d_v, lam, solving):
+def _prior(state, heads, d, d_v, lam):
     """Moments of earlier tokens, one head after another."""
     if state is None:
         return None, None
+    solving = lam.dtype
     if (
         state.heads != tuple(heads)
         or state.R.shape[-1] != d

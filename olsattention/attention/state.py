@@ -46,7 +46,11 @@ from olsattention.attention.waiting import (
     inverse,
     reduced,
 )
-from .weights import penalties_of, weights_of
+from olsattention.attention.weights import (
+    penalties_of,
+    product_dtype,
+    weights_of,
+)
 
 # %% auto #0
 __all__ = ['SAVED', 'RidgeAttentionState']
@@ -100,7 +104,8 @@ class RidgeAttentionState:
     Notes
     -----
     Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs, with gates in some eight to
-    thirty-two; O(d^3) where a gate is below .8 or anything has derivatives. Source: (6d.1) to (6d.5), (6e.1), (6e.2); Gill et al. (1974).
+    thirty-two; O(d^3) where a gate is below .8 or anything has derivatives. On a processor answers in float32 keep about five
+    digits, with weights and penalties by channel too. Source: (6d.1) to (6d.5), (6e.1), (6e.2); Gill et al. (1974).
     """
 
     lam: torch.Tensor
@@ -245,7 +250,7 @@ def _holds(self: RidgeAttentionState, R, key, new):
     if known is None or known[0] is not R:
         size, bound, by_lam = squares(new), (1 / self.lam.detach())[..., None], True
     else:
-        k = key.detach()
+        k = key.detach().to(R.dtype)
         size, (bound, by_lam) = torch.addcmul(known[1], k, k), known[2:]
     # of A, and of its inverse; so written that NaN is lost
     if not float((size * bound).max()) <= MOST:
@@ -283,7 +288,7 @@ def gram(self: RidgeAttentionState) -> torch.Tensor:
     gram, _ = self._moments()
     if self.channels is None:
         return gram
-    root = self.channels.sqrt()
+    root = self.channels.to(gram.dtype).sqrt()
     return root[..., None] * gram * root[..., None, :]
 
 # %% ../../nbs/attention/06f_state.ipynb #5b1e7a20
@@ -300,7 +305,9 @@ def _moments(self: RidgeAttentionState):
 def moment(self: RidgeAttentionState) -> torch.Tensor:
     """``K'V``, discounted, shape (..., d, d_v)."""
     _, moment = self._moments()
-    return moment if self.channels is None else self.channels.sqrt()[..., None] * moment
+    if self.channels is None:
+        return moment
+    return self.channels.to(moment.dtype).sqrt()[..., None] * moment
 
 # %% ../../nbs/attention/06f_state.ipynb #14045aa5
 @patch(as_prop=True)
@@ -308,7 +315,9 @@ def moment(self: RidgeAttentionState) -> torch.Tensor:
 def coefficients(self: RidgeAttentionState) -> torch.Tensor:
     """The ridge coefficients, shape (..., d, d_v)."""
     found = torch.linalg.solve_triangular(*self._read(), upper=True)
-    return found if self.channels is None else self.channels.rsqrt()[..., None] * found
+    if self.channels is None:
+        return found
+    return self.channels.to(found.dtype).rsqrt()[..., None] * found
 
 # %% ../../nbs/attention/06f_state.ipynb #ae96da71
 @patch
@@ -365,12 +374,17 @@ def _tokens(self: RidgeAttentionState, x):
 # %% ../../nbs/attention/06f_state.ipynb #5b1e7a22
 @patch
 def _in_units(self: RidgeAttentionState, key, value, weight=None, tokens=()):
-    """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the roots of their weights."""
+    """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the roots of their weights, all products in the dtype of products."""
+    if self.channels is None and weight is None:
+        of = self.dtype if self.window else key.dtype  # a window keeps what came
+        return key.to(of), value.to(of)
+    of = product_dtype(key)
+    key, value = key.to(of), value.to(of)
     if self.channels is not None:
-        key = key * self.channels.rsqrt()[..., None, :]
+        key = key * self.channels.to(of).rsqrt()[..., None, :]
     if weight is None:
         return key, value
-    root = weights_of(weight, tokens, key.dtype, key.device)
+    root = weights_of(weight, tokens, of, key.device)
     root = root.reshape(key.shape[:-1])[..., None]
     return root * key, root * value
 
@@ -514,7 +528,8 @@ def _faded(self: RidgeAttentionState, key, value, gate):
 
 
 LASTING = 0.8  # a gate at least, for pairs to begin to wait
-NEWS = {torch.float32: 1e6, torch.float64: 16.0}  # leverage at most, of one that waits
+# leverage at most, of one that waits: queries fade in float32, and lose its root times a roundoff
+NEWS = {torch.float32: 1e5, torch.float64: 16.0}
 
 # %% ../../nbs/attention/06f_state.ipynb #7acfec36
 @patch
@@ -536,7 +551,6 @@ def _fading(self: RidgeAttentionState, key, value, gates):
 # %% ../../nbs/attention/06f_state.ipynb #998a975a
 @patch
 def _sliding(self: RidgeAttentionState, key, value):
-    key, value = key.to(self.dtype), value.to(self.dtype)
     had, T = self.keys.shape[-2], key.shape[-2]
     leaving = max(0, had + T - self.window)
     new = (x[..., max(0, leaving - had) :, :] for x in (key, value))
@@ -556,7 +570,7 @@ def _sliding(self: RidgeAttentionState, key, value):
             afresh = afresh or not (held or holds(R, self.lam))
     if afresh:
         d, d_v = key.shape[-1], value.shape[-1]
-        place = {"dtype": key.dtype, "device": key.device}
+        place = {"dtype": self.dtype, "device": key.device}
         fresh = RidgeAttentionState(self.lam, d, d_v, self.heads, **place)
         F = torch.diag_embed(self.lam.rsqrt()[..., None].expand(*self.heads, d))
         R, Z = fresh._with(*fresh._memory[:2], keys, values, F)
@@ -583,7 +597,7 @@ def attend(
     self._require("query", q, R.shape[-1])
     q = cast(q, R.dtype).reshape(math.prod(self.heads), *self._tokens(q))
     if self.channels is not None:
-        q = q * self.channels.rsqrt().reshape(len(q), 1, -1)
+        q = q * self.channels.to(q.dtype).rsqrt().reshape(len(q), 1, -1)
     if pairs is None:
         q = q.reshape(*self.heads, *q.shape[1:])
         out = torch.linalg.solve_triangular(R.mT, q.mT, upper=False).mT @ Z
@@ -604,7 +618,7 @@ def leverage(self: RidgeAttentionState, key: torch.Tensor) -> torch.Tensor:
     self._require("key", key, R.shape[-1])
     rows = key.to(R.dtype).reshape(*self.heads, *self._tokens(key))
     if self.channels is not None:
-        rows = rows * self.channels.rsqrt()[..., None, :]
+        rows = rows * self.channels.to(rows.dtype).rsqrt()[..., None, :]
     y = torch.linalg.solve_triangular(R.mT, rows.mT, upper=False)
     return (y * y).sum(-2).reshape(key.shape[:-1])
 
@@ -629,8 +643,8 @@ def downdate(
     if self.window:
         raise ValueError("a sliding window forgets by itself; downdate a state without one")
     R, Z = self._read()
-    pair = [x[..., 0, :].to(R.dtype) for x in (key, value)]
-    R, Z, left = rank_one(before := R, outcomes := Z, *pair, -1)
+    pair, before, outcomes = [x[..., 0, :] for x in (key, value)], R, Z
+    R, Z, left = rank_one(R, Z, *(x.to(R.dtype) for x in pair), -1)
     if not holds(R, self.lam):
         pair = (x.double() for x in (before, outcomes, *pair))
         R, Z, left = rank_one(*pair, -1)
@@ -665,8 +679,8 @@ def merge(self: RidgeAttentionState, other: RidgeAttentionState) -> RidgeAttenti
         raise ValueError(
             f"states with different lam cannot be merged: {self.lam.tolist()} and {other.lam.tolist()}"
         )
-    new = self.clone()
-    R, Z = change(R, Z, self.lam, other.fade, -other.fade, R2, Z2)
+    new, dtype = self.clone(), torch.promote_types(R.dtype, R2.dtype)
+    R, Z = change(R.to(dtype), Z.to(dtype), self.lam, other.fade, -other.fade, R2, Z2)
     new.fade = self.fade * other.fade
     return new._become(R, Z, other.count)
 
@@ -690,8 +704,18 @@ def map(
     for name, x in self.__dict__.items():
         if isinstance(x, torch.Tensor):
             setattr(new, name, function(x))
+    # pairs in float64 are products in a state of float32, or belong to a triangle that needs it
+    wide = torch.float64 in (getattr(new._memory.R, "dtype", None), *self._products())
+    if self.window and wide:
+        new.keys, new.values = _in_two_parts(function, self.keys, self.values)
     _require_state(new)
     return new
+
+
+@patch
+def _products(self: RidgeAttentionState):
+    """The dtypes of the pairs of a window, if they are not that of the state."""
+    return {x.dtype for x in (self.keys, self.values) if x is not None} - {self.dtype}
 
 
 def _kept(function, R, Z):
@@ -701,8 +725,16 @@ def _kept(function, R, Z):
         return new
     if in_dtype(R, Z, new[0].dtype)[0].dtype == new[0].dtype:
         return new
-    rest = (function(x - x.float().double()) for x in (R, Z))
-    return tuple(x.double() + left.double() for x, left in zip(new, rest))
+    return _in_two_parts(function, R, Z)
+
+
+def _in_two_parts(function, *tensors):
+    """What a function that may make float32 of float64 does to tensors, without loss."""
+    parts = ((function(x), x) for x in tensors)
+    return tuple(
+        y if y.dtype == x.dtype else y.double() + function(x - x.float().double()).double()
+        for y, x in parts
+    )
 
 # %% ../../nbs/attention/06f_state.ipynb #f7d64bdf
 @patch
@@ -739,6 +771,10 @@ def from_moments(
     count: int = 0,
 ) -> RidgeAttentionState:
     """The state of heads whose moments are known: ``gram = K'K`` (..., d, d) and ``moment = K'V`` (..., d, d_v).
+
+    What rounding has taken from the moments is lost: answers have a relative error of about the roundoff of their dtype times the
+    largest ``A_jj (A^-1)_jj``, with ``A = K'K + lam I``. Let keys share a part c times as large as that in which they differ, and it is
+    c squared roundoffs: in float32 three digits are left at c = 100. Give such moments in float64.
 
     `count` says of how many tokens. The penalty `lam` may be a number or a tensor that broadcasts to the heads. Raises TypeError or
     ValueError if they do not fit together, or the moments are those of no keys: not finite, not symmetric, not positive semidefinite.
@@ -782,8 +818,8 @@ def _require_state(state):
     tensors = [x for x in state.__dict__.values() if isinstance(x, torch.Tensor)]
     if not all(isinstance(x, torch.Tensor) for x in (R, Z, state.lam, state.fade)):
         raise TypeError("the function must return a tensor for a tensor")
-    dtypes = {x.dtype for x in tensors}
-    # a triangle in float64 is one that float32 would not hold
+    dtypes = {x.dtype for x in tensors if x is not state.keys and x is not state.values}
+    # a triangle in float64 is one that float32 would not hold, pairs of a window in float64 are products
     dtypes |= {x.dtype for x in (R, Z) if x.dtype != torch.float64 or R.dtype != Z.dtype}
     if dtypes not in ({torch.float32}, {torch.float64}):
         dtypes |= {R.dtype, Z.dtype}

@@ -35,13 +35,13 @@ def rank_one(R, Z, k, v, sign):
 def change(R, Z, lam, fade, restored, key, value, weight=None, F=None):
     """The state (6d.5) after its past faded by `fade` (...), `restored` (...) times ``lam I`` was put back (None: nothing), and pairs entered.
 
-    Pairs are key (..., T, d) and value (..., T, d_v), with weights (..., T) or without; F is ``R^-T``, if it is known. In
-    float64 if float32 would lose digits.
+    Pairs are key (..., T, d) and value (..., T, d_v), with weights (..., T) or without, rounded to the dtype of R; F is
+    ``R^-T``, if it is known. In float64 if float32 would lose digits, pairs as they are.
     """
-    dtype = torch.promote_types(R.dtype, key.dtype)
-    R, Z, fade, key, value = (x.to(dtype) for x in (R, Z, fade, key, value))
+    exact = key, value
+    fade, key, value = (x.to(R.dtype) for x in (fade, key, value))
     eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device)
-    if F is None or F.dtype != dtype:
+    if F is None or F.dtype != R.dtype:
         F = torch.linalg.solve_triangular(R.mT, eye, upper=False)
     Y = key @ F.mT
     weighted = Y if weight is None else weight[..., None] * Y
@@ -52,11 +52,11 @@ def change(R, Z, lam, fade, restored, key, value, weight=None, F=None):
     inner = (inner + inner.mT) / 2
     L = factor(inner, torch.zeros_like(lam))
     if not safe(L, inner) or cancels(key, F):
-        return carefully(R, Z, lam, fade, restored, key, value, weight)
+        return carefully(R, Z, lam, fade, restored, *exact, weight)
     new = L.mT @ R
     # the diagonal of A^-1 grows by no more than what fades
     if not holds(new, lam, F, fade):
-        return carefully(R, Z, lam, fade, restored, key, value, weight)
+        return carefully(R, Z, lam, fade, restored, *exact, weight)
     Z = torch.linalg.solve_triangular(L, kept * Z + weighted.mT @ value, upper=False)
     return new, Z
 

@@ -75,8 +75,13 @@ def fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 
 def in_units(x: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
-    """Keys or queries (..., H, T, d) in the units of a penalty of one; a multiple of the heads of channels (..., H, d)."""
+    """Keys or queries (..., H, T, d) in the units of a penalty of one and the dtype of channels (..., H, d); a multiple of their heads."""
     scale = channels.rsqrt()
     if x.ndim > 2 and x.shape[-3] != scale.shape[-2]:
         scale = scale.repeat_interleave(x.shape[-3] // scale.shape[-2], -2)
-    return x.to(solving_dtype(x.dtype)) * scale[..., None, :]
+    return x.to(scale.dtype) * scale[..., None, :]
+
+# %% ../../nbs/attention/06c5_weights.ipynb #27202ad3
+def product_dtype(x: torch.Tensor) -> torch.dtype:
+    """The dtype of products of tokens and roots: on a processor float64, of which a block takes the digits that it needs."""
+    return torch.float64 if x.device.type == "cpu" else solving_dtype(x.dtype)
