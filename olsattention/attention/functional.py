@@ -549,7 +549,8 @@ def _packed(query, key, value, gates, lam, g, state, window, full_output, starts
     try:
         if window is not None or not T or not N:
             raise LostDigits
-        found = gated_ridge(*given, *prior, starts=begins, diagnostics=full_output)
+        asked = dict(diagnostics=full_output, sums=full_output)
+        found = gated_ridge(*given, *prior, starts=begins, **asked)
     except LostDigits:
         _require_finite(query, key, value)
         found = _apart(*given, begins, g, state, window, gates is None)
@@ -754,12 +755,12 @@ def _require_sound(out, G, B, query, key, value):
     """Raise if NaN or infinity came out, where numbers may be looked at."""
     if not may_look(out):
         return
-    # a query's is in all of its row, a key's and a value's are in the moments
-    seen = (out[..., :1], G, B)
+    # a query's is in all of its row, a key's and a value's are in the moments; or all is in the answers
+    seen = (out[..., :1], G, B) if G is not None else (out,)
     if all(bool(x.isfinite().all()) for x in seen):
         return
     _require_finite(query, key, value)
-    if not bool(G.isfinite().all()):
+    if G is not None and not bool(G.isfinite().all()):
         raise ValueError(
             f"K'K overflows {G.dtype}: divide the keys by their size, or take float64"
         )
