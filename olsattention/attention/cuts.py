@@ -275,9 +275,11 @@ def put_rows(whole: torch.Tensor, rows: torch.Tensor, cuts: Cuts, a: int, b: int
         whole[:, :, span[0] : span[1]] = join(rows, span, C, N, g)
         return
     keep = cuts.filled[:, a * C : b * C].unflatten(1, (b - a, 1, C))
-    keep = keep.expand(N, b - a, g, C).flatten()
-    at = places(cuts, a, b, T, g)[keep]
-    whole.view(-1, w).index_copy_(0, at, rows.reshape(-1, w)[keep].to(whole.dtype))
+    at, rows = places(cuts, a, b, T, g), rows.reshape(-1, w)
+    if not bool(keep.all()):
+        keep = keep.expand(N, b - a, g, C).flatten()
+        at, rows = at[keep], rows[keep]
+    whole.view(-1, w).index_copy_(0, at, rows.to(whole.dtype))
 
 
 def in_order(rows: torch.Tensor, cuts: Cuts, N: int, T: int) -> torch.Tensor:

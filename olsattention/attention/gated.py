@@ -142,6 +142,21 @@ def carried(
     return torch.cat([S[:, None], after[:, :-1]], 1), after
 
 
+def carried_to(
+    S: torch.Tensor, dS: torch.Tensor, carry: torch.Tensor, last: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What counts before each chunk (N n, a, b), ``carry before`` of `carried`, and the last state (N, 1, a, b)."""
+    (N, n), shape = carry.shape, S.shape[1:]
+    Gamma, share = discounts(carry * last)
+    Gamma, own = Gamma * last[:, None], torch.zeros_like(Gamma)
+    own[:, 1:] = carry[:, 1:, None] * Gamma[:, :-1]
+    shares = torch.cat([carry[:, :1], carry[:, 1:] * share[:, :-1]], 1)
+    dS, S = dS.unflatten(0, (N, n)).flatten(2), S.flatten(1)[:, None]
+    known = torch.addcmul(own @ dS, shares[..., None], S)
+    after = torch.addcmul(Gamma[:, -1:] @ dS, share[:, -1:, None], S)
+    return known.unflatten(2, shape).flatten(0, 1), after.unflatten(2, shape)
+
+
 def chunk_gates(gates: torch.Tensor, cuts: Cuts) -> tuple[torch.Tensor, torch.Tensor]:
     """The gate before each chunk (N, n), and what is left of its first pair at each of its tokens (N, n, C)."""
     missing = cuts.count * cuts.size - gates.shape[1]
@@ -200,35 +215,49 @@ class Sums(NamedTuple):
     """Of one kind of sum, of pairs of keys or of keys and values: what counts before each chunk (M, a, b), and the states around it."""
 
     known: torch.Tensor
-    before: torch.Tensor  # (N, n, a, b)
-    after: torch.Tensor  # (N, n, a, b)
+    before: torch.Tensor | None  # (N, n, a, b), unless nothing fades and nobody asks
+    after: torch.Tensor  # (N, n, a, b), or the last of them
     at: tuple[
         torch.Tensor, ...
     ]  # heads and chunks of the documents that begin and bring something along
     brought: torch.Tensor  # what they bring (K, a, b)
 
 
-def sums_of(block: Block, S: torch.Tensor, dS: torch.Tensor, priors: torch.Tensor) -> Sums:
-    """The sums of a block that begins with S (N, a, b) and adds dS (M, a, b)."""
+def sums_of(
+    block: Block,
+    S: torch.Tensor,
+    dS: torch.Tensor,
+    priors: torch.Tensor,
+    last: bool = False,
+) -> Sums:
+    """The sums of a block that begins with S (N, a, b) and adds dS (M, a, b); only the last state after a chunk, if that is all that is asked for."""
     begins, carry = block.begins, block.carry
     at = (begins >= 0).nonzero(as_tuple=True)
     brought = priors[at[0], begins[at]].to(dS.dtype)
     faded, place = block.first[at][:, None, None] * brought, at[0] * begins.shape[1] + at[1]
     if len(place):
-        dS = dS.index_add(0, place, faded)
-    before, after = carried(S, dS, carry, block.left[..., -1])
-    known = (carry[..., None, None] * before).flatten(0, 1)
-    known = known.index_add(0, place, faded) if len(place) else known
+        dS = dS.index_add_(0, place, faded)
+    if last:
+        before, (known, after) = None, carried_to(S, dS, carry, block.left[..., -1])
+    else:
+        before, after = carried(S, dS, carry, block.left[..., -1])
+        known = (carry[..., None, None] * before).flatten(0, 1)
+    known = known.index_add_(0, place, faded) if len(place) else known
     return Sums(known, before, after, at, brought)
 
 # %% ../../nbs/attention/06c3_gated.ipynb #fb0f349f
 def prepared(
-    block: Block, given: Sequence, G: torch.Tensor, B: torch.Tensor, plain: bool = False
+    block: Block,
+    given: Sequence,
+    G: torch.Tensor,
+    B: torch.Tensor,
+    plain: bool = False,
+    last: bool = False,
 ) -> tuple[Factors, torch.Tensor, Sums, Sums]:
     """Systems, delta (M, C), and both sums of a block."""
     lam = given.lam.to(G.dtype)
-    grams = sums_of(block, G, block.k.mT @ block.k, given.gram)
-    moments = sums_of(block, B, block.k.mT @ block.v, given.moment)
+    grams = sums_of(block, G, block.k.mT @ block.k, given.gram, last)
+    moments = sums_of(block, B, block.k.mT @ block.v, given.moment, last)
     with torch.no_grad():
         mu = (lam[:, None] / block.left[..., -1].sqrt()).flatten()
     delta = (lam[:, None, None] / block.left).flatten(0, 1) - mu[:, None]
@@ -236,12 +265,17 @@ def prepared(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #7d9397ac
 def attend_block(
-    block: Block, given: Sequence, G: torch.Tensor, B: torch.Tensor, traced: bool = False
+    block: Block,
+    given: Sequence,
+    G: torch.Tensor,
+    B: torch.Tensor,
+    traced: bool = False,
+    last: bool = False,
 ) -> list[torch.Tensor]:
-    """Outputs (M, g C, d_v), both sums after each chunk, inflation (M,); if traced, leverage and errors (M, C, .) too."""
+    """Outputs (M, g C, d_v), both sums after each chunk, or the last, inflation (M,); if traced, leverage and errors (M, C, .) too."""
     # documents without gates need no series
     plain = not traced and bool((block.left == 1).all())
-    f, delta, grams, moments = prepared(block, given, G, B, plain)
+    f, delta, grams, moments = prepared(block, given, G, B, plain, last)
     c = coefficients(
         delta / f.m[:, None], torch.finfo(G.dtype).eps / 2, MORE if traced else 0
     )
@@ -306,8 +340,9 @@ def carefully(
         raise LostDigits(HOPELESS)
     by_head = lost.unflatten(0, (N, n))
     after = by_head & ~sound(better[3].detach(), narrow).unflatten(0, (N, n))
+    sums = by_head[:, -found[1].shape[1] :]  # of all chunks, or of the last
     chosen = [
-        where(by_head if i in (1, 2) else lost, x, y)
+        where(sums if i in (1, 2) else lost, x, y)
         for i, (x, y) in enumerate(zip(better, found))
     ]
     return chosen, after[:, -1], lost
@@ -367,7 +402,11 @@ def collect(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #e539da31
 def attend(
-    given: Sequence, cuts: Cuts, traced: bool = False, opening: Opening | None = None
+    given: Sequence,
+    cuts: Cuts,
+    traced: bool = False,
+    opening: Opening | None = None,
+    sums: bool = True,
 ) -> tuple[
     list[torch.Tensor],
     list[tuple[torch.Tensor, ...]],
@@ -388,7 +427,9 @@ def attend(
 
         def run(dtype, a=a, b=b, begun=carried):
             block = block_of(given, cuts, a, b, dtype)
-            return attend_block(block, given, *(x.to(dtype) for x in begun[:2]), traced)
+            return attend_block(
+                block, given, *(x.to(dtype) for x in begun[:2]), traced, not sums
+            )
 
         documents = cuts.begins[:, a:b]
         carry = torch.where(documents == -1, given.first[:, a:b], 0.0)
@@ -402,7 +443,8 @@ def attend(
             out.append([found[0], *found[4:]])
         else:
             put_rows(out, found[0], cuts, a, b)
-        ended.append(ending(found, cuts.ends[:, a:b]))
+        if sums:
+            ended.append(ending(found, cuts.ends[:, a:b]))
         carried = going_on(found, wide, narrow)
     rows = [joined(parts, cuts, given) for parts in zip(*out)] if traced else [out]
     return rows, ended, begins, lost
@@ -611,23 +653,22 @@ def open_documents(
         keep = firsts.filled[a:b, None, :C].expand(-1, g, -1).flatten()
         at = firsts.rows(*span, g, T)[keep]
         out.view(-1, d_v).index_copy_(0, at, found[0].reshape(-1, d_v)[keep].to(out.dtype))
-        place, more = (firsts.head[a:b], firsts.document[a:b]), firsts.more[a:b][which]
-        here = tuple(x[which] for x in place)
-        if sums:
-            ended.append((*(x[~more] for x in here), *(x[~more] for x in found[1:3])))
+        place = firsts.head[a:b], firsts.document[a:b]
         if wide is not None and bool(wide.any()):
             carried = [x.double() for x in carried]
             widened = (
                 torch.zeros(N, documents, dtype=torch.bool) if widened is None else widened
             )
             widened[place] = wide
-        for whole, x in zip(carried, found[1:3]):
-            x = (
-                x[more]
-                if wide is None
-                else where(wide[which][more], x[more], x[more].to(narrow))
-            )
-            whole[tuple(i[more] for i in here)] = x.to(whole.dtype)
+        states, here = found[1:3], tuple(x[which] for x in place)
+        if sums:
+            more = firsts.more[a:b]
+            ended.append((*(x[~more] for x in place), *(x[~more] for x in states)))
+            states, here = [x[more] for x in states], tuple(x[more] for x in place)
+        for whole, x in zip(carried, states):
+            if wide is not None:
+                x = where(wide[firsts.more[a:b]], x, x.to(narrow))
+            whole[here] = x.to(whole.dtype)
     return Opening(out, carried, widened, ended, losses)
 
 # %% ../../nbs/attention/06c3_gated.ipynb #7bd1916e
@@ -885,7 +926,9 @@ def solved(
         left = first_gates(decay, plan.firsts)
         opening = open_documents(sequence, plan.firsts, left, plan.documents, plan.sums)
         sequence = Sequence(*sequence[:6], *opening.sums)
-    (out,), ended, begins, lost = attend(sequence, plan.rest, opening=opening)
+    (out,), ended, begins, lost = attend(
+        sequence, plan.rest, opening=opening, sums=plan.sums
+    )
     kept, lost = [x for begun in begins for x in begun[:2]], [None, lost]
     if opening is not None:
         ended, kept, lost[0] = opening.ended + ended, opening.sums + kept, opening.lost
@@ -951,7 +994,7 @@ class GatedRidge(torch.autograd.Function):
         given = [x.view_as(x) for x in given]
         *tokens, decay, lam, gram, moment = given
         sequence = Sequence(*tokens, *chunk_gates(decay, plan.cuts), lam, gram, moment)
-        rows, ended, *_ = attend(sequence, plan.cuts, traced=True)
+        rows, ended, *_ = attend(sequence, plan.cuts, traced=True, sums=plan.sums)
         out = [
             rows[0].to(given[0].dtype),
             *(collect((gram, moment), ended) if plan.sums else ()),
@@ -974,8 +1017,10 @@ def cost(gates: torch.Tensor, cuts: Cuts, d: int) -> float:
 # %% ../../nbs/attention/06c3_gated.ipynb #c5d29f22
 def planned(gates: torch.Tensor, d: int, starts: torch.Tensor | None) -> Cuts | None:
     """The cheapest `Cuts` for gates (N, T); None where a factorisation a token is cheaper."""
-    gates = gates.detach().cpu()
+    gates, N = gates.detach().cpu(), len(gates)
     starts = starts if starts is None else starts.cpu()
+    if starts is not None and all(bool((x == x[:1]).all()) for x in (gates, starts)):
+        gates, starts = gates[:1], starts[:1]  # all heads agree
     T, size = gates.shape[1], max(1, min(CHUNK, d))
     shortest, best, least = max(4, size // 8), None, math.inf
     while True:
@@ -988,7 +1033,8 @@ def planned(gates: torch.Tensor, d: int, starts: torch.Tensor | None) -> Cuts | 
             break
     if least > (60 + 4 * d) * T and starts is None:
         return None
-    return best
+    many = (x.expand(N, -1) if isinstance(x, torch.Tensor) else x for x in best)
+    return Cuts(*many)
 
 
 def on(device: torch.device, parts: NamedTuple) -> NamedTuple:
@@ -1084,6 +1130,10 @@ def gated_ridge(
     plain, known = starts is None, gram is not None and moment is not None
     D = 1 if plain else int(starts.sum(1).max()) if starts.numel() else 0
     unseen = torch.compiler.is_compiling() or transformed() or not T or not N
+    if not unseen and (long := long_documents(decay, starts)):
+        if not known:
+            gram, moment = lam.new_zeros(N, D, d, d), lam.new_zeros(N, D, d, d_v)
+        return one_by_one(long, (query, key, value), lam, (gram, moment), diagnostics)
     cuts = None if unseen else planned(decay, d, starts)
     if not known:
         brought = 0 if cuts is not None and not sums else D
