@@ -548,13 +548,22 @@ def answered(f: Root) -> tuple[torch.Tensor, torch.Tensor]:
     return B, lower(torch.baddbmm(f.share * f.Q, B, f.H))
 
 
-def attend_start(start: Start, which: torch.Tensor) -> list[torch.Tensor]:
-    """Outputs (M, g C, d_v), both sums after those chunks that are asked for (K, a, b), inflation (M,)."""
+def attend_start(
+    start: Start, which: torch.Tensor, more: torch.Tensor
+) -> list[torch.Tensor]:
+    """Outputs (M, g C, d_v), both sums after those chunks that are asked for (K, a, b), inflation (M,).
+
+    Where `more` (M,) follows, that is at least a bound for the system with which the next chunk begins.
+    """
     f = root_of(start)
     _, P = answered(f)
     k, last = start.k[which], start.left[which, -1, None, None]
-    k = last * k
-    return [P @ f.E, k.mT @ start.k[which], k.mT @ start.v[which], f.inflated]
+    G, B = (last * k).mT @ k, (last * k).mT @ start.v[which]
+    with torch.no_grad():
+        bound = SHARE * (1 + G.diagonal(dim1=1, dim2=2).amax(1) / start.lam[which])
+        bound = f.inflated.index_copy(0, which, bound).maximum(f.inflated)
+        inflated = torch.where(more, bound, f.inflated)
+    return [P @ f.E, G, B, inflated]
 
 # %% ../../nbs/attention/06c3_gated.ipynb #05c36dae
 def start_gradients(
@@ -646,7 +655,8 @@ def open_documents(
         (a, b, C), which = span, asked_for(firsts, span, sums)
 
         def run(dtype, span=span, which=which):
-            return attend_start(start_of(given, firsts, left, span, dtype), which)
+            start = start_of(given, firsts, left, span, dtype)
+            return attend_start(start, which, firsts.more[span[0] : span[1]])
 
         found, lost, wide = start_carefully(run, narrow, which)
         losses.append(lost)
