@@ -273,11 +273,13 @@ def attend_block(
     last: bool = False,
 ) -> list[torch.Tensor]:
     """Outputs (M, g C, d_v), both sums after each chunk, or the last, inflation (M,); if traced, leverage and errors (M, C, .) too."""
-    # documents without gates need no series
-    plain = not traced and bool((block.left == 1).all())
+    # documents without gates need no series, but for derivatives of its terms
+    learns = traced and torch.is_grad_enabled() and any(x.requires_grad for x in given)
+    plain = not learns and bool((block.left == 1).all())
     f, delta, grams, moments = prepared(block, given, G, B, plain, last)
+    f = f._replace(Z=f.W @ f.Y) if plain and traced else f
     c = coefficients(
-        delta / f.m[:, None], torch.finfo(G.dtype).eps / 2, MORE if traced else 0
+        delta / f.m[:, None], torch.finfo(G.dtype).eps / 2, MORE if learns else 0
     )
     Yb = f.W0 @ moments.known
     E = f.W @ torch.baddbmm(block.v, f.Y, Yb, alpha=-1)
@@ -559,11 +561,20 @@ def attend_start(
     _, P = answered(f)
     k, last = start.k[which], start.left[which, -1, None, None]
     G, B = (last * k).mT @ k, (last * k).mT @ start.v[which]
-    with torch.no_grad():
-        bound = SHARE * (1 + G.diagonal(dim1=1, dim2=2).amax(1) / start.lam[which])
-        bound = f.inflated.index_copy(0, which, bound).maximum(f.inflated)
-        inflated = torch.where(more, bound, f.inflated)
+    bound = inflation_after(G.detach(), start.lam[which].detach())
+    inflated = f.inflated.index_copy(0, which, bound).maximum(f.inflated)
+    inflated = torch.where(more, inflated, f.inflated)
     return [P @ f.E, G, B, inflated]
+
+
+def inflation_after(G: torch.Tensor, lam: torch.Tensor) -> torch.Tensor:
+    """That of the systems ``G + lam I`` (K, d, d), or a bound that is harmless for all."""
+    bound = SHARE * (1 + G.diagonal(dim1=1, dim2=2).amax(1) / lam)
+    if not may_look(G) or bool(sound(bound, G.dtype).all()):
+        return bound
+    A = G.clone()
+    A.diagonal(dim1=1, dim2=2).add_(lam[:, None])
+    return SHARE * worst_of(inverse_cholesky(A), A)
 
 # %% ../../nbs/attention/06c3_gated.ipynb #05c36dae
 def start_gradients(
@@ -781,6 +792,25 @@ class Back(NamedTuple):
     came: torch.Tensor
 
 # %% ../../nbs/attention/06c3_gated.ipynb #a9c10659
+def faded(gate: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """``gate x``, zero where the gate is, whatever x holds."""
+    return torch.where(gate == 0, 0.0, gate * x)
+
+
+def from_the_end(fade: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """``H_i = own_i + fade_i H_(i+1)`` of chunks (N, n, a, b); where a document ends, not even NaN gets past."""
+    Gamma, _ = discounts(fade.flip(1))
+    bad = None
+    if may_look(own) and not math.isfinite(own.sum()):
+        bad = ~own.sum((-2, -1)).isfinite()
+        own = torch.where(bad[..., None, None], 0.0, own)
+    H = (Gamma @ own.flip(1).flatten(2)).unflatten(2, own.shape[2:]).flip(1)
+    if bad is None:
+        return H
+    reached = ((Gamma != 0) & bad.flip(1)[:, None]).any(2).flip(1)
+    return torch.where(reached[..., None, None], math.nan, H)
+
+
 def sums_back(
     block: Block,
     sums: Sums,
@@ -791,22 +821,21 @@ def sums_back(
     """From derivatives by what counts before each chunk (M, a, b) and by the states after it (N, n, a, b): the recurrence from its end."""
     carry, last = (x[..., None, None] for x in (block.carry, block.left[..., -1]))
     known, own = d_known.unflatten(0, block.first.shape), d_after.clone()
-    own[:, :-1] += carry[:, 1:] * known[:, 1:]
+    own[:, :-1] += faded(carry[:, 1:], known[:, 1:])
     fade = torch.ones_like(block.first)
     fade[:, :-1] = (carry * last)[:, 1:, 0, 0]
-    Gamma, _ = discounts(fade.flip(1))
-    H = (Gamma @ own.flip(1).flatten(2)).unflatten(2, own.shape[2:]).flip(1)
+    H = from_the_end(fade, own)
     added = last * H
     known = known + added
-    brought, came = known[sums.at], (carry * known)[:, 0]
-    faded = block.first[sums.at][:, None, None] * brought
+    brought, came = known[sums.at], faded(carry[:, 0], known[:, 0])
+    by_prior = block.first[sums.at][:, None, None] * brought
     if plain:
         none = torch.zeros_like(block.first)
-        return Back(added.flatten(0, 1), none, none, faded, came)
+        return Back(added.flatten(0, 1), none, none, by_prior, came)
     d_first = (known * sums.before).sum((-2, -1)) * (block.begins == -1)
     d_first = d_first.index_put(sums.at, (brought * sums.brought).sum((-2, -1)))
     d_last = (H * sums.after).sum((-2, -1)) / block.left[..., -1]
-    return Back(added.flatten(0, 1), d_first, d_last, faded, came)
+    return Back(added.flatten(0, 1), d_first, d_last, by_prior, came)
 
 # %% ../../nbs/attention/06c3_gated.ipynb #159fd266
 def block_gradients(
