@@ -138,7 +138,7 @@ STEP = 16  # tokens: first chunks are filled up to multiples of it
 
 def without_firsts(cuts: Cuts) -> tuple[Firsts, Cuts]:
     """The first chunks of documents, and the `Cuts` of the others, which continue them."""
-    N, n, C = *cuts.begins.shape, cuts.size
+    n, C = cuts.begins.shape[1], cuts.size
     index, filled = (x.unflatten(1, (n, C)) for x in (cuts.index, cuts.filled))
     firsts = cuts.begins >= 0
     heads, at = firsts.nonzero(as_tuple=True)
