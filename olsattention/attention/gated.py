@@ -458,6 +458,205 @@ def joined(parts: Iterable[torch.Tensor], cuts: Cuts, given: Sequence) -> torch.
     parts = [x.to(given.lam.dtype).unflatten(0, (N, -1)) for x in parts]
     return in_order(torch.cat(parts, 1).flatten(0, 1), cuts, N, T)
 
+# %% ../../nbs/attention/06c3_gated.ipynb #089e3fc7
+class Local(NamedTuple):
+    """Derivatives of a block's outputs, by queries, scaled keys and values, both known sums, and delta (M, C)."""
+
+    q: torch.Tensor
+    k: torch.Tensor
+    v: torch.Tensor
+    gram: torch.Tensor
+    moment: torch.Tensor
+    delta: torch.Tensor
+
+# %% ../../nbs/attention/06c3_gated.ipynb #3fc65267
+def local_gradients(
+    block: Block, f: Factors, delta: torch.Tensor, known: torch.Tensor, d_o: torch.Tensor
+) -> Local:
+    """(6c3.6) and (6c3.7), for derivatives d_o (M, g C, d_v) by the outputs."""
+    C = block.k.shape[1]
+    g = d_o.shape[1] // C
+    plain = not f.M.numel()
+    c = coefficients(delta / f.m[:, None], torch.finfo(d_o.dtype).eps / 2)
+    c, delta = c.repeat(1, 1, g, 1), delta.repeat(1, g)[..., None]
+    Yb = f.W0 @ known
+    E = f.W @ torch.baddbmm(block.v, f.Y, Yb, alpha=-1)
+    asked = series(partial(step_rows, f), block.q @ f.W0.mT, c)
+    by_E = lower(d_o @ E.mT)
+    u = torch.baddbmm(by_E @ f.Z, d_o, Yb.mT)
+    z = series(partial(step_dual, f), u, c)
+    x = torch.baddbmm(asked, lower(asked @ f.Z.mT), f.Z, alpha=-1)
+    a = lower(asked @ f.Y.mT @ f.W.mT) @ f.W
+    if not plain:
+        Yz = (z @ f.M) / (4 * f.m[:, None, None])
+        by_E = by_E + delta * lower(Yz @ f.Y.mT @ f.W.mT)
+    e = by_E @ f.W
+    d_k = (e.mT @ x - a.mT @ z) @ f.W0
+    x, z = x @ f.W0, z @ f.W0
+    xz = x.mT @ z
+    d_delta = -(x * z).sum(-1).unflatten(1, (g, C)).sum(1)
+    return Local(z, d_k, a.mT @ d_o, (xz + xz.mT) / -2, x.mT @ d_o, d_delta)
+
+# %% ../../nbs/attention/06c3_gated.ipynb #fa1a0f5e
+class Back(NamedTuple):
+    """Derivatives of sums: by what a chunk adds (M, a, b), by its first and last gate (N, n), by what documents brought (K, a, b), and by what came in."""
+
+    added: torch.Tensor
+    first: torch.Tensor
+    last: torch.Tensor
+    brought: torch.Tensor
+    came: torch.Tensor
+
+# %% ../../nbs/attention/06c3_gated.ipynb #a9c10659
+def faded(gate: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """``gate x``, zero where the gate is, whatever x holds."""
+    return torch.where(gate == 0, 0.0, gate * x)
+
+
+def from_the_end(fade: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """``H_i = own_i + fade_i H_(i+1)`` of chunks (N, n, a, b); where a document ends, not even NaN gets past."""
+    Gamma, _ = discounts(fade.flip(1))
+    bad = None
+    if may_look(own) and not math.isfinite(own.sum()):
+        bad = ~own.sum((-2, -1)).isfinite()
+        own = torch.where(bad[..., None, None], 0.0, own)
+    H = (Gamma @ own.flip(1).flatten(2)).unflatten(2, own.shape[2:]).flip(1)
+    if bad is None:
+        return H
+    reached = ((Gamma != 0) & bad.flip(1)[:, None]).any(2).flip(1)
+    return torch.where(reached[..., None, None], math.nan, H)
+
+
+def sums_back(
+    block: Block,
+    sums: Sums,
+    d_known: torch.Tensor,
+    d_after: torch.Tensor,
+    plain: bool = False,
+) -> Back:
+    """From derivatives by what counts before each chunk (M, a, b) and by the states after it (N, n, a, b): the recurrence from its end."""
+    carry, last = (x[..., None, None] for x in (block.carry, block.left[..., -1]))
+    known, own = d_known.unflatten(0, block.first.shape), d_after.clone()
+    own[:, :-1] += faded(carry[:, 1:], known[:, 1:])
+    fade = torch.ones_like(block.first)
+    fade[:, :-1] = (carry * last)[:, 1:, 0, 0]
+    H = from_the_end(fade, own)
+    added = last * H
+    known = known + added
+    brought, came = known[sums.at], faded(carry[:, 0], known[:, 0])
+    by_prior = block.first[sums.at][:, None, None] * brought
+    if plain:
+        none = torch.zeros_like(block.first)
+        return Back(added.flatten(0, 1), none, none, by_prior, came)
+    d_first = (known * sums.before).sum((-2, -1)) * (block.begins == -1)
+    d_first = d_first.index_put(sums.at, (brought * sums.brought).sum((-2, -1)))
+    d_last = (H * sums.after).sum((-2, -1)) / block.left[..., -1]
+    return Back(added.flatten(0, 1), d_first, d_last, by_prior, came)
+
+# %% ../../nbs/attention/06c3_gated.ipynb #159fd266
+def block_gradients(
+    block: Block,
+    given: Sequence,
+    begun: Iterable[torch.Tensor],
+    d_o: torch.Tensor,
+    d_after: list[torch.Tensor],
+    plain: bool = False,
+) -> list[torch.Tensor]:
+    """Derivatives by rows of queries, keys, values (M, ., .); by gates (N, n), (N, n, C); by lam; by what documents brought; by what came in.
+
+    If plain nothing fades and nobody asks for those by gates.
+    """
+    f, delta, grams, moments = prepared(block, given, *begun, plain)
+    f = f._replace(Z=f.W @ f.Y) if plain else f
+    local = local_gradients(block, f, delta, moments.known, d_o)
+    by_G = sums_back(block, grams, local.gram, d_after[0], plain)
+    by_B = sums_back(block, moments, local.moment, d_after[1], plain)
+    d_k = torch.baddbmm(local.k, block.k, by_G.added + by_G.added.mT)
+    d_k = torch.baddbmm(d_k, block.v, by_B.added.mT)
+    d_v = torch.baddbmm(local.v, block.k, by_B.added)
+    shape, left = block.left.shape[:2], block.left.flatten(0, 1)
+    d_left = torch.zeros_like(block.left)
+    if not plain:
+        lam = given.lam.to(d_o.dtype).repeat_interleave(shape[1])
+        by_scale = (d_k * block.k).sum(-1) + (d_v * block.v).sum(-1)
+        d_left = -(by_scale / 2 + lam[:, None] / left * local.delta) / left
+        d_left = d_left.unflatten(0, shape)
+        d_left[..., -1] += by_G.last + by_B.last
+    rows = [local.q, block.scale[..., None] * d_k, block.scale[..., None] * d_v]
+    d_lam = (local.delta / left).unflatten(0, shape)
+    sums = [by_G.came, by_B.came, by_G.brought, by_B.brought]
+    return [*rows, by_G.first + by_B.first, d_left, d_lam, *sums]
+
+# %% ../../nbs/attention/06c3_gated.ipynb #cb88f1f8
+def arriving(
+    d_finals: torch.Tensor | None,
+    d_in: torch.Tensor,
+    ends: torch.Tensor,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """Derivatives (N, n, a, b) by the states after chunks: of documents that end, if anybody asks, and of what comes after the block."""
+    if d_finals is None:
+        found = d_in.new_zeros(*ends.shape, *d_in.shape[1:], dtype=dtype)
+    else:
+        heads = torch.arange(len(ends), device=ends.device)[:, None]
+        found = d_finals[heads, ends.clamp(min=0)].to(dtype)
+        found = torch.where((ends >= 0)[..., None, None], found, 0.0)
+    found[:, -1] += d_in.to(dtype)
+    return found
+
+
+def chosen(
+    narrow: list[torch.Tensor],
+    wide: list[torch.Tensor],
+    lost: torch.Tensor,
+    begins: torch.Tensor,
+) -> list[torch.Tensor]:
+    """Of two results of `block_gradients`, the wide one where a chunk is `lost` (M,)."""
+    by_head = lost.unflatten(0, (len(begins), -1))
+    at = [lost] * 3 + [by_head] * 3 + [by_head[:, 0]] * 2 + [by_head[begins >= 0]] * 2
+    return [where(x, b, a) for x, a, b in zip(at, narrow, wide)]
+
+# %% ../../nbs/attention/06c3_gated.ipynb #14228fdb
+def gradients(
+    given: Sequence,
+    cuts: Cuts,
+    begins: list[tuple[torch.Tensor, ...]],
+    lost: list[torch.Tensor | None],
+    d_out: torch.Tensor,
+    d_finals: list[torch.Tensor | None],
+    by: list[torch.Tensor],
+    gates: bool = True,
+) -> None:
+    """Write derivatives by all of `given` into `by`, from those by what `attend` finds; block by block, from the end. Those by gates if they are asked for."""
+    N, rows = len(given.lam), [by[0], by[1][:, None], by[2][:, None]]
+    d_in = nothing(given)[:2]
+    blocks = list(zip(steps(cuts, N, given.key.device), begins, lost))
+    for (a, b), begun, doubled in reversed(blocks):
+
+        def run(dtype, a=a, b=b, begun=begun, d_in=d_in):
+            block = block_of(given, cuts, a, b, dtype)
+            d_o, mask = rows_of(d_out, cuts, a, b, dtype), mask_of(cuts, a, b, dtype)
+            if mask is not None:
+                d_o = d_o * mask.repeat(1, d_o.shape[1] // cuts.size)[..., None]
+            d_after = [
+                arriving(*pair, cuts.ends[:, a:b], dtype) for pair in zip(d_finals, d_in)
+            ]
+            begun = (x.to(dtype) for x in begun[:2])
+            plain = not gates and bool((block.left == 1).all())
+            return block_gradients(block, given, begun, d_o, d_after, plain)
+
+        found, documents = run(given.lam.dtype), cuts.begins[:, a:b]
+        if doubled is not None:
+            found = chosen(found, run(torch.float64), doubled, documents)
+        for whole, part in zip(rows, found):
+            put_rows(whole, part, cuts, a, b)
+        by[3][:, a:b], by[4][:, a:b] = found[3], found[4]
+        by[5] += found[5].sum((1, 2)).to(by[5].dtype)
+        heads, at = (documents >= 0).nonzero(as_tuple=True)
+        for whole, part in zip(by[6:], found[8:]):
+            whole[heads, documents[heads, at]] = part.to(whole.dtype)
+        d_in = found[6:8]
+
 # %% ../../nbs/attention/06c3_gated.ipynb #14c62d51
 class Start(NamedTuple):
     """Some first chunks, M of them: queries (M, g C, d), scaled keys and values (M, C, .), and their gates."""
@@ -742,205 +941,6 @@ def opening_gradients(
         by[5].index_add_(0, firsts.head[a:b], found[4].to(by[5].dtype))
     return d_left
 
-# %% ../../nbs/attention/06c3_gated.ipynb #089e3fc7
-class Local(NamedTuple):
-    """Derivatives of a block's outputs, by queries, scaled keys and values, both known sums, and delta (M, C)."""
-
-    q: torch.Tensor
-    k: torch.Tensor
-    v: torch.Tensor
-    gram: torch.Tensor
-    moment: torch.Tensor
-    delta: torch.Tensor
-
-# %% ../../nbs/attention/06c3_gated.ipynb #3fc65267
-def local_gradients(
-    block: Block, f: Factors, delta: torch.Tensor, known: torch.Tensor, d_o: torch.Tensor
-) -> Local:
-    """(6c3.6) and (6c3.7), for derivatives d_o (M, g C, d_v) by the outputs."""
-    C = block.k.shape[1]
-    g = d_o.shape[1] // C
-    plain = not f.M.numel()
-    c = coefficients(delta / f.m[:, None], torch.finfo(d_o.dtype).eps / 2)
-    c, delta = c.repeat(1, 1, g, 1), delta.repeat(1, g)[..., None]
-    Yb = f.W0 @ known
-    E = f.W @ torch.baddbmm(block.v, f.Y, Yb, alpha=-1)
-    asked = series(partial(step_rows, f), block.q @ f.W0.mT, c)
-    by_E = lower(d_o @ E.mT)
-    u = torch.baddbmm(by_E @ f.Z, d_o, Yb.mT)
-    z = series(partial(step_dual, f), u, c)
-    x = torch.baddbmm(asked, lower(asked @ f.Z.mT), f.Z, alpha=-1)
-    a = lower(asked @ f.Y.mT @ f.W.mT) @ f.W
-    if not plain:
-        Yz = (z @ f.M) / (4 * f.m[:, None, None])
-        by_E = by_E + delta * lower(Yz @ f.Y.mT @ f.W.mT)
-    e = by_E @ f.W
-    d_k = (e.mT @ x - a.mT @ z) @ f.W0
-    x, z = x @ f.W0, z @ f.W0
-    xz = x.mT @ z
-    d_delta = -(x * z).sum(-1).unflatten(1, (g, C)).sum(1)
-    return Local(z, d_k, a.mT @ d_o, (xz + xz.mT) / -2, x.mT @ d_o, d_delta)
-
-# %% ../../nbs/attention/06c3_gated.ipynb #fa1a0f5e
-class Back(NamedTuple):
-    """Derivatives of sums: by what a chunk adds (M, a, b), by its first and last gate (N, n), by what documents brought (K, a, b), and by what came in."""
-
-    added: torch.Tensor
-    first: torch.Tensor
-    last: torch.Tensor
-    brought: torch.Tensor
-    came: torch.Tensor
-
-# %% ../../nbs/attention/06c3_gated.ipynb #a9c10659
-def faded(gate: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """``gate x``, zero where the gate is, whatever x holds."""
-    return torch.where(gate == 0, 0.0, gate * x)
-
-
-def from_the_end(fade: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """``H_i = own_i + fade_i H_(i+1)`` of chunks (N, n, a, b); where a document ends, not even NaN gets past."""
-    Gamma, _ = discounts(fade.flip(1))
-    bad = None
-    if may_look(own) and not math.isfinite(own.sum()):
-        bad = ~own.sum((-2, -1)).isfinite()
-        own = torch.where(bad[..., None, None], 0.0, own)
-    H = (Gamma @ own.flip(1).flatten(2)).unflatten(2, own.shape[2:]).flip(1)
-    if bad is None:
-        return H
-    reached = ((Gamma != 0) & bad.flip(1)[:, None]).any(2).flip(1)
-    return torch.where(reached[..., None, None], math.nan, H)
-
-
-def sums_back(
-    block: Block,
-    sums: Sums,
-    d_known: torch.Tensor,
-    d_after: torch.Tensor,
-    plain: bool = False,
-) -> Back:
-    """From derivatives by what counts before each chunk (M, a, b) and by the states after it (N, n, a, b): the recurrence from its end."""
-    carry, last = (x[..., None, None] for x in (block.carry, block.left[..., -1]))
-    known, own = d_known.unflatten(0, block.first.shape), d_after.clone()
-    own[:, :-1] += faded(carry[:, 1:], known[:, 1:])
-    fade = torch.ones_like(block.first)
-    fade[:, :-1] = (carry * last)[:, 1:, 0, 0]
-    H = from_the_end(fade, own)
-    added = last * H
-    known = known + added
-    brought, came = known[sums.at], faded(carry[:, 0], known[:, 0])
-    by_prior = block.first[sums.at][:, None, None] * brought
-    if plain:
-        none = torch.zeros_like(block.first)
-        return Back(added.flatten(0, 1), none, none, by_prior, came)
-    d_first = (known * sums.before).sum((-2, -1)) * (block.begins == -1)
-    d_first = d_first.index_put(sums.at, (brought * sums.brought).sum((-2, -1)))
-    d_last = (H * sums.after).sum((-2, -1)) / block.left[..., -1]
-    return Back(added.flatten(0, 1), d_first, d_last, by_prior, came)
-
-# %% ../../nbs/attention/06c3_gated.ipynb #159fd266
-def block_gradients(
-    block: Block,
-    given: Sequence,
-    begun: Iterable[torch.Tensor],
-    d_o: torch.Tensor,
-    d_after: list[torch.Tensor],
-    plain: bool = False,
-) -> list[torch.Tensor]:
-    """Derivatives by rows of queries, keys, values (M, ., .); by gates (N, n), (N, n, C); by lam; by what documents brought; by what came in.
-
-    If plain nothing fades and nobody asks for those by gates.
-    """
-    f, delta, grams, moments = prepared(block, given, *begun, plain)
-    f = f._replace(Z=f.W @ f.Y) if plain else f
-    local = local_gradients(block, f, delta, moments.known, d_o)
-    by_G = sums_back(block, grams, local.gram, d_after[0], plain)
-    by_B = sums_back(block, moments, local.moment, d_after[1], plain)
-    d_k = torch.baddbmm(local.k, block.k, by_G.added + by_G.added.mT)
-    d_k = torch.baddbmm(d_k, block.v, by_B.added.mT)
-    d_v = torch.baddbmm(local.v, block.k, by_B.added)
-    shape, left = block.left.shape[:2], block.left.flatten(0, 1)
-    d_left = torch.zeros_like(block.left)
-    if not plain:
-        lam = given.lam.to(d_o.dtype).repeat_interleave(shape[1])
-        by_scale = (d_k * block.k).sum(-1) + (d_v * block.v).sum(-1)
-        d_left = -(by_scale / 2 + lam[:, None] / left * local.delta) / left
-        d_left = d_left.unflatten(0, shape)
-        d_left[..., -1] += by_G.last + by_B.last
-    rows = [local.q, block.scale[..., None] * d_k, block.scale[..., None] * d_v]
-    d_lam = (local.delta / left).unflatten(0, shape)
-    sums = [by_G.came, by_B.came, by_G.brought, by_B.brought]
-    return [*rows, by_G.first + by_B.first, d_left, d_lam, *sums]
-
-# %% ../../nbs/attention/06c3_gated.ipynb #cb88f1f8
-def arriving(
-    d_finals: torch.Tensor | None,
-    d_in: torch.Tensor,
-    ends: torch.Tensor,
-    dtype: torch.dtype,
-) -> torch.Tensor:
-    """Derivatives (N, n, a, b) by the states after chunks: of documents that end, if anybody asks, and of what comes after the block."""
-    if d_finals is None:
-        found = d_in.new_zeros(*ends.shape, *d_in.shape[1:], dtype=dtype)
-    else:
-        heads = torch.arange(len(ends), device=ends.device)[:, None]
-        found = d_finals[heads, ends.clamp(min=0)].to(dtype)
-        found = torch.where((ends >= 0)[..., None, None], found, 0.0)
-    found[:, -1] += d_in.to(dtype)
-    return found
-
-
-def chosen(
-    narrow: list[torch.Tensor],
-    wide: list[torch.Tensor],
-    lost: torch.Tensor,
-    begins: torch.Tensor,
-) -> list[torch.Tensor]:
-    """Of two results of `block_gradients`, the wide one where a chunk is `lost` (M,)."""
-    by_head = lost.unflatten(0, (len(begins), -1))
-    at = [lost] * 3 + [by_head] * 3 + [by_head[:, 0]] * 2 + [by_head[begins >= 0]] * 2
-    return [where(x, b, a) for x, a, b in zip(at, narrow, wide)]
-
-# %% ../../nbs/attention/06c3_gated.ipynb #14228fdb
-def gradients(
-    given: Sequence,
-    cuts: Cuts,
-    begins: list[tuple[torch.Tensor, ...]],
-    lost: list[torch.Tensor | None],
-    d_out: torch.Tensor,
-    d_finals: list[torch.Tensor | None],
-    by: list[torch.Tensor],
-    gates: bool = True,
-) -> None:
-    """Write derivatives by all of `given` into `by`, from those by what `attend` finds; block by block, from the end. Those by gates if they are asked for."""
-    N, rows = len(given.lam), [by[0], by[1][:, None], by[2][:, None]]
-    d_in = nothing(given)[:2]
-    blocks = list(zip(steps(cuts, N, given.key.device), begins, lost))
-    for (a, b), begun, doubled in reversed(blocks):
-
-        def run(dtype, a=a, b=b, begun=begun, d_in=d_in):
-            block = block_of(given, cuts, a, b, dtype)
-            d_o, mask = rows_of(d_out, cuts, a, b, dtype), mask_of(cuts, a, b, dtype)
-            if mask is not None:
-                d_o = d_o * mask.repeat(1, d_o.shape[1] // cuts.size)[..., None]
-            d_after = [
-                arriving(*pair, cuts.ends[:, a:b], dtype) for pair in zip(d_finals, d_in)
-            ]
-            begun = (x.to(dtype) for x in begun[:2])
-            plain = not gates and bool((block.left == 1).all())
-            return block_gradients(block, given, begun, d_o, d_after, plain)
-
-        found, documents = run(given.lam.dtype), cuts.begins[:, a:b]
-        if doubled is not None:
-            found = chosen(found, run(torch.float64), doubled, documents)
-        for whole, part in zip(rows, found):
-            put_rows(whole, part, cuts, a, b)
-        by[3][:, a:b], by[4][:, a:b] = found[3], found[4]
-        by[5] += found[5].sum((1, 2)).to(by[5].dtype)
-        heads, at = (documents >= 0).nonzero(as_tuple=True)
-        for whole, part in zip(by[6:], found[8:]):
-            whole[heads, documents[heads, at]] = part.to(whole.dtype)
-        d_in = found[6:8]
-
 # %% ../../nbs/attention/06c3_gated.ipynb #ff07ded7
 class Plan(NamedTuple):
     """How heads are worked on."""
@@ -973,7 +973,7 @@ def solved(
         ended, kept, lost[0] = opening.ended + ended, opening.sums + kept, opening.lost
     return [out, *(collect((gram, moment), ended) if plan.sums else ())], kept, lost
 
-
+# %% ../../nbs/attention/06c3_gated.ipynb #c3ab3f89
 def solved_back(
     plan: Plan,
     given: list[torch.Tensor],
@@ -1045,6 +1045,15 @@ class GatedRidge(torch.autograd.Function):
         found = iter(torch.autograd.grad(out, wanted, by, **options))
         return None, *(next(found) if asked else None for asked in needed)
 
+# %% ../../nbs/attention/06c3_gated.ipynb #c7c9c6a3
+def diagnosed(plan: Plan, *given: torch.Tensor) -> list[torch.Tensor]:
+    """Outputs, sums if asked for, leverage (N, T) and errors (N, T, d_v)."""
+    *tokens, decay, lam, gram, moment = given
+    sequence = Sequence(*tokens, *chunk_gates(decay, plan.cuts), lam, gram, moment)
+    (out, h, e), ended, *_ = attend(sequence, plan.cuts, traced=True, sums=plan.sums)
+    sums = collect((gram, moment), ended) if plan.sums else []
+    return [out, *sums, h[:, 0, :, 0], e[:, 0]]
+
 # %% ../../nbs/attention/06c3_gated.ipynb #d3e3c539
 def cost(gates: torch.Tensor, cuts: Cuts, d: int) -> float:
     """In products of a vector with a d x d matrix, for one head."""
@@ -1115,11 +1124,12 @@ def one_by_one(
     lengths: list[int],
     tokens: tuple[torch.Tensor, ...],
     lam: torch.Tensor,
-    priors: tuple[torch.Tensor, ...],
+    priors: tuple[torch.Tensor | None, ...],
     diagnostics: bool,
 ) -> tuple[torch.Tensor, ...]:
     """What `gated_ridge` finds for documents without gates, each by `causal_ridge`."""
-    parts = zip(*(x.split(lengths, -2) for x in tokens), *(x.unbind(1) for x in priors))
+    priors = ([None] * len(lengths) if x is None else x.unbind(1) for x in priors)
+    parts = zip(*(x.split(lengths, -2) for x in tokens), *priors)
     found = [
         causal_ridge(q, k, v, lam, G, B, diagnostics=diagnostics) for q, k, v, G, B in parts
     ]
@@ -1161,17 +1171,14 @@ def gated_ridge(
 
     Notes
     -----
-    Between two and seven times the cost of `causal_ridge` for gates from .99 to .8, less with strong memories; where gates fall so
-    fast that a factorisation a token is cheaper, or numbers may not be looked at, `forgetful_ridge` does it. Memory linear in T.
-    Differentiable any number of times. Source: Theorem 6c3.1, (6c3.6).
+    Two to seven times the cost of `causal_ridge` for gates from .99 to .8; where gates fall so fast that a factorisation a token is
+    cheaper, or numbers may not be looked at, `forgetful_ridge` does it. Memory linear in T. Source: Theorem 6c3.1, (6c3.6), (6c3.8).
     """
-    (N, _, T, d), d_v = query.shape, value.shape[-1]
-    plain, known = starts is None, gram is not None and moment is not None
+    (N, _, T, d), d_v, plain = query.shape, value.shape[-1], starts is None
+    known, sums = gram is not None and moment is not None, sums or plain
     D = 1 if plain else int(starts.sum(1).max()) if starts.numel() else 0
     unseen = torch.compiler.is_compiling() or transformed() or not T or not N
     if not unseen and (long := long_documents(decay, starts)):
-        if not known:
-            gram, moment = lam.new_zeros(N, D, d, d), lam.new_zeros(N, D, d, d_v)
         return one_by_one(long, (query, key, value), lam, (gram, moment), diagnostics)
     cuts = None if unseen else planned(decay, d, starts)
     if not known:
@@ -1186,15 +1193,7 @@ def gated_ridge(
     apart = not (plain or known or diagnostics)
     plan = plan_of(cuts, key.device, D, known, apart, sums)
     given = *(x.contiguous() for x in (query, key, value)), decay, lam, gram, moment
-    if diagnostics:
-        *tokens, decay, lam, gram, moment = given
-        sequence = Sequence(*tokens, *chunk_gates(decay, plan.cuts), lam, gram, moment)
-        (out, h, e), ended, *_ = attend(sequence, plan.cuts, traced=True)
-        finals, more = (
-            collect((gram, moment), ended) if sums else [],
-            (h[:, 0, :, 0], e[:, 0]),
-        )
-    else:
-        (out, *finals), more = GatedRidge.apply(plan, *given), ()
-    finals = [x[:, 0] for x in finals] if plain else finals or [None, None]
-    return out.to(query.dtype), *finals, *more
+    out, *found = (diagnosed if diagnostics else GatedRidge.apply)(plan, *given)
+    if plain:
+        found[:2] = (x[:, 0] for x in found[:2])
+    return out.to(query.dtype), *(found if sums else (None, None, *found))
