@@ -59,6 +59,8 @@ def cuts_of(
     ends = chunk_ends(
         gates if starts is None else torch.where(starts, 0.0, gates), size, floor
     )
+    if starts is not None:
+        ends = ends.minimum(short_ends(starts, size))
     grid = torch.arange(0, T, size, device=gates.device)
     if starts is None and bool((ends[:, grid] == (grid + size).clamp(max=T)).all()):
         begins = torch.full((N, len(grid)), -1, device=gates.device)
@@ -81,6 +83,16 @@ def gathered(first: torch.Tensor, size: int, T: int, starts: torch.Tensor | None
     documents = documents_of(starts, first, after, T)
     return Cuts(size, first.shape[1], rows, filled, *documents)
 
+# %% ../../nbs/attention/06c2_cuts.ipynb #8d439c12
+def short_ends(starts: torch.Tensor, size: int) -> torch.Tensor:
+    """Where a chunk ends that begins a document (N, T), if all others of the document are full; T for other tokens."""
+    T = starts.shape[1]
+    at = torch.arange(T, device=starts.device)
+    following = torch.where(starts, at, T)
+    following = torch.cat([following[:, 1:], torch.full_like(following[:, :1], T)], 1)
+    following = following.flip(1).cummin(1).values.flip(1)
+    return torch.where(starts, at + 1 + (following - at - 1) % size, T)
+
 # %% ../../nbs/attention/06c2_cuts.ipynb #ca760aa5
 def documents_of(
     starts: torch.Tensor | None, first: torch.Tensor, after: torch.Tensor, T: int
@@ -98,6 +110,59 @@ def documents_of(
     following = torch.cat([own[:, 1:], own[:, -1:]], 1)
     ends, real = (after >= T) | (following > last), first < T
     return torch.where(real & begins, own, none), torch.where(real & ends, own, none)
+
+# %% ../../nbs/attention/06c2_cuts.ipynb #a3fee845
+class Firsts(NamedTuple):
+    """The first chunks of documents, M of them, the shortest first."""
+
+    head: torch.Tensor  # (M,)
+    document: torch.Tensor  # (M,)
+    index: torch.Tensor  # the token of each row (M, C)
+    filled: torch.Tensor  # whether a row is a token (M, C)
+    more: torch.Tensor  # whether the document goes on (M,)
+    groups: list[
+        tuple[int, int, int]
+    ]  # from one to another of them, of at most so many tokens
+
+    def rows(self, a: int, b: int, size: int, g: int, T: int) -> torch.Tensor:
+        """Row numbers of chunks a to b among those of (N, g, T), in the order of chunks."""
+        head = (
+            self.head[a:b, None, None] * g
+            + torch.arange(g, device=self.head.device)[:, None]
+        )
+        return (head * T + self.index[a:b, None, :size]).flatten()
+
+
+STEP = 16  # tokens: first chunks are filled up to multiples of it
+
+
+def without_firsts(cuts: Cuts) -> tuple[Firsts, Cuts]:
+    """The first chunks of documents, and the `Cuts` of the others, which continue them."""
+    n, C = cuts.begins.shape[1], cuts.size
+    index, filled = (x.unflatten(1, (n, C)) for x in (cuts.index, cuts.filled))
+    firsts = cuts.begins >= 0
+    heads, at = firsts.nonzero(as_tuple=True)
+    lengths, order = filled[heads, at].sum(1).sort(stable=True)
+    heads, at = heads[order], at[order]
+    sizes = (-(-lengths // STEP) * STEP).clamp(max=C)
+    kinds, counts = sizes.unique_consecutive(return_counts=True)
+    stops = counts.cumsum(0)
+    groups = list(zip((stops - counts).tolist(), stops.tolist(), kinds.tolist()))
+    found = index[heads, at], filled[heads, at], cuts.ends[heads, at] < 0
+    first = Firsts(heads, cuts.begins[heads, at], *found, groups)
+    # the others keep their order; heads with fewer are filled up
+    rest = ~firsts & filled[..., 0]
+    order = (~rest).long().argsort(dim=1, stable=True)[:, : int(rest.sum(1).max())]
+    real, own = rest.gather(1, order), (firsts.cumsum(1) - 1).gather(1, order)
+    begins = torch.ones_like(real)
+    begins[:, 1:] = own[:, 1:] > own[:, :-1]
+    begins = torch.where(real & begins, own, -1)
+    ends = torch.where(real, cuts.ends.gather(1, order), -1)
+    rows = order[..., None].expand(*order.shape, C)
+    index, filled = (
+        x.gather(1, rows).flatten(1) for x in (index, filled & rest[..., None])
+    )
+    return first, Cuts(C, order.shape[1], index, filled, begins, ends)
 
 # %% ../../nbs/attention/06c2_cuts.ipynb #7f21c426
 def starts_of(
@@ -210,9 +275,11 @@ def put_rows(whole: torch.Tensor, rows: torch.Tensor, cuts: Cuts, a: int, b: int
         whole[:, :, span[0] : span[1]] = join(rows, span, C, N, g)
         return
     keep = cuts.filled[:, a * C : b * C].unflatten(1, (b - a, 1, C))
-    keep = keep.expand(N, b - a, g, C).flatten()
-    at = places(cuts, a, b, T, g)[keep]
-    whole.view(-1, w).index_copy_(0, at, rows.reshape(-1, w)[keep].to(whole.dtype))
+    at, rows = places(cuts, a, b, T, g), rows.reshape(-1, w)
+    if not bool(keep.all()):
+        keep = keep.expand(N, b - a, g, C).flatten()
+        at, rows = at[keep], rows[keep]
+    whole.view(-1, w).index_copy_(0, at, rows.to(whole.dtype))
 
 
 def in_order(rows: torch.Tensor, cuts: Cuts, N: int, T: int) -> torch.Tensor:

@@ -581,10 +581,21 @@ def _packed(query, key, value, gates, lam, g, state, window, full_output, starts
     try:
         if window is not None or not T or not N:
             raise LostDigits
-        found = gated_ridge(*given, *prior, starts=begins, diagnostics=full_output)
+        asked = dict(diagnostics=full_output, sums=full_output)
+        found = gated_ridge(*given, *prior, starts=begins, **asked)
     except LostDigits:
         _require_finite(query, key, value)
-        found = _apart(*given, begins, g, state, window, gates is None)
+        options = g, state, window, gates is None
+        lost = (
+            None if window is not None or not T or not N else _losing(given, prior, begins)
+        )
+        found = _apart(*given, begins, *options, lost)
+        if lost is not None and not bool(lost.all()):
+            rest = (torch.where(lost[..., None], 0.0, x) for x in given[1:3])
+            rest = gated_ridge(
+                q, *rest, *given[3:], *prior, starts=begins, diagnostics=True
+            )
+            found = _mixed(found, rest, lost, begins)
     out, G, B, *diagnosed = found
     out = out.reshape(*query.shape[:-1], d_v).to(query.dtype)
     _require_sound(out, G, B, query, key, value)
@@ -628,8 +639,8 @@ def _of_documents(state):
     return _Penalties(state.lam[..., 0], None if channels is None else channels[..., 0, :])
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3316
-def _apart(q, k, v, gates, lam, starts, g, state, window, ungated):
-    """As `gated_ridge` with documents and diagnostics, each head and document by itself."""
+def _apart(q, k, v, gates, lam, starts, g, state, window, ungated, only=None):
+    """As `gated_ridge` with documents and diagnostics, each head and document by itself, those of tokens `only` (N, T)."""
     (N, _, T, d), d_v, D = (
         q.shape,
         v.shape[-1],
@@ -646,6 +657,8 @@ def _apart(q, k, v, gates, lam, starts, g, state, window, ungated):
     for i in range(N):
         cuts = [*starts[i].nonzero()[:, 0].tolist(), T]
         for j, (a, b) in enumerate(zip(cuts, cuts[1:])):
+            if only is not None and not bool(only[i, a]):
+                continue
             decay = None if ungated else gates[i : i + 1, a:b]
             tokens = q[i, :, a:b].to(k.dtype), k[i : i + 1, a:b], v[i : i + 1, a:b]
             found = ridge_attention(*tokens, lam[i : i + 1], decay=decay, **options)
@@ -656,6 +669,32 @@ def _apart(q, k, v, gates, lam, starts, g, state, window, ungated):
             )
             G[i, j], B[i, j] = found.state.gram[0], found.state.moment[0]
     return out, G, B, h, e
+
+# %% ../../nbs/attention/06g_functional.ipynb #ebfd9ce8
+def _losing(given, prior, starts):
+    """The tokens (N, T) of documents that lose digits in float64, each by itself; so that they change no bit of others."""
+    q, k, v, gates, lam = (x.detach() for x in given)
+    lost, T = torch.zeros_like(starts), starts.shape[1]
+    for i in range(len(starts)):
+        cuts = [*starts[i].nonzero()[:, 0].tolist(), T]
+        for j, (a, b) in enumerate(zip(cuts, cuts[1:])):
+            one = slice(i, i + 1)
+            tokens = q[one, :, a:b], k[one, a:b], v[one, a:b], gates[one, a:b], lam[one]
+            known = [x if x is None else x[one, j : j + 1].detach() for x in prior]
+            try:
+                gated_ridge(*tokens, *known, starts=starts[one, a:b], sums=False)
+            except LostDigits:
+                lost[i, a:b] = True
+    return lost
+
+
+def _mixed(apart, rest, lost, starts):
+    """What `_apart` found of documents with `lost` tokens (N, T), and `gated_ridge` of the others."""
+    document, D = starts.long().cumsum(1) - 1, apart[1].shape[1]
+    of = torch.zeros(len(lost), D, dtype=torch.bool, device=lost.device)
+    of = of.scatter(1, document, lost)[..., None, None]
+    at = lost[:, None, :, None], of, of, lost, lost[..., None]
+    return [torch.where(m, x, y.to(x.dtype)) for m, x, y in zip(at, apart, rest)]
 
 # %% ../../nbs/attention/06g_functional.ipynb #33e16e82
 def _full(q, k, v, lam, G, B, diagnostics, rounded):
@@ -789,12 +828,15 @@ def _require_sound(out, G, B, query, key, value):
     """Raise if NaN or infinity came out, where numbers may be looked at."""
     if not may_look(out):
         return
-    # a query's is in all of its row, a key's and a value's are in the moments
-    seen = (out[..., :1], G, B)
+    # a query's is in all of its row, a key's and a value's are in the moments; or all is in the answers
+    seen = (out[..., :1], G, B) if G is not None else (out,)
+    # a sum is finite only if all are
+    if G is None and math.isfinite(out.detach().sum()):
+        return
     if all(bool(x.isfinite().all()) for x in seen):
         return
     _require_finite(query, key, value)
-    if not bool(G.isfinite().all()):
+    if G is not None and not bool(G.isfinite().all()):
         raise ValueError(
             f"K'K overflows {G.dtype}: divide the keys by their size, or take float64"
         )

@@ -13,11 +13,13 @@ import torch
 from .causal import CHUNK, SHARE, causal_ridge, inverse_cholesky
 from olsattention.attention.cuts import (
     Cuts,
+    Firsts,
     cuts_of,
     in_order,
     mask_of,
     put_rows,
     rows_of,
+    without_firsts,
 )
 from .forgetting import discounts, forgetful_ridge
 from olsattention.attention.heads import (
@@ -140,6 +142,21 @@ def carried(
     return torch.cat([S[:, None], after[:, :-1]], 1), after
 
 
+def carried_to(
+    S: torch.Tensor, dS: torch.Tensor, carry: torch.Tensor, last: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What counts before each chunk (N n, a, b), ``carry before`` of `carried`, and the last state (N, 1, a, b)."""
+    (N, n), shape = carry.shape, S.shape[1:]
+    Gamma, share = discounts(carry * last)
+    Gamma, own = Gamma * last[:, None], torch.zeros_like(Gamma)
+    own[:, 1:] = carry[:, 1:, None] * Gamma[:, :-1]
+    shares = torch.cat([carry[:, :1], carry[:, 1:] * share[:, :-1]], 1)
+    dS, S = dS.unflatten(0, (N, n)).flatten(2), S.flatten(1)[:, None]
+    known = torch.addcmul(own @ dS, shares[..., None], S)
+    after = torch.addcmul(Gamma[:, -1:] @ dS, share[:, -1:, None], S)
+    return known.unflatten(2, shape).flatten(0, 1), after.unflatten(2, shape)
+
+
 def chunk_gates(gates: torch.Tensor, cuts: Cuts) -> tuple[torch.Tensor, torch.Tensor]:
     """The gate before each chunk (N, n), and what is left of its first pair at each of its tokens (N, n, C)."""
     missing = cuts.count * cuts.size - gates.shape[1]
@@ -198,32 +215,49 @@ class Sums(NamedTuple):
     """Of one kind of sum, of pairs of keys or of keys and values: what counts before each chunk (M, a, b), and the states around it."""
 
     known: torch.Tensor
-    before: torch.Tensor  # (N, n, a, b)
-    after: torch.Tensor  # (N, n, a, b)
-    brought: torch.Tensor | None  # by documents, where they begin (N, n, a, b)
+    before: torch.Tensor | None  # (N, n, a, b), unless nothing fades and nobody asks
+    after: torch.Tensor  # (N, n, a, b), or the last of them
+    at: tuple[
+        torch.Tensor, ...
+    ]  # heads and chunks of the documents that begin and bring something along
+    brought: torch.Tensor  # what they bring (K, a, b)
 
 
-def sums_of(block: Block, S: torch.Tensor, dS: torch.Tensor, priors: torch.Tensor) -> Sums:
-    """The sums of a block that begins with S (N, a, b) and adds dS (M, a, b)."""
-    begins, carry, brought = block.begins, block.carry, None
-    if bool((begins >= 0).any()):
-        heads = torch.arange(len(begins), device=dS.device)[:, None]
-        brought = priors.to(dS.dtype)[heads, begins.clamp(min=0)]
-        brought = torch.where((begins >= 0)[..., None, None], brought, 0.0)
-        faded = (block.first[..., None, None] * brought).flatten(0, 1)
-        dS = dS + faded
-    before, after = carried(S, dS, carry, block.left[..., -1])
-    known = (carry[..., None, None] * before).flatten(0, 1)
-    return Sums(known if brought is None else known + faded, before, after, brought)
+def sums_of(
+    block: Block,
+    S: torch.Tensor,
+    dS: torch.Tensor,
+    priors: torch.Tensor,
+    last: bool = False,
+) -> Sums:
+    """The sums of a block that begins with S (N, a, b) and adds dS (M, a, b); only the last state after a chunk, if that is all that is asked for."""
+    begins, carry = block.begins, block.carry
+    at = (begins >= 0).nonzero(as_tuple=True)
+    brought = priors[at[0], begins[at]].to(dS.dtype)
+    faded, place = block.first[at][:, None, None] * brought, at[0] * begins.shape[1] + at[1]
+    if len(place):
+        dS = dS.index_add_(0, place, faded)
+    if last:
+        before, (known, after) = None, carried_to(S, dS, carry, block.left[..., -1])
+    else:
+        before, after = carried(S, dS, carry, block.left[..., -1])
+        known = (carry[..., None, None] * before).flatten(0, 1)
+    known = known.index_add_(0, place, faded) if len(place) else known
+    return Sums(known, before, after, at, brought)
 
 # %% ../../nbs/attention/06c3_gated.ipynb #fb0f349f
 def prepared(
-    block: Block, given: Sequence, G: torch.Tensor, B: torch.Tensor, plain: bool = False
+    block: Block,
+    given: Sequence,
+    G: torch.Tensor,
+    B: torch.Tensor,
+    plain: bool = False,
+    last: bool = False,
 ) -> tuple[Factors, torch.Tensor, Sums, Sums]:
     """Systems, delta (M, C), and both sums of a block."""
     lam = given.lam.to(G.dtype)
-    grams = sums_of(block, G, block.k.mT @ block.k, given.gram)
-    moments = sums_of(block, B, block.k.mT @ block.v, given.moment)
+    grams = sums_of(block, G, block.k.mT @ block.k, given.gram, last)
+    moments = sums_of(block, B, block.k.mT @ block.v, given.moment, last)
     with torch.no_grad():
         mu = (lam[:, None] / block.left[..., -1].sqrt()).flatten()
     delta = (lam[:, None, None] / block.left).flatten(0, 1) - mu[:, None]
@@ -231,14 +265,21 @@ def prepared(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #7d9397ac
 def attend_block(
-    block: Block, given: Sequence, G: torch.Tensor, B: torch.Tensor, traced: bool = False
+    block: Block,
+    given: Sequence,
+    G: torch.Tensor,
+    B: torch.Tensor,
+    traced: bool = False,
+    last: bool = False,
 ) -> list[torch.Tensor]:
-    """Outputs (M, g C, d_v), both sums after each chunk, inflation (M,); if traced, leverage and errors (M, C, .) too."""
-    # documents without gates need no series
-    plain = not traced and bool((block.left == 1).all())
-    f, delta, grams, moments = prepared(block, given, G, B, plain)
+    """Outputs (M, g C, d_v), both sums after each chunk, or the last, inflation (M,); if traced, leverage and errors (M, C, .) too."""
+    # documents without gates need no series, but for derivatives of its terms
+    learns = traced and torch.is_grad_enabled() and any(x.requires_grad for x in given)
+    plain = not learns and bool((block.left == 1).all())
+    f, delta, grams, moments = prepared(block, given, G, B, plain, last)
+    f = f._replace(Z=f.W @ f.Y) if plain and traced else f
     c = coefficients(
-        delta / f.m[:, None], torch.finfo(G.dtype).eps / 2, MORE if traced else 0
+        delta / f.m[:, None], torch.finfo(G.dtype).eps / 2, MORE if learns else 0
     )
     Yb = f.W0 @ moments.known
     E = f.W @ torch.baddbmm(block.v, f.Y, Yb, alpha=-1)
@@ -274,33 +315,52 @@ class Carried(NamedTuple):
     wide: torch.Tensor
 
 # %% ../../nbs/attention/06c3_gated.ipynb #e81dadf5
+HOPELESS = "K'K + lam I is too nearly singular for the chunks of causal attention in float64, or not finite"
+
+
 def carefully(
     run: Callable[[torch.dtype], list[torch.Tensor]],
     narrow: torch.dtype,
     wide: torch.Tensor,
     carry: torch.Tensor,
+    brought: torch.Tensor | None = None,
 ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor | None]:
-    """What ``run(dtype)`` finds, each chunk in the dtype it needs; which heads need float64 after it; which chunks (M,) did."""
+    """What ``run(dtype)`` finds, each chunk in the dtype it needs; which heads need float64 after it; which chunks (M,) did.
+
+    Needed by a head (N,) before the block, or by what a document brings along to a chunk (N, n), it is by those that go on from there.
+    """
     found, double, (N, n) = run(narrow), torch.float64, carry.shape
     if not may_look(carry):
         return found, wide, None
     lost = ~sound(found[3].detach(), narrow)
     if narrow != double:  # a chunk that goes on from one in float64 stays there
-        lost = lost | (wide[:, None] & (carry.detach() != 0).cumprod(1).bool()).flatten()
+        lost = lost | going_on_wide(wide, carry.detach() != 0, brought).flatten()
     if not bool(lost.any()):
         return found, torch.zeros_like(wide), None
     better = run(double) if narrow != double else found
     if narrow == double or bool((lost & ~sound(better[3].detach(), double)).any()):
-        raise LostDigits(
-            "K'K + lam I is too nearly singular for the chunks of causal attention in float64, or not finite"
-        )
+        raise LostDigits(HOPELESS)
     by_head = lost.unflatten(0, (N, n))
     after = by_head & ~sound(better[3].detach(), narrow).unflatten(0, (N, n))
+    sums = by_head[:, -found[1].shape[1] :]  # of all chunks, or of the last
     chosen = [
-        where(by_head if i in (1, 2) else lost, x, y)
+        where(sums if i in (1, 2) else lost, x, y)
         for i, (x, y) in enumerate(zip(better, found))
     ]
     return chosen, after[:, -1], lost
+
+
+def going_on_wide(
+    wide: torch.Tensor, goes_on: torch.Tensor, brought: torch.Tensor | None
+) -> torch.Tensor:
+    """Which chunks (N, n) go on from one that needed float64: of a head (N,), or of what a document brought (N, n)."""
+    if brought is None or not bool(brought.any()):
+        return wide[:, None] & goes_on.cumprod(1).bool()
+    found = []
+    for on, own in zip(goes_on.unbind(1), brought.unbind(1)):
+        wide = (wide & on) | own
+        found.append(wide)
+    return torch.stack(found, 1)
 
 # %% ../../nbs/attention/06c3_gated.ipynb #4971d9ac
 def going_on(found: list[torch.Tensor], wide: torch.Tensor, narrow: torch.dtype) -> Carried:
@@ -324,53 +384,72 @@ def nothing(given: Sequence) -> Carried:
     return Carried(G, B, torch.zeros_like(given.lam, dtype=torch.bool))
 
 # %% ../../nbs/attention/06c3_gated.ipynb #a092e62e
+def ending(found: list[torch.Tensor], ends: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Heads, numbers and both sums (K, a, b) of the documents that end in a block."""
+    at = (ends >= 0).nonzero(as_tuple=True)
+    return at[0], ends[at], *(x[at] for x in found[1:3])
+
+
 def collect(
-    finals: Iterable[torch.Tensor], found: list[torch.Tensor], ends: torch.Tensor
+    priors: Iterable[torch.Tensor], ended: list[tuple[torch.Tensor, ...]]
 ) -> list[torch.Tensor]:
-    """Both sums (N, D, a, b) of documents, those that end in a block replaced by what it found."""
-    heads, at = (ends >= 0).nonzero(as_tuple=True)
-    place = heads, ends[heads, at]
-    return [
-        torch.index_put(
-            x.to(after.dtype) if len(at) else x,
-            place,
-            after[heads, at].to(after.dtype if len(at) else x.dtype),
-        )
-        for x, after in zip(finals, found[1:3])
-    ]
+    """Both sums (N, D, a, b) of documents: those that ended, in the widest dtype of them, in the place of what was there before."""
+    heads, documents, *sums = (list(x) for x in zip(*ended))
+    place, found = (torch.cat(heads), torch.cat(documents)), []
+    for x, parts in zip(priors, sums):
+        dtype = max((x.dtype for x in parts), key=lambda dtype: dtype.itemsize)
+        parts = torch.cat([x.to(dtype) for x in parts])
+        found.append(torch.index_put(x.to(dtype) if len(parts) else x, place, parts))
+    return found
 
 # %% ../../nbs/attention/06c3_gated.ipynb #e539da31
 def attend(
-    given: Sequence, cuts: Cuts, traced: bool = False
+    given: Sequence,
+    cuts: Cuts,
+    traced: bool = False,
+    opening: Opening | None = None,
+    sums: bool = True,
 ) -> tuple[
-    list[torch.Tensor], list[torch.Tensor], list[Carried], list[torch.Tensor | None]
+    list[torch.Tensor],
+    list[tuple[torch.Tensor, ...]],
+    list[Carried],
+    list[torch.Tensor | None],
 ]:
-    """Rows found, in the order of tokens; both sums at the ends of documents; what each block began with, and its chunks in float64.
+    """Rows found, in the order of tokens; what `ending` says of each block; what each block began with, and its chunks in float64.
 
-    Rows are outputs (N, g, T, d_v), and if traced leverage and errors (N, 1, T, .).
+    Rows are outputs (N, g, T, d_v), and if traced leverage and errors (N, 1, T, .). After an opening they join those that it found.
     """
     (N, g, T, _), narrow = given.query.shape, given.lam.dtype
-    carried, finals = nothing(given), [given.gram, given.moment]
-    out = [] if traced else given.query.new_empty(N, g, T, given.value.shape[-1])
-    begins, lost = [], []
+    carried, out = nothing(given), []
+    if not traced:
+        shape = N, g, T, given.value.shape[-1]
+        out = given.query.new_empty(shape) if opening is None else opening.out
+    begins, lost, ended = [], [], []
     for a, b in steps(cuts, N, given.key.device):
 
         def run(dtype, a=a, b=b, begun=carried):
             block = block_of(given, cuts, a, b, dtype)
-            return attend_block(block, given, *(x.to(dtype) for x in begun[:2]), traced)
+            return attend_block(
+                block, given, *(x.to(dtype) for x in begun[:2]), traced, not sums
+            )
 
-        carry = torch.where(cuts.begins[:, a:b] == -1, given.first[:, a:b], 0.0)
-        found, wide, doubled = carefully(run, narrow, carried.wide, carry)
+        documents = cuts.begins[:, a:b]
+        carry = torch.where(documents == -1, given.first[:, a:b], 0.0)
+        brought = None
+        if opening is not None and opening.wide is not None:
+            brought = (documents >= 0) & opening.wide.gather(1, documents.clamp(min=0))
+        found, wide, doubled = carefully(run, narrow, carried.wide, carry, brought)
         begins.append(carried)
         lost.append(doubled)
         if traced:
             out.append([found[0], *found[4:]])
         else:
             put_rows(out, found[0], cuts, a, b)
-        finals = collect(finals, found, cuts.ends[:, a:b])
+        if sums:
+            ended.append(ending(found, cuts.ends[:, a:b]))
         carried = going_on(found, wide, narrow)
     rows = [joined(parts, cuts, given) for parts in zip(*out)] if traced else [out]
-    return rows, finals, begins, lost
+    return rows, ended, begins, lost
 
 # %% ../../nbs/attention/06c3_gated.ipynb #a7179450
 def joined(parts: Iterable[torch.Tensor], cuts: Cuts, given: Sequence) -> torch.Tensor:
@@ -397,6 +476,7 @@ def local_gradients(
     """(6c3.6) and (6c3.7), for derivatives d_o (M, g C, d_v) by the outputs."""
     C = block.k.shape[1]
     g = d_o.shape[1] // C
+    plain = not f.M.numel()
     c = coefficients(delta / f.m[:, None], torch.finfo(d_o.dtype).eps / 2)
     c, delta = c.repeat(1, 1, g, 1), delta.repeat(1, g)[..., None]
     Yb = f.W0 @ known
@@ -407,8 +487,10 @@ def local_gradients(
     z = series(partial(step_dual, f), u, c)
     x = torch.baddbmm(asked, lower(asked @ f.Z.mT), f.Z, alpha=-1)
     a = lower(asked @ f.Y.mT @ f.W.mT) @ f.W
-    Yz = (z @ f.M) / (4 * f.m[:, None, None])
-    e = (by_E + delta * lower(Yz @ f.Y.mT @ f.W.mT)) @ f.W
+    if not plain:
+        Yz = (z @ f.M) / (4 * f.m[:, None, None])
+        by_E = by_E + delta * lower(Yz @ f.Y.mT @ f.W.mT)
+    e = by_E @ f.W
     d_k = (e.mT @ x - a.mT @ z) @ f.W0
     x, z = x @ f.W0, z @ f.W0
     xz = x.mT @ z
@@ -417,7 +499,7 @@ def local_gradients(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #fa1a0f5e
 class Back(NamedTuple):
-    """Derivatives of sums: by what a chunk adds (M, a, b), by its first and last gate (N, n), by what documents brought, and by what came in."""
+    """Derivatives of sums: by what a chunk adds (M, a, b), by its first and last gate (N, n), by what documents brought (K, a, b), and by what came in."""
 
     added: torch.Tensor
     first: torch.Tensor
@@ -426,24 +508,50 @@ class Back(NamedTuple):
     came: torch.Tensor
 
 # %% ../../nbs/attention/06c3_gated.ipynb #a9c10659
+def faded(gate: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """``gate x``, zero where the gate is, whatever x holds."""
+    return torch.where(gate == 0, 0.0, gate * x)
+
+
+def from_the_end(fade: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """``H_i = own_i + fade_i H_(i+1)`` of chunks (N, n, a, b); where a document ends, not even NaN gets past."""
+    Gamma, _ = discounts(fade.flip(1))
+    bad = None
+    if may_look(own) and not math.isfinite(own.sum()):
+        bad = ~own.sum((-2, -1)).isfinite()
+        own = torch.where(bad[..., None, None], 0.0, own)
+    H = (Gamma @ own.flip(1).flatten(2)).unflatten(2, own.shape[2:]).flip(1)
+    if bad is None:
+        return H
+    reached = ((Gamma != 0) & bad.flip(1)[:, None]).any(2).flip(1)
+    return torch.where(reached[..., None, None], math.nan, H)
+
+
 def sums_back(
-    block: Block, sums: Sums, d_known: torch.Tensor, d_after: torch.Tensor
+    block: Block,
+    sums: Sums,
+    d_known: torch.Tensor,
+    d_after: torch.Tensor,
+    plain: bool = False,
 ) -> Back:
     """From derivatives by what counts before each chunk (M, a, b) and by the states after it (N, n, a, b): the recurrence from its end."""
     carry, last = (x[..., None, None] for x in (block.carry, block.left[..., -1]))
     known, own = d_known.unflatten(0, block.first.shape), d_after.clone()
-    own[:, :-1] += carry[:, 1:] * known[:, 1:]
+    own[:, :-1] += faded(carry[:, 1:], known[:, 1:])
     fade = torch.ones_like(block.first)
     fade[:, :-1] = (carry * last)[:, 1:, 0, 0]
-    Gamma, _ = discounts(fade.flip(1))
-    H = (Gamma @ own.flip(1).flatten(2)).unflatten(2, own.shape[2:]).flip(1)
+    H = from_the_end(fade, own)
     added = last * H
     known = known + added
-    source = sums.before * (block.begins == -1)[..., None, None]
-    source = source if sums.brought is None else source + sums.brought
-    d_first, d_last = ((a * b).sum((-2, -1)) for a, b in ((known, source), (H, sums.after)))
-    brought, came = block.first[..., None, None] * known, (carry * known)[:, 0]
-    return Back(added.flatten(0, 1), d_first, d_last / block.left[..., -1], brought, came)
+    brought, came = known[sums.at], faded(carry[:, 0], known[:, 0])
+    by_prior = block.first[sums.at][:, None, None] * brought
+    if plain:
+        none = torch.zeros_like(block.first)
+        return Back(added.flatten(0, 1), none, none, by_prior, came)
+    d_first = (known * sums.before).sum((-2, -1)) * (block.begins == -1)
+    d_first = d_first.index_put(sums.at, (brought * sums.brought).sum((-2, -1)))
+    d_last = (H * sums.after).sum((-2, -1)) / block.left[..., -1]
+    return Back(added.flatten(0, 1), d_first, d_last, by_prior, came)
 
 # %% ../../nbs/attention/06c3_gated.ipynb #159fd266
 def block_gradients(
@@ -452,44 +560,60 @@ def block_gradients(
     begun: Iterable[torch.Tensor],
     d_o: torch.Tensor,
     d_after: list[torch.Tensor],
+    plain: bool = False,
 ) -> list[torch.Tensor]:
-    """Derivatives by rows of queries, keys, values (M, ., .); by gates (N, n), (N, n, C); by lam; by what documents brought; by what came in."""
-    f, delta, grams, moments = prepared(block, given, *begun)
+    """Derivatives by rows of queries, keys, values (M, ., .); by gates (N, n), (N, n, C); by lam; by what documents brought; by what came in.
+
+    If plain nothing fades and nobody asks for those by gates.
+    """
+    f, delta, grams, moments = prepared(block, given, *begun, plain)
+    f = f._replace(Z=f.W @ f.Y) if plain else f
     local = local_gradients(block, f, delta, moments.known, d_o)
-    by_G = sums_back(block, grams, local.gram, d_after[0])
-    by_B = sums_back(block, moments, local.moment, d_after[1])
+    by_G = sums_back(block, grams, local.gram, d_after[0], plain)
+    by_B = sums_back(block, moments, local.moment, d_after[1], plain)
     d_k = torch.baddbmm(local.k, block.k, by_G.added + by_G.added.mT)
     d_k = torch.baddbmm(d_k, block.v, by_B.added.mT)
     d_v = torch.baddbmm(local.v, block.k, by_B.added)
-    N, n, _ = block.left.shape
-    left, lam = block.left.flatten(0, 1), given.lam.to(d_o.dtype).repeat_interleave(n)
-    by_scale = (d_k * block.k).sum(-1) + (d_v * block.v).sum(-1)
-    d_left = -(by_scale / 2 + lam[:, None] / left * local.delta) / left
-    d_left = d_left.unflatten(0, (N, n))
-    d_left[..., -1] += by_G.last + by_B.last
+    shape, left = block.left.shape[:2], block.left.flatten(0, 1)
+    d_left = torch.zeros_like(block.left)
+    if not plain:
+        lam = given.lam.to(d_o.dtype).repeat_interleave(shape[1])
+        by_scale = (d_k * block.k).sum(-1) + (d_v * block.v).sum(-1)
+        d_left = -(by_scale / 2 + lam[:, None] / left * local.delta) / left
+        d_left = d_left.unflatten(0, shape)
+        d_left[..., -1] += by_G.last + by_B.last
     rows = [local.q, block.scale[..., None] * d_k, block.scale[..., None] * d_v]
-    d_lam = (local.delta / left).unflatten(0, (N, n))
-    sums = [by_G.brought, by_B.brought, by_G.came, by_B.came]
+    d_lam = (local.delta / left).unflatten(0, shape)
+    sums = [by_G.came, by_B.came, by_G.brought, by_B.brought]
     return [*rows, by_G.first + by_B.first, d_left, d_lam, *sums]
 
 # %% ../../nbs/attention/06c3_gated.ipynb #cb88f1f8
 def arriving(
-    d_finals: torch.Tensor, d_in: torch.Tensor, ends: torch.Tensor, dtype: torch.dtype
+    d_finals: torch.Tensor | None,
+    d_in: torch.Tensor,
+    ends: torch.Tensor,
+    dtype: torch.dtype,
 ) -> torch.Tensor:
-    """Derivatives (N, n, a, b) by the states after chunks: of documents that end, and of what comes after the block."""
-    heads = torch.arange(len(ends), device=ends.device)[:, None]
-    found = d_finals[heads, ends.clamp(min=0)].to(dtype)
-    found = torch.where((ends >= 0)[..., None, None], found, 0.0)
+    """Derivatives (N, n, a, b) by the states after chunks: of documents that end, if anybody asks, and of what comes after the block."""
+    if d_finals is None:
+        found = d_in.new_zeros(*ends.shape, *d_in.shape[1:], dtype=dtype)
+    else:
+        heads = torch.arange(len(ends), device=ends.device)[:, None]
+        found = d_finals[heads, ends.clamp(min=0)].to(dtype)
+        found = torch.where((ends >= 0)[..., None, None], found, 0.0)
     found[:, -1] += d_in.to(dtype)
     return found
 
 
 def chosen(
-    narrow: list[torch.Tensor], wide: list[torch.Tensor], lost: torch.Tensor, N: int
+    narrow: list[torch.Tensor],
+    wide: list[torch.Tensor],
+    lost: torch.Tensor,
+    begins: torch.Tensor,
 ) -> list[torch.Tensor]:
     """Of two results of `block_gradients`, the wide one where a chunk is `lost` (M,)."""
-    by_head = lost.unflatten(0, (N, -1))
-    at = [lost] * 3 + [by_head] * 5 + [by_head[:, 0]] * 2
+    by_head = lost.unflatten(0, (len(begins), -1))
+    at = [lost] * 3 + [by_head] * 3 + [by_head[:, 0]] * 2 + [by_head[begins >= 0]] * 2
     return [where(x, b, a) for x, a, b in zip(at, narrow, wide)]
 
 # %% ../../nbs/attention/06c3_gated.ipynb #14228fdb
@@ -499,12 +623,13 @@ def gradients(
     begins: list[tuple[torch.Tensor, ...]],
     lost: list[torch.Tensor | None],
     d_out: torch.Tensor,
-    d_finals: tuple[torch.Tensor, ...],
-) -> list[torch.Tensor]:
-    """Derivatives by all of `given`, from those by what `attend` finds; block by block, from the end."""
-    N, by = len(given.lam), [torch.zeros_like(x) for x in given]
-    rows = [by[0], by[1][:, None], by[2][:, None]]
-    d_in = [torch.zeros_like(x[:, 0]) for x in d_finals]
+    d_finals: list[torch.Tensor | None],
+    by: list[torch.Tensor],
+    gates: bool = True,
+) -> None:
+    """Write derivatives by all of `given` into `by`, from those by what `attend` finds; block by block, from the end. Those by gates if they are asked for."""
+    N, rows = len(given.lam), [by[0], by[1][:, None], by[2][:, None]]
+    d_in = nothing(given)[:2]
     blocks = list(zip(steps(cuts, N, given.key.device), begins, lost))
     for (a, b), begun, doubled in reversed(blocks):
 
@@ -516,59 +641,418 @@ def gradients(
             d_after = [
                 arriving(*pair, cuts.ends[:, a:b], dtype) for pair in zip(d_finals, d_in)
             ]
-            return block_gradients(
-                block, given, (x.to(dtype) for x in begun[:2]), d_o, d_after
-            )
+            begun = (x.to(dtype) for x in begun[:2])
+            plain = not gates and bool((block.left == 1).all())
+            return block_gradients(block, given, begun, d_o, d_after, plain)
 
-        found = run(given.lam.dtype)
+        found, documents = run(given.lam.dtype), cuts.begins[:, a:b]
         if doubled is not None:
-            found = chosen(found, run(torch.float64), doubled, N)
+            found = chosen(found, run(torch.float64), doubled, documents)
         for whole, part in zip(rows, found):
             put_rows(whole, part, cuts, a, b)
         by[3][:, a:b], by[4][:, a:b] = found[3], found[4]
         by[5] += found[5].sum((1, 2)).to(by[5].dtype)
-        heads, at = (cuts.begins[:, a:b] >= 0).nonzero(as_tuple=True)
-        place = heads, cuts.begins[:, a:b][heads, at]
-        for whole, part in zip(by[6:], found[6:8]):
-            whole[place] = part[heads, at].to(whole.dtype)
-        d_in = found[8:]
-    return by
+        heads, at = (documents >= 0).nonzero(as_tuple=True)
+        for whole, part in zip(by[6:], found[8:]):
+            whole[heads, documents[heads, at]] = part.to(whole.dtype)
+        d_in = found[6:8]
+
+# %% ../../nbs/attention/06c3_gated.ipynb #14c62d51
+class Start(NamedTuple):
+    """Some first chunks, M of them: queries (M, g C, d), scaled keys and values (M, C, .), and their gates."""
+
+    q: torch.Tensor
+    k: torch.Tensor
+    v: torch.Tensor
+    scale: torch.Tensor  # of keys and values (M, C); zero where a row is no token
+    left: torch.Tensor  # (M, C)
+    lam: torch.Tensor  # (M,)
+
+
+def first_gates(gates: torch.Tensor, firsts: Firsts) -> torch.Tensor:
+    """What is left of the first pair at each token of first chunks (M, C)."""
+    own = torch.where(firsts.filled, gates[firsts.head[:, None], firsts.index], 1.0)
+    return torch.cat([torch.ones_like(own[:, :1]), own[:, 1:]], 1).cumprod(1)
+
+
+def start_of(
+    given: Sequence,
+    firsts: Firsts,
+    left: torch.Tensor,
+    span: tuple[int, int, int],
+    dtype: torch.dtype,
+) -> Start:
+    """First chunks a to b of C tokens, span = (a, b, C); `left` as `first_gates` gives it."""
+    (_, g, T, _), (a, b, C) = given.query.shape, span
+    at = [firsts.rows(*span, x, T) for x in (g, 1, 1)]
+    q, k, v = (
+        x.reshape(-1, x.shape[-1]).index_select(0, i).unflatten(0, (b - a, -1)).to(dtype)
+        for x, i in zip(given[:3], at)
+    )
+    left = left[a:b, :C].to(dtype)
+    scale = left.rsqrt() * firsts.filled[a:b, :C]
+    if bool((scale != 1).any()):
+        k, v = scale[..., None] * k, scale[..., None] * v
+    return Start(q, k, v, scale, left, given.lam[firsts.head[a:b]].to(dtype))
+
+# %% ../../nbs/attention/06c3_gated.ipynb #632d3409
+class Root(NamedTuple):
+    """What the keys of first chunks determine; M of them."""
+
+    s: torch.Tensor  # 1 / sqrt(mu), (M, 1, 1)
+    W: torch.Tensor
+    Z: torch.Tensor
+    E: torch.Tensor
+    Q: torch.Tensor  # tril(YZ') of the queries (M, g C, C)
+    inflated: torch.Tensor  # (M,)
+    H: torch.Tensor | None  # ZZ', where anything fades
+    share: torch.Tensor | float  # 1 / (1 + r), (M, g C, 1)
+    c: torch.Tensor | None  # coefficients (6c3.2)
+
+
+def root_of(start: Start) -> Root:
+    """The `Root` of first chunks."""
+    q, k, v, _, left, lam = start
+    g = q.shape[1] // k.shape[1]
+    with torch.no_grad():
+        mu = lam / left[:, -1].sqrt()
+        s = mu.rsqrt()[:, None, None]
+    Y = s * k
+    S = Y @ Y.mT
+    S.diagonal(dim1=1, dim2=2).add_(1)
+    W = inverse_cholesky(S)
+    Z, inflated = W @ Y, SHARE * worst_of(W, S, 1.0)
+    given = s, W, Z, W @ v, lower(s * q @ Z.mT), inflated
+    if bool((left == 1).all()):
+        return Root(*given, None, 1.0, None)
+    r = (lam[:, None] / left - mu[:, None]) / mu[:, None]
+    c = coefficients(r, torch.finfo(r.dtype).eps / 2)
+    share = 1 / (1 + r).repeat(1, g)[..., None]
+    return Root(*given, Z @ Z.mT, share, c.repeat(1, 1, g, 1))
+
+
+def along(f: Root, start: torch.Tensor, Q: torch.Tensor | None) -> torch.Tensor:
+    """The sum of the series in (6c3.8) that begins with these rows (M, g C, C), with Q or without."""
+
+    def step(B):
+        H = B @ f.H if Q is None else torch.baddbmm(Q, B, f.H)
+        return torch.sub(2 * B, lower(H), alpha=4)
+
+    return series(step, start, f.c)
+
+# %% ../../nbs/attention/06c3_gated.ipynb #079bf66d
+def answered(f: Root) -> tuple[torch.Tensor, torch.Tensor]:
+    """The coefficients of Z, and what E is multiplied by, in (6c3.8), both (M, g C, C)."""
+    if f.H is None:
+        return torch.zeros_like(f.Q), f.Q
+    B = along(f, torch.zeros_like(f.Q), f.Q)
+    return B, lower(torch.baddbmm(f.share * f.Q, B, f.H))
+
+
+def attend_start(
+    start: Start, which: torch.Tensor, more: torch.Tensor
+) -> list[torch.Tensor]:
+    """Outputs (M, g C, d_v), both sums after those chunks that are asked for (K, a, b), inflation (M,).
+
+    Where `more` (M,) follows, that is at least a bound for the system with which the next chunk begins.
+    """
+    f = root_of(start)
+    _, P = answered(f)
+    k, last = start.k[which], start.left[which, -1, None, None]
+    G, B = (last * k).mT @ k, (last * k).mT @ start.v[which]
+    bound = inflation_after(G.detach(), start.lam[which].detach())
+    inflated = f.inflated.index_copy(0, which, bound).maximum(f.inflated)
+    inflated = torch.where(more, inflated, f.inflated)
+    return [P @ f.E, G, B, inflated]
+
+
+def inflation_after(G: torch.Tensor, lam: torch.Tensor) -> torch.Tensor:
+    """That of the systems ``G + lam I`` (K, d, d), or a bound that is harmless for all."""
+    bound = SHARE * (1 + G.diagonal(dim1=1, dim2=2).amax(1) / lam)
+    if not may_look(G) or bool(sound(bound, G.dtype).all()):
+        return bound
+    A = G.clone()
+    A.diagonal(dim1=1, dim2=2).add_(lam[:, None])
+    return SHARE * worst_of(inverse_cholesky(A), A)
+
+# %% ../../nbs/attention/06c3_gated.ipynb #05c36dae
+def start_gradients(
+    start: Start,
+    d_o: torch.Tensor,
+    which: torch.Tensor,
+    d_G: torch.Tensor,
+    d_B: torch.Tensor,
+) -> list[torch.Tensor]:
+    """Derivatives by rows of queries, keys, values (M, ., .), by gates (M, C) and by lam (M,), from those by what `attend_start` finds."""
+    f, (_, k, v, scale, left, lam) = root_of(start), start
+    M, C, _ = k.shape
+    B, P = answered(f)
+    by_E = lower(d_o @ f.E.mT)
+    b = by_E if f.H is None else along(f, by_E, None)
+    x = torch.baddbmm(f.share * (f.s * start.q), B - P, f.Z)
+    z, a = b @ f.Z, P @ f.W
+    if f.H is not None:
+        delta = (1 / f.share - 1) * lower(b @ f.H)
+        by_E = by_E + delta
+    e = by_E @ f.W
+    d_k, d_v = f.s * torch.baddbmm(e.mT @ x, a.mT, z, alpha=-1), a.mT @ d_o
+    d_delta = -(x * z).sum(-1).unflatten(1, (-1, C)).sum(1) * f.s[..., 0].square()
+    last = left[which, -1, None, None]
+    k1, v1 = k[which], v[which]
+    by_k, by_v = k1 @ (d_G + d_G.mT), k1 @ d_B
+    d_k = d_k.index_add(0, which, last * torch.baddbmm(by_k, v1, d_B.mT))
+    d_v = d_v.index_add(0, which, last * by_v)
+    by_scale = (d_k * k).sum(-1) + (d_v * v).sum(-1)
+    d_left = -(by_scale / 2 + lam[:, None] / left * d_delta) / left
+    d_last = (by_k * k1).sum((1, 2)) / 2 + (by_v * v1).sum((1, 2))
+    d_left[which, -1] += d_last
+    rows = [f.s * z, scale[..., None] * d_k, scale[..., None] * d_v]
+    return [*rows, d_left, (d_delta / left).sum(1)]
+
+# %% ../../nbs/attention/06c3_gated.ipynb #34b97247
+class Opening(NamedTuple):
+    """What the first chunks of N heads leave to the others."""
+
+    out: torch.Tensor  # (N, g, T, d_v), with the rows of first chunks
+    sums: list[torch.Tensor]  # of documents that go on (N, D, a, b)
+    wide: torch.Tensor | None  # which of them need float64 (N, D), if any
+    ended: list[tuple[torch.Tensor, ...]]  # as `ending` says it
+    lost: list[torch.Tensor | None]  # which were done in float64, by spans
+
+
+def spans_of(firsts: Firsts, device: torch.device) -> list[tuple[int, int, int]]:
+    """The first chunks of each block, as `start_of` takes them."""
+    found = []
+    for a, b, C in firsts.groups:
+        size = max(1, CHUNK**2 // C if device.type == "cpu" else 8192)
+        found += [(i, min(i + size, b), C) for i in range(a, b, size)]
+    return found
+
+
+def asked_for(firsts: Firsts, span: tuple[int, int, int], sums: bool) -> torch.Tensor:
+    """Which of the first chunks of a span have to say their sums: those of documents that go on, or all."""
+    more = firsts.more[span[0] : span[1]]
+    return (torch.ones_like(more) if sums else more).nonzero()[:, 0]
+
+
+def start_carefully(
+    run: Callable[[torch.dtype], list[torch.Tensor]],
+    narrow: torch.dtype,
+    which: torch.Tensor,
+) -> tuple[list[torch.Tensor], torch.Tensor | None, torch.Tensor | None]:
+    """As `carefully`: what ``run(dtype)`` finds, which (M,) were done in float64, and which (M,) go on in it."""
+    found, double = run(narrow), torch.float64
+    if not may_look(found[3]) or bool((sound(found[3].detach(), narrow)).all()):
+        return found, None, None
+    lost = ~sound(found[3].detach(), narrow)
+    better = run(double) if narrow != double else found
+    if narrow == double or bool((lost & ~sound(better[3].detach(), double)).any()):
+        raise LostDigits(HOPELESS)
+    wide = lost & ~sound(better[3].detach(), narrow)
+    at = lost, lost[which], lost[which], lost
+    return [where(*x) for x in zip(at, better, found)], lost, wide
+
+# %% ../../nbs/attention/06c3_gated.ipynb #0ee1b57a
+def open_documents(
+    given: Sequence, firsts: Firsts, left: torch.Tensor, documents: int, sums: bool
+) -> Opening:
+    """All first chunks; their sums too, if asked for, where the document ends with them."""
+    (N, g, T, d), d_v, narrow = given.query.shape, given.value.shape[-1], given.lam.dtype
+    out = given.query.new_empty(N, g, T, d_v)
+    carried = [given.lam.new_empty(N, documents, d, w) for w in (d, d_v)]
+    ended, losses, widened = [], [], None
+    for span in spans_of(firsts, given.key.device):
+        (a, b, C), which = span, asked_for(firsts, span, sums)
+
+        def run(dtype, span=span, which=which):
+            start = start_of(given, firsts, left, span, dtype)
+            return attend_start(start, which, firsts.more[span[0] : span[1]])
+
+        found, lost, wide = start_carefully(run, narrow, which)
+        losses.append(lost)
+        keep = firsts.filled[a:b, None, :C].expand(-1, g, -1).flatten()
+        at = firsts.rows(*span, g, T)[keep]
+        out.view(-1, d_v).index_copy_(0, at, found[0].reshape(-1, d_v)[keep].to(out.dtype))
+        place = firsts.head[a:b], firsts.document[a:b]
+        if wide is not None and bool(wide.any()):
+            carried = [x.double() for x in carried]
+            widened = (
+                torch.zeros(N, documents, dtype=torch.bool) if widened is None else widened
+            )
+            widened[place] = wide
+        states, here = found[1:3], tuple(x[which] for x in place)
+        if sums:
+            more = firsts.more[a:b]
+            ended.append((*(x[~more] for x in place), *(x[~more] for x in states)))
+            states, here = [x[more] for x in states], tuple(x[more] for x in place)
+        for whole, x in zip(carried, states):
+            if wide is not None:
+                x = where(wide[firsts.more[a:b]], x, x.to(narrow))
+            whole[here] = x.to(whole.dtype)
+    return Opening(out, carried, widened, ended, losses)
+
+# %% ../../nbs/attention/06c3_gated.ipynb #7bd1916e
+def opening_gradients(
+    given: Sequence,
+    firsts: Firsts,
+    left: torch.Tensor,
+    lost: list[torch.Tensor | None],
+    d_out: torch.Tensor,
+    d_carried: list[torch.Tensor],
+    d_finals: list[torch.Tensor | None],
+    by: list[torch.Tensor],
+) -> torch.Tensor:
+    """Write derivatives of first chunks by queries, keys, values and lam into `by`; returns those by `left`."""
+    (_, g, T, _), narrow, d_left = (
+        given.query.shape,
+        given.lam.dtype,
+        torch.zeros_like(left),
+    )
+    d_rows, sums = d_out.reshape(-1, d_out.shape[-1]), d_finals[0] is not None
+    for span, doubled in zip(spans_of(firsts, given.key.device), lost):
+        (a, b, C), which = span, asked_for(firsts, span, sums)
+        filled, here = (
+            firsts.filled[a:b, :C],
+            (firsts.head[a:b][which], firsts.document[a:b][which]),
+        )
+        more = firsts.more[a:b][which]
+        at = firsts.rows(*span, g, T)
+        keep = filled[:, None].expand(-1, g, -1).flatten()
+
+        def run(dtype, span=span, which=which, at=at, keep=keep, here=here, more=more):
+            d_o = torch.where(keep[:, None], d_rows.index_select(0, at), 0.0).to(dtype)
+            d_o = d_o.unflatten(0, (span[1] - span[0], -1))
+            d_sums = [x[here].to(dtype) for x in d_carried]
+            if sums:
+                d_sums = [where(more, x, y[here]) for x, y in zip(d_sums, d_finals)]
+            return start_gradients(
+                start_of(given, firsts, left, span, dtype), d_o, which, *d_sums
+            )
+
+        found = run(narrow)
+        if doubled is not None:
+            found = [where(doubled, x, y) for x, y in zip(run(torch.float64), found)]
+        one = filled.flatten()
+        places = at[keep], *[firsts.rows(*span, 1, T)[one]] * 2
+        for whole, rows, i, on in zip(by, found, places, (keep, one, one)):
+            rows = rows.reshape(-1, rows.shape[-1])[on]
+            whole.view(-1, whole.shape[-1]).index_copy_(0, i, rows.to(whole.dtype))
+        d_left[a:b, :C] = found[3].to(d_left.dtype)
+        by[5].index_add_(0, firsts.head[a:b], found[4].to(by[5].dtype))
+    return d_left
 
 # %% ../../nbs/attention/06c3_gated.ipynb #ff07ded7
+class Plan(NamedTuple):
+    """How heads are worked on."""
+
+    cuts: Cuts  # all chunks
+    firsts: Firsts | None  # of documents that bring nothing along, on their own
+    rest: Cuts  # the others
+    documents: int
+    sums: bool  # whether those of documents are asked for
+
+
+def solved(
+    plan: Plan, *given: torch.Tensor
+) -> tuple[list[torch.Tensor], list[torch.Tensor], list]:
+    """Outputs and sums of documents; what a backward pass needs of numbers, and which chunks were done in float64."""
+    *rows, decay, lam, gram, moment = given
+    sequence, opening = (
+        Sequence(*rows, *chunk_gates(decay, plan.rest), lam, gram, moment),
+        None,
+    )
+    if plan.firsts is not None:
+        left = first_gates(decay, plan.firsts)
+        opening = open_documents(sequence, plan.firsts, left, plan.documents, plan.sums)
+        sequence = Sequence(*sequence[:6], *opening.sums)
+    (out,), ended, begins, lost = attend(
+        sequence, plan.rest, opening=opening, sums=plan.sums
+    )
+    kept, lost = [x for begun in begins for x in begun[:2]], [None, lost]
+    if opening is not None:
+        ended, kept, lost[0] = opening.ended + ended, opening.sums + kept, opening.lost
+    return [out, *(collect((gram, moment), ended) if plan.sums else ())], kept, lost
+
+# %% ../../nbs/attention/06c3_gated.ipynb #c3ab3f89
+def solved_back(
+    plan: Plan,
+    given: list[torch.Tensor],
+    kept: list[torch.Tensor],
+    lost: list,
+    d_out: torch.Tensor,
+    d_finals: list[torch.Tensor | None],
+    gates: bool,
+) -> list[torch.Tensor | None]:
+    """Derivatives by what `solved` was given."""
+    *rows, decay, lam, gram, moment = given
+    with torch.enable_grad():  # what gates leave is theirs to derive
+        decay = decay.detach().requires_grad_()
+        by_gates = list(chunk_gates(decay, plan.rest))
+        if plan.firsts is not None:
+            by_gates.append(first_gates(decay, plan.firsts))
+    sums = (gram, moment) if plan.firsts is None else kept[:2]
+    kept = kept if plan.firsts is None else kept[2:]
+    sequence = Sequence(*rows, *(x.detach() for x in by_gates[:2]), lam, *sums)
+    by = [x.new_zeros(x.shape) for x in sequence[:6]] + [torch.zeros_like(x) for x in sums]
+    begins = list(zip(kept[::2], kept[1::2]))
+    gradients(sequence, plan.rest, begins, lost[1], d_out, d_finals, by, gates)
+    found = by[3:5]
+    if plan.firsts is not None:
+        left = by_gates[2].detach()
+        found.append(
+            opening_gradients(
+                sequence, plan.firsts, left, lost[0], d_out, by[6:], d_finals, by
+            )
+        )
+    d_decay = torch.autograd.grad(by_gates, decay, found)[0] if gates else None
+    return [*by[:3], d_decay, by[5], *(by[6:] if plan.firsts is None else (None, None))]
+
+# %% ../../nbs/attention/06c3_gated.ipynb #f71b14bc
 class GatedRidge(torch.autograd.Function):
-    """`attend`, with derivatives block by block; second derivatives by those of its operations."""
+    """`solved`, with derivatives block by block; second derivatives by those of its operations."""
 
     @staticmethod
-    def forward(ctx, cuts, *given):
-        (out,), finals, begins, lost = attend(Sequence(*given), cuts)
-        ctx.save_for_backward(*given, *(x for begun in begins for x in begun[:2]))
-        ctx.cuts, ctx.lost = cuts, lost
-        return out, *finals
+    def forward(ctx, plan, *given):
+        found, kept, ctx.lost = solved(plan, *given)
+        ctx.save_for_backward(*given, *kept)
+        ctx.plan = plan
+        return tuple(found)
 
     @staticmethod
     @outside_autocast
     def backward(ctx, *by):
-        saved = ctx.saved_tensors  # once: a checkpoint unpacks them
-        given, begins = saved[:8], list(zip(saved[8::2], saved[9::2]))
+        saved, plan = ctx.saved_tensors, ctx.plan  # once: a checkpoint unpacks them
+        given, needed = list(saved[:7]), ctx.needs_input_grad[1:]
         if not torch.is_grad_enabled():
-            found = gradients(Sequence(*given), ctx.cuts, begins, ctx.lost, by[0], by[1:])
-            return None, *found
+            d_finals = list(by[1:]) or [None, None]
+            kept = saved[7:]
+            return None, *solved_back(
+                plan, given, kept, ctx.lost, by[0], d_finals, needed[3]
+            )
         # one tensor may have been given twice: views tell its parts apart
         given = [x.view_as(x) for x in given]
-        rows, finals, *_ = attend(Sequence(*given), ctx.cuts, traced=True)
-        needed = ctx.needs_input_grad[1:]
-        out = rows[0].to(given[0].dtype), *finals
+        *tokens, decay, lam, gram, moment = given
+        sequence = Sequence(*tokens, *chunk_gates(decay, plan.cuts), lam, gram, moment)
+        rows, ended, *_ = attend(sequence, plan.cuts, traced=True, sums=plan.sums)
+        out = [
+            rows[0].to(given[0].dtype),
+            *(collect((gram, moment), ended) if plan.sums else ()),
+        ]
         pairs = [(o, d.to(o.dtype)) for o, d in zip(out, by) if o.requires_grad]
         wanted = [x for x, asked in zip(given, needed) if asked]
-        found = torch.autograd.grad(
-            [o for o, _ in pairs],
-            wanted,
-            [d for _, d in pairs],
-            create_graph=True,
-            allow_unused=True,
-        )
-        found = iter(found)
+        options = dict(create_graph=True, allow_unused=True)
+        out, by = zip(*pairs)
+        found = iter(torch.autograd.grad(out, wanted, by, **options))
         return None, *(next(found) if asked else None for asked in needed)
+
+# %% ../../nbs/attention/06c3_gated.ipynb #c7c9c6a3
+def diagnosed(plan: Plan, *given: torch.Tensor) -> list[torch.Tensor]:
+    """Outputs, sums if asked for, leverage (N, T) and errors (N, T, d_v)."""
+    *tokens, decay, lam, gram, moment = given
+    sequence = Sequence(*tokens, *chunk_gates(decay, plan.cuts), lam, gram, moment)
+    (out, h, e), ended, *_ = attend(sequence, plan.cuts, traced=True, sums=plan.sums)
+    sums = collect((gram, moment), ended) if plan.sums else []
+    return [out, *sums, h[:, 0, :, 0], e[:, 0]]
 
 # %% ../../nbs/attention/06c3_gated.ipynb #d3e3c539
 def cost(gates: torch.Tensor, cuts: Cuts, d: int) -> float:
@@ -580,9 +1064,11 @@ def cost(gates: torch.Tensor, cuts: Cuts, d: int) -> float:
 
 # %% ../../nbs/attention/06c3_gated.ipynb #c5d29f22
 def planned(gates: torch.Tensor, d: int, starts: torch.Tensor | None) -> Cuts | None:
-    """The cheapest `Cuts` for gates (N, T), on their device; None where a factorisation a token is cheaper."""
-    gates, place = gates.detach().cpu(), gates.device
+    """The cheapest `Cuts` for gates (N, T); None where a factorisation a token is cheaper."""
+    gates, N = gates.detach().cpu(), len(gates)
     starts = starts if starts is None else starts.cpu()
+    if starts is not None and all(bool((x == x[:1]).all()) for x in (gates, starts)):
+        gates, starts = gates[:1], starts[:1]  # all heads agree
     T, size = gates.shape[1], max(1, min(CHUNK, d))
     shortest, best, least = max(4, size // 8), None, math.inf
     while True:
@@ -595,7 +1081,28 @@ def planned(gates: torch.Tensor, d: int, starts: torch.Tensor | None) -> Cuts | 
             break
     if least > (60 + 4 * d) * T and starts is None:
         return None
-    return Cuts(*(x.to(place) if isinstance(x, torch.Tensor) else x for x in best))
+    many = (x.expand(N, -1) if isinstance(x, torch.Tensor) else x for x in best)
+    return Cuts(*many)
+
+
+def on(device: torch.device, parts: NamedTuple) -> NamedTuple:
+    """`Cuts` or `Firsts` on a device."""
+    moved = (x.to(device) if isinstance(x, torch.Tensor) else x for x in parts)
+    return type(parts)(*moved)
+
+
+def plan_of(
+    cuts: Cuts, device: torch.device, documents: int, known: bool, apart: bool, sums: bool
+) -> Plan:
+    """The `Plan` for these cuts, on a device; `known`: sums are brought along, `apart`: first chunks are on their own."""
+    firsts = None
+    if apart:
+        firsts, rest = without_firsts(cuts)
+        firsts, rest = on(device, firsts), on(device, rest)
+    if not known:
+        cuts = cuts._replace(begins=torch.where(cuts.begins >= 0, -2, cuts.begins))
+    cuts = on(device, cuts)
+    return Plan(cuts, firsts, rest if apart else cuts, documents, sums)
 
 # %% ../../nbs/attention/06c3_gated.ipynb #a28375bf
 LONG = 256  # tokens of a document on average, for each to be a sequence of its own
@@ -617,11 +1124,12 @@ def one_by_one(
     lengths: list[int],
     tokens: tuple[torch.Tensor, ...],
     lam: torch.Tensor,
-    priors: tuple[torch.Tensor, ...],
+    priors: tuple[torch.Tensor | None, ...],
     diagnostics: bool,
 ) -> tuple[torch.Tensor, ...]:
     """What `gated_ridge` finds for documents without gates, each by `causal_ridge`."""
-    parts = zip(*(x.split(lengths, -2) for x in tokens), *(x.unbind(1) for x in priors))
+    priors = ([None] * len(lengths) if x is None else x.unbind(1) for x in priors)
+    parts = zip(*(x.split(lengths, -2) for x in tokens), *priors)
     found = [
         causal_ridge(q, k, v, lam, G, B, diagnostics=diagnostics) for q, k, v, G, B in parts
     ]
@@ -641,7 +1149,8 @@ def gated_ridge(
     *,
     starts: torch.Tensor | None = None,
     diagnostics: bool = False,
-) -> tuple[torch.Tensor, ...]:
+    sums: bool = True,
+) -> tuple[torch.Tensor | None, ...]:
     """Exact causal ridge regression with gates, in chunks: the engine of `ridge_attention` with `decay` or packed documents, which checks its input.
 
     Parameters
@@ -652,6 +1161,8 @@ def gated_ridge(
         Discounted ``K'K`` and ``K'V`` of tokens before the first; with `starts`, (N, D, d, d) and (N, D, d, d_v), of each document.
     starts : Tensor of bool, shape (N, T), optional
         True where one of at most D documents begins, at the first token at least. A document knows nothing of others.
+    sums : bool
+        Whether the moments of documents are asked for; otherwise None is returned for them, where there are several.
 
     Returns
     -------
@@ -660,32 +1171,29 @@ def gated_ridge(
 
     Notes
     -----
-    Between two and seven times the cost of `causal_ridge` for gates from .99 to .8, less with strong memories; where gates fall so
-    fast that a factorisation a token is cheaper, or numbers may not be looked at, `forgetful_ridge` does it. Memory linear in T.
-    Differentiable any number of times. Source: Theorem 6c3.1, (6c3.6).
+    Two to seven times the cost of `causal_ridge` for gates from .99 to .8; where gates fall so fast that a factorisation a token is
+    cheaper, or numbers may not be looked at, `forgetful_ridge` does it. Memory linear in T. Source: Theorem 6c3.1, (6c3.6), (6c3.8).
     """
-    (N, _, T, d), d_v = query.shape, value.shape[-1]
-    plain, known = starts is None, gram is not None and moment is not None
-    if not known:
-        D = 1 if starts is None else int(starts.sum(1).max()) if starts.numel() else 0
-        gram, moment = lam.new_zeros(N, D, d, d), lam.new_zeros(N, D, d, d_v)
-    elif plain:
-        gram, moment = gram[:, None], moment[:, None]
+    (N, _, T, d), d_v, plain = query.shape, value.shape[-1], starts is None
+    known, sums = gram is not None and moment is not None, sums or plain
+    D = 1 if plain else int(starts.sum(1).max()) if starts.numel() else 0
     unseen = torch.compiler.is_compiling() or transformed() or not T or not N
-    if long := long_documents(decay, starts):
+    if not unseen and (long := long_documents(decay, starts)):
         return one_by_one(long, (query, key, value), lam, (gram, moment), diagnostics)
     cuts = None if unseen else planned(decay, d, starts)
+    if not known:
+        brought = 0 if cuts is not None and not sums else D
+        gram, moment = lam.new_zeros(N, brought, d, d), lam.new_zeros(N, brought, d, d_v)
+    elif plain:
+        gram, moment = gram[:, None], moment[:, None]
     if cuts is None:
         decay = decay if plain else torch.where(starts, 0.0, decay)
         given = query, key, value, decay, lam, gram[:, 0], moment[:, 0]
         return forgetful_ridge(*given, diagnostics=diagnostics)
-    if not known:
-        cuts = cuts._replace(begins=torch.where(cuts.begins >= 0, -2, cuts.begins))
-    given = query, key, value, *chunk_gates(decay, cuts), lam, gram, moment
-    if diagnostics:
-        (out, h, e), finals, *_ = attend(Sequence(*given), cuts, traced=True)
-        more = h[:, 0, :, 0], e[:, 0]
-    else:
-        (out, *finals), more = GatedRidge.apply(cuts, *given), ()
-    finals = [x[:, 0] for x in finals] if plain else finals
-    return out.to(query.dtype), *finals, *more
+    apart = not (plain or known or diagnostics)
+    plan = plan_of(cuts, key.device, D, known, apart, sums)
+    given = *(x.contiguous() for x in (query, key, value)), decay, lam, gram, moment
+    out, *found = (diagnosed if diagnostics else GatedRidge.apply)(plan, *given)
+    if plain:
+        found[:2] = (x[:, 0] for x in found[:2])
+    return out.to(query.dtype), *(found if sums else (None, None, *found))

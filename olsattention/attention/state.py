@@ -40,10 +40,12 @@ from olsattention.attention.waiting import (
     Fading,
     answer,
     asked_of,
+    begun_anew,
     faded_by,
     faded_to,
     fading_from,
     inverse,
+    put,
     reduced,
 )
 from olsattention.attention.weights import (
@@ -503,12 +505,16 @@ def _faded(self: RidgeAttentionState, key, value, gate):
         R, Z = self._settled()
         M = inverse(R.double(), Z.double())
         M = M.reshape(math.prod(self.heads), *M.shape[-2:])
-        pairs, rows, fading = (
-            None,
-            M[:, :0],
-            fading_from(M, self.lam.reshape(-1).to(R.dtype)),
-        )
+        pairs, rows = None, M[:, :0]
+        fading = fading_from(M, self.lam.reshape(-1).to(R.dtype))
     left, r = faded_by(fading, gate)
+    # so written that NaN has faded
+    if pairs is not None and not float(r.max()) <= FADED:
+        memory = self._anew(~(r <= FADED / 2), left)
+        if memory is None:
+            return False
+        R, Z, pairs, rows, M, fading = memory
+        left, r = faded_by(fading, None)
     pair = torch.cat([key, value], -1).reshape(len(M), 1, -1)
     pair = pair / left.sqrt()[:, None, None]
     row, news = reduced(M, rows, pair)
@@ -516,7 +522,7 @@ def _faded(self: RidgeAttentionState, key, value, gate):
     if not (float(r.max()) <= FADED and float(news.max()) <= NEWS[self.dtype]):
         return False
     d, n = R.shape[-1], rows.shape[1] + 1
-    fading = faded_to(fading, left, r, row[..., :d], M)
+    fading = faded_to(fading, left, r, row[..., :d])
     pair = pair if pairs is None else torch.cat([pairs, pair], 1)
     self._memory = Memory(R, Z, pair, torch.cat([rows, row], 1), M, fading)
     if gate is not None:
@@ -531,6 +537,38 @@ LASTING = 0.8  # a gate at least, for pairs to begin to wait
 # leverage at most, of one that waits: queries fade in float32, and lose its root times a roundoff
 NEWS = {torch.float32: 1e5, torch.float64: 16.0}
 
+# %% ../../nbs/attention/06f_state.ipynb #f9b3ff4b
+@patch
+def _anew(self: RidgeAttentionState, at, left):
+    """What is remembered once the pairs of the heads `at` (N,) have entered, with `left` (N,) of what was there before them, while others wait on.
+
+    None if most heads are among them, which then had better enter together, or one loses digits.
+    """
+    R, Z, pairs, rows, M, fading = self._memory
+    at = at.nonzero()[:, 0]
+    if 2 * len(at) > len(M):
+        return None
+    d, N = R.shape[-1], len(M)
+    lam, fade = (x.reshape(-1)[at].to(R.dtype) for x in (self.lam, left))
+    given = [x.reshape(N, *x.shape[-2:])[at] for x in (R, Z)]
+    waited = pairs[at].to(R.dtype).split([d, Z.shape[-1]], -1)
+    own = begun_anew(*given, lam, fade, *waited)
+    if own.R.dtype != R.dtype:
+        return None
+    R, Z = (
+        put(x.reshape(N, *x.shape[-2:]), at, y).reshape(x.shape)
+        for x, y in zip((R, Z), own)
+    )
+    pairs, rows = (x.index_fill(0, at, 0.0) for x in (pairs, rows))
+    fading = fading._replace(left=left)
+    fading = fading._replace(
+        **{
+            x: put(getattr(fading, x), at, getattr(own.fading, x))
+            for x in ("left", "m", "ratio", "root", "step")
+        }
+    )
+    return Memory(R, Z, pairs, rows, put(M, at, own.inverse), fading)
+
 # %% ../../nbs/attention/06f_state.ipynb #7acfec36
 @patch
 def _fading(self: RidgeAttentionState, key, value, gates):
@@ -544,9 +582,20 @@ def _fading(self: RidgeAttentionState, key, value, gates):
         -1,
     )
     fade = gates.prod(-1)
-    R, Z = change(*self._settled(), self.lam, fade, 1 - fade, key, value, left)
+    R, Z, pairs, *_, fading = self._memory
+    if pairs is None or fading is None:
+        R, Z = change(*self._settled(), self.lam, fade, 1 - fade, key, value, left)
+    else:  # those that wait enter too
+        before = (fading.left.reshape(self.heads) * fade).to(R.dtype)
+        waited = pairs.to(R.dtype).reshape(*self.heads, *pairs.shape[1:])
+        key, value = (
+            torch.cat([a, b], -2)
+            for a, b in zip(waited.split([R.shape[-1], Z.shape[-1]], -1), (key, value))
+        )
+        weight = torch.cat([before[..., None].expand(waited.shape[:-1]), left], -1)
+        R, Z = change(R, Z, self.lam, before, 1 - before, key, value, weight)
     self.fade = self.fade * fade
-    return self._become(R, Z, key.shape[-2])
+    return self._become(R, Z, gates.shape[-1])
 
 # %% ../../nbs/attention/06f_state.ipynb #998a975a
 @patch

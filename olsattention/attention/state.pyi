@@ -11,7 +11,7 @@ from fastcore.basics import patch
 from .forgetting import gates_of
 from olsattention.attention.heads import factor, may_look, outside_autocast, require_definite, require_heads, require_pairs, solving_dtype
 from olsattention.attention.triangle import MOST, carefully, cast, change, holds, in_dtype, inverse_squares, rank_one, require_finite, squares
-from olsattention.attention.waiting import FADED, WAITING, Fading, answer, asked_of, faded_by, faded_to, fading_from, inverse, reduced
+from olsattention.attention.waiting import FADED, WAITING, Fading, answer, asked_of, begun_anew, faded_by, faded_to, fading_from, inverse, put, reduced
 from olsattention.attention.weights import penalties_of, product_dtype, weights_of
 __all__ = ['SAVED', 'RidgeAttentionState']
 
@@ -158,6 +158,12 @@ class RidgeAttentionState:
 
     def _faded(self, key, value, gate):
         """Whether one pair now waits while all fades, by a gate or none."""
+
+    def _anew(self, at, left):
+        """What is remembered once the pairs of the heads `at` (N,) have entered, with `left` (N,) of what was there before them, while others wait on.
+
+    None if most heads are among them, which then had better enter together, or one loses digits.
+    """
 
     def _fading(self, key, value, gates):
         ...

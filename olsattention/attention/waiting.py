@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import torch
 
+from .triangle import change
+
 # %% ../../nbs/attention/06e_waiting.ipynb #f5b40325
 WAITING = 32  # pairs at most
 
@@ -38,7 +40,7 @@ def answer(M, rows, query):
     return torch.baddbmm(row.narrow(-1, d, d_v), c, rows.narrow(-1, d, d_v), beta=-1)
 
 # %% ../../nbs/attention/06e_waiting.ipynb #51a61d26
-FADED = 2.0  # r at most
+FADED = 4.0  # r at most
 
 
 class Fading(NamedTuple):
@@ -47,7 +49,8 @@ class Fading(NamedTuple):
     left: torch.Tensor  # gamma (N,)
     m: torch.Tensor  # no eigenvalue of A_0 is below it (N,)
     ratio: torch.Tensor  # lam / m (N,)
-    step: torch.Tensor  # W of (6e.3), (N, d, d), in the dtype of R
+    root: torch.Tensor  # sqrt(2m) R^-T, (N, d, d), in the dtype of R
+    step: torch.Tensor  # W of (6e.3), (N, d, d), likewise
     terms: torch.Tensor  # coefficients (6c3.2), (J, N, 1, 1), likewise
 
 
@@ -56,25 +59,24 @@ def fading_from(M, lam):
     d = M.shape[-2]
     D, wide = M[..., :d] @ M[..., :d].mT, lam.to(M.dtype)
     m = wide.maximum(0.999 / D.flatten(1).norm(dim=1))
-    step = (2 * m[:, None, None] * D).to(lam.dtype)
+    twice = 2 * m[:, None, None]
+    step, root = (twice * D).to(lam.dtype), (twice.sqrt() * M[..., :d].mT).to(lam.dtype)
     step.diagonal(dim1=1, dim2=2).sub_(1)
     terms = lam.new_ones(1, len(lam), 1, 1)
-    return Fading(torch.ones_like(m), m, wide / m, step, terms)
+    return Fading(torch.ones_like(m), m, wide / m, root, step, terms)
 
 
 def faded_by(fading, gate):
     """What is left (N,) after a gate (N,), or after none, and r (N,)."""
     left = fading.left if gate is None else fading.left * gate
-    return left, fading.ratio * (1 / left - 1)
+    return left, fading.ratio / left - fading.ratio
 
 # %% ../../nbs/attention/06e_waiting.ipynb #2ec04a2d
-def faded_to(fading, left, r, x, M):
+def faded_to(fading, left, r, x):
     """The `Fading` when the row x (N, 1, d) of a pair has joined those that wait."""
-    dtype = fading.step.dtype
-    u = torch.bmm(x, M[..., : x.shape[-1]].mT).to(dtype)
-    by = u * (-2 * fading.m).to(dtype)[:, None, None]
-    step = torch.baddbmm(fading.step, u.mT, by)
-    return fading._replace(left=left, step=step, terms=terms_of(r, dtype))
+    u = torch.bmm(x.to(fading.root.dtype), fading.root)
+    step = torch.baddbmm(fading.step, u.mT, u, alpha=-1)
+    return fading._replace(left=left, step=step, terms=terms_of(r, step.dtype))
 
 
 def terms_of(r, dtype):
@@ -85,21 +87,56 @@ def terms_of(r, dtype):
     if rate:
         small = torch.finfo(dtype).eps / 4 * s * (1 - rate) / (1 + worst)
         J = max(1, math.ceil(math.log(small) / math.log(rate)))
-    s = (1 + r).sqrt()
-    powers = ((1 - s) / (1 + s)) ** torch.arange(J, device=r.device)[:, None]
-    found = 2 / s * powers
-    found[0] /= 2
-    return found.to(dtype)[..., None, None]
+    s = (1 + r).sqrt_()[:, None, None]
+    found = (2 / (1 + s) - 1) ** torch.arange(J, device=r.device).view(-1, 1, 1, 1)
+    found[1:] *= 2
+    return found.div_(s).to(dtype)
 
 
 def asked_of(fading, query):
     """Queries (N, T, d) for `answer`, by (6e.2)."""
-    W, c, before = fading.step, fading.terms, query
-    total = c[0] * query
+    if query.shape[1] > AT_ONCE:  # all terms are kept
+        return torch.cat([asked_of(fading, q) for q in query.split(AT_ONCE, 1)], 1)
+    W, c = fading.step, fading.terms
+    found = [query]
     if len(c) > 1:
-        T = torch.bmm(query, W)
-        total = torch.addcmul(total, c[1], T)
-    for factor in c[2:]:
-        before, T = T, torch.baddbmm(before, T, W, beta=-1, alpha=2)
-        total = torch.addcmul(total, factor, T)
-    return total
+        found.append(torch.bmm(query, W))
+    for _ in c[2:]:
+        found.append(torch.baddbmm(found[-2], found[-1], W, beta=-1, alpha=2))
+    return (c * torch.stack(found)).sum(0)
+
+
+AT_ONCE = 256  # queries
+
+# %% ../../nbs/attention/06e_waiting.ipynb #874e297f
+class Anew(NamedTuple):
+    """What some heads begin anew with, whose pairs have entered."""
+
+    R: torch.Tensor
+    Z: torch.Tensor
+    inverse: torch.Tensor
+    fading: Fading
+
+
+def begun_anew(R, Z, lam, left, key, value):
+    """The `Anew` of heads (N, d, d), penalties (N,), of whose past `left` (N,) counts, and as much of pairs (N, n, .)."""
+    if bool((left == 0).all()):
+        R = lam.sqrt()[:, None, None] * torch.eye(R.shape[-1], dtype=R.dtype)
+        Z = torch.zeros_like(Z)
+        M = torch.cat(
+            [
+                torch.diag_embed(R.diagonal(dim1=1, dim2=2).double().reciprocal()),
+                Z.double(),
+            ],
+            -1,
+        )
+    else:
+        weight = left[:, None].expand(key.shape[:-1])
+        R, Z = change(R, Z, lam, left, 1 - left, key, value, weight)
+        M = inverse(R.double(), Z.double())
+    return Anew(R, Z, M, fading_from(M, lam))
+
+
+def put(whole, at, part):
+    """A copy of (N, ...) with other rows `at`."""
+    return whole.index_copy(0, at, part)
