@@ -94,21 +94,19 @@ def answered(
 def sums_of_last(x: torch.Tensor, m: int) -> torch.Tensor:
     """For every chunk (N, n, ...) the sum over the m chunks before it."""
     n = x.shape[1]
-    end = torch.zeros_like(x[:, :1])
     count = -(-(n + m) // m)
     missing = count * m - n - m
-    front, back = (end.expand(-1, k, *x.shape[2:]) for k in (m, missing))
-    groups = torch.cat([front, x, back], 1).unflatten(1, (count, m))
-    suffix = groups.flip(2).cumsum(2).flip(2).flatten(1, 2)
-    prefix = exclusive(groups).flatten(1, 2)
-    # chunks i to i + m - 1 of the padded sequence come before chunk i
-    return suffix[:, :n] + prefix[:, m : n + m]
-
-
-def exclusive(groups: torch.Tensor) -> torch.Tensor:
-    """Sums within each group (N, groups, m, ...) of what comes before each element."""
-    sums = groups.cumsum(2)[:, :, :-1]
-    return torch.cat([torch.zeros_like(groups[:, :, :1]), sums], 2)
+    front, back = (
+        torch.zeros_like(x[:, :1]).expand(-1, k, *x.shape[2:]) for k in (m, missing)
+    )
+    groups = torch.cat([front, x, back], 1).unflatten(1, (count, m)).unbind(2)
+    # of each group what is not before an element, and of the next what is before it
+    suffix, prefix = [groups[-1][:, :-1]], [torch.zeros_like(groups[0][:, 1:])]
+    for end, begin in zip(groups[-2::-1], groups):
+        suffix.append(suffix[-1] + end[:, :-1])
+        prefix.append(prefix[-1] + begin[:, 1:])
+    found = torch.stack([a + b for a, b in zip(reversed(suffix), prefix)], 2)
+    return found.flatten(1, 2)[:, :n]
 
 # %% ../../nbs/attention/06c4_window.ipynb #2659b232
 def window_sums(left: torch.Tensor, right: torch.Tensor, w: int) -> torch.Tensor:
@@ -172,7 +170,7 @@ def attend(
     window: int,
 ) -> list[torch.Tensor]:
     """Outputs (N, g, T, d_v), leverage (N, 1, T, 1) and errors (N, 1, T, d_v), all in the dtype of lam."""
-    (N, g, T, d), w = query.shape, min(window, key.shape[1])
+    (N, _, T, d), w = query.shape, min(window, key.shape[1])
     C = 1 << (min(CHUNK, d, w).bit_length() - 1)
     q = pad(query, (0, 0, 0, -T % C)).transpose(1, 2).unflatten(1, (-1, C)).flatten(2, 3)
     k, v, few = rows_of(key, C, w), rows_of(value, C, w), w <= d
@@ -186,7 +184,9 @@ def attend(
         return window_sums(left, left, w - C), window_sums(left, right, w - C)
 
     def cut(part, dtype):
-        rows = (torch.cat([x[:, part, kind] for kind in kinds[: 2 + few]], 2) for x in (k, v))
+        rows = (
+            torch.cat([x[:, part, kind] for kind in kinds[: 2 + few]], 2) for x in (k, v)
+        )
         given = [q[:, part], *rows, lam[:, None].expand(N, q[:, part].shape[1])]
         given = [x.flatten(0, 1).to(dtype) for x in given]
         more = [w - C] if few else [x[:, part].flatten(0, 1) for x in sums(dtype)]
@@ -204,9 +204,7 @@ def attend(
     return [x.transpose(1, 2) for x in split]
 
 
-def careful(
-    block: Callable, cut: Callable, lam: torch.Tensor
-) -> list[torch.Tensor]:
+def careful(block: Callable, cut: Callable, lam: torch.Tensor) -> list[torch.Tensor]:
     """What a block finds of what ``cut(dtype)`` gives it: in lam's dtype, or float64 where that loses digits."""
     wide, on_cpu, looks = torch.float64, lam.device.type == "cpu", may_look(lam)
     # a graph on a processor, which cannot look, has float64 throughout
