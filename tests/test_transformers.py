@@ -116,6 +116,8 @@ def registered():
     register_ridge_attention(LAM)
     AttentionInterface.register("definition", by_definition)
     AttentionMaskInterface.register("definition", dense_mask)
+    yield
+    torch._dynamo.reset()  # it counts the graphs of a function, not of a test
 
 
 def exact_norms(model):
