@@ -121,9 +121,15 @@ def window_sums(left: torch.Tensor, right: torch.Tensor, w: int) -> torch.Tensor
     return found
 
 
-def rows_of(x: torch.Tensor, C: int, w: int) -> torch.Tensor:
-    """A view (N, n, w + C - 1, a) of tokens (N, T, a): all that a chunk of C knows, in the order in which it came."""
-    return pad(x, (0, 0, w - 1, -x.shape[1] % C)).unfold(1, w + C - 1, C).mT
+def rows_of(x: torch.Tensor, C: int, w: int, few: bool) -> torch.Tensor:
+    """What chunks of C tokens know of tokens (N, T, a): (N, n, r, a), rows that leave, that enter, and, if few, that all share."""
+    new = pad(x, (0, 0, 0, -x.shape[1] % C)).unflatten(1, (-1, C))
+    n = new.shape[1]
+    old = pad(x, (0, 0, w - 1, 0))[:, : n * C].unflatten(1, (n, C))[:, :, : C - 1]
+    if not few or w == C:
+        return torch.cat([old, new], 2)
+    shared = pad(x, (0, 0, w - C, 0)).unfold(1, w - C, C)[:, :n].mT
+    return torch.cat([old, new, shared], 2)
 
 # %% ../../nbs/attention/06c4_window.ipynb #85c518c9
 def many_pairs(
@@ -172,32 +178,30 @@ def attend(
     """Outputs (N, g, T, d_v), leverage (N, 1, T, 1) and errors (N, 1, T, d_v), all in the dtype of lam."""
     (N, _, T, d), w = query.shape, min(window, key.shape[1])
     C = 1 << (min(CHUNK, d, w).bit_length() - 1)
+    size = max(1, (2048 if key.device.type == "cpu" else 1 << 18) // (C * max(N, 1)))
     q = pad(query, (0, 0, 0, -T % C)).transpose(1, 2).unflatten(1, (-1, C)).flatten(2, 3)
-    k, v, few = rows_of(key, C, w), rows_of(value, C, w), w <= d
-    kinds = slice(C - 1), slice(w - 1, None), slice(C - 1, w - 1)  # leave, enter, shared
+    few = w <= d
+    tokens = q, *(rows_of(x, C, w, few) for x in (key, value))
+    tokens = *tokens, lam[:, None].expand(N, q.shape[1])
+    tokens = list(zip(*(x.split(size, 1) for x in tokens)))
 
     @cache
     def sums(dtype):
         left, right = (
             pad(x.to(dtype), (0, 0, 0, -T % C)).unflatten(1, (-1, C)) for x in (key, value)
         )
-        return window_sums(left, left, w - C), window_sums(left, right, w - C)
+        found = (window_sums(left, x, w - C).split(size, 1) for x in (left, right))
+        return list(zip(*found))
 
     def cut(part, dtype):
-        rows = (
-            torch.cat([x[:, part, kind] for kind in kinds[: 2 + few]], 2) for x in (k, v)
-        )
-        given = [q[:, part], *rows, lam[:, None].expand(N, q[:, part].shape[1])]
-        given = [x.flatten(0, 1).to(dtype) for x in given]
-        more = [w - C] if few else [x[:, part].flatten(0, 1) for x in sums(dtype)]
+        given = [x.flatten(0, 1).to(dtype) for x in tokens[part]]
+        more = [w - C] if few else [x.flatten(0, 1) for x in sums(dtype)[part]]
         return *given, *more
 
     block = few_pairs if few else many_pairs
     if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value, lam)):
         block = block if transformed() else partial(checkpoint, block, use_reentrant=False)
-    size = max(1, (2048 if key.device.type == "cpu" else 1 << 18) // (C * max(N, 1)))
-    parts = [slice(a, a + size) for a in range(0, q.shape[1], size)]
-    found = (careful(block, partial(cut, part), lam) for part in parts)
+    found = (careful(block, partial(cut, part), lam) for part in range(len(tokens)))
     found = (torch.cat([x.unflatten(0, (N, -1)) for x in xs], 1) for xs in zip(*found))
     # a chunk's tokens one after another, and of each its queries
     split = (x.unflatten(2, (C, -1)).flatten(1, 2)[:, :T] for x in found)
