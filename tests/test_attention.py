@@ -1002,38 +1002,80 @@ LOCAL_FORMS = [
     {"documents": 1},
     {"documents": 4, "decay": 0.9},
     {"documents": 3, "window": 9},
+    {"window": 9, "full_output": True},
+    {"window": 9, "before": 20},
+    {"window": 9, "before": 4, "full_output": True},
+    {"documents": 3, "full_output": True},
+    {"documents": 3, "before": 6},
+    {"documents": 3, "before": 6, "full_output": True, "decay": 0.9},
+    {"documents": 1, "before": 6, "full_output": True},
 ]
 
 
 @pytest.mark.parametrize("options", LOCAL_FORMS)
 def test_one_graph_serves_windows_and_documents_of_every_length(options):
-    """With derivatives, and the same graph however many documents there are."""
+    """With derivatives, states that come and go, and the same graph wherever documents begin."""
+    torch._dynamo.reset()  # it counts the graphs of a function, not of a test
     graphs, lam = [], torch.tensor([0.5, 1.0, 2.0]).double().requires_grad_()
     options = dict(options, is_causal=True)
-    n = options.pop("documents", None)
+    n, seen = options.pop("documents", None), options.pop("before", None)
 
-    def attend(q, k, v, lam, ids, cuts):
+    def attend(q, k, v, lam, ids, cuts, state):
+        given = dict(options, state=state)
         if n is None:
-            return ridge_attention(q, k, v, lam, **options)
-        by_ids = ridge_attention(q, k, v, lam, document_ids=ids, **options)
-        return by_ids + 2 * ridge_attention(q, k, v, lam, cu_seqlens=cuts, **options)
+            return flat_answer(ridge_attention(q, k, v, lam, **given))
+        found = flat_answer(ridge_attention(q, k, v, lam, cu_seqlens=cuts, **given))
+        if seen is None and len(found) == 1:
+            found.append(ridge_attention(q, k, v, lam, document_ids=ids, **given))
+        return found
 
     def backend(graph, _):
         graphs.append(graph)
         return graph.forward
 
     compiled = torch.compile(attend, backend=backend, fullgraph=True, dynamic=True)
-    for T, B in ((12, 2), (64, 4), (65, 2), (300, 4)):
+    for T, B in ((12, 10), (64, 4), (65, 2), (300, 4)):  # no two sizes alike at first
         given = [x.requires_grad_() for x in heads(B, 3, T, 7, 8, seed=T)] + [lam]
         ids = torch.arange(T) * (n or 1) // T
         cuts = torch.cat([torch.zeros(1), ids.bincount().cumsum(0)]).int()
-        found, wanted = (f(*given, ids, cuts) for f in (compiled, attend))
-        torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12)
-        for one, other in zip(
-            *(torch.autograd.grad(x.sin().sum(), given) for x in (found, wanted))
-        ):
+        state = None
+        if seen is not None:
+            several = (B, 3) if n is None else (B, 3, n)
+            own = lam.detach() if n is None else lam.detach()[:, None].expand(3, n)
+            state = RidgeAttentionState(
+                own, 7, 8, several, options.get("window"), torch.float64
+            )
+            state.update(*heads(*several, seen, 7, 8, seed=1)[1:])
+        found, wanted = (
+            f(*given, ids, cuts, None if state is None else state.clone())
+            for f in (compiled, attend)
+        )
+        for one, other in zip(found, wanted):
             torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+        losses = [sum(x.sin().sum() for x in xs) for xs in (found, wanted)]
+        for one, other in zip(*(torch.autograd.grad(loss, given) for loss in losses)):
+            torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
     assert len(graphs) == 1
+
+
+def test_a_graph_must_know_how_many_documents_have_states():
+    """By the length of `cu_seqlens`, or by their states; a document without tokens is noticed when it runs."""
+    q, k, v = heads(2, 12, 4, 3)
+
+    def attend(**how):
+        return ridge_attention(
+            q, k, v, 0.5, is_causal=True, full_output=True, **how
+        ).leverage
+
+    compiled = torch.compile(attend, backend="eager", fullgraph=True)
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="give cu_seqlens instead"):
+        compiled(document_ids=torch.tensor([1] * 4 + [2] * 8))
+    torch.testing.assert_close(
+        compiled(cu_seqlens=torch.tensor([0, 4, 12])),
+        attend(cu_seqlens=torch.tensor([0, 4, 12])),
+    )
+    with pytest.raises(ValueError, match="no document may be empty"):
+        compiled(cu_seqlens=torch.tensor([0, 4, 4, 12]))
 
 
 def test_documents_that_do_not_fit_are_noticed_when_the_graph_runs():
@@ -1114,32 +1156,52 @@ def test_the_node_of_a_graph_keeps_the_rules_of_operations(gated, diagnostics):
     gates = torch.rand(4, 9, generator=rng(1)).double().requires_grad_() if gated else None
     node = torch.ops.olsattention.causal_heads.default
     given = q[:, None], k, v, lam, G, B, gates
-    torch.library.opcheck(node, (*given, None, diagnostics))
+    torch.library.opcheck(node, (*given, None, None, None, diagnostics))
 
     def answers(q, k, v, lam, G, B, *gates):
         given = q, k, v, lam, (G + G.mT) / 2, B, *(gates or [None])
-        return [x for x in node(*given, None, diagnostics) if x.numel()]
+        return [x for x in node(*given, None, None, None, diagnostics) if x.numel()]
 
     learned = [x for x in given if x is not None]
     assert torch.autograd.gradcheck(answers, learned, fast_mode=True)
 
 
-@pytest.mark.parametrize("window", [None, 3])
-def test_the_node_of_windows_and_documents_keeps_the_rules_of_operations(window):
+@pytest.mark.parametrize("kind", ["window", "documents", "states", "both"])
+@pytest.mark.parametrize("diagnostics", [False, True])
+def test_the_node_of_windows_and_documents_keeps_the_rules_of_operations(kind, diagnostics):
     q, k, v = (x.requires_grad_() for x in heads(4, 9, 3, 2))
     lam = torch.full((4,), 0.5).double().requires_grad_()
-    gates = None if window else torch.rand(4, 9, generator=rng(1)).double().requires_grad_()
-    starts = torch.zeros(4, 9, dtype=torch.bool)
-    starts[:, [0, 5]] = True
-    node = torch.ops.olsattention.local_heads.default
-    given = q[:, None], k, v, lam, gates, starts, window
-    torch.library.opcheck(node, given)
-    learned = [x for x in given[:5] if x is not None]
+    window, gates, starts = 3 if kind in ("window", "both") else None, None, None
+    G, B = (torch.zeros(4, 3, n, dtype=torch.float64) for n in (3, 2))
+    if kind != "window":
+        starts = torch.zeros(4, 9, dtype=torch.bool)
+        starts[:, [0, 5]] = True
+    if window is None:
+        gates = torch.rand(4, 9, generator=rng(1)).double().requires_grad_()
+    if kind == "states":
+        G, B = ((k.mT @ x).detach()[:, None].repeat(1, 2, 1, 1) for x in (k, v))
+        G, B = G.requires_grad_(), B.requires_grad_()
+    node = torch.ops.olsattention.causal_heads.default
+    given = q[:, None], k, v, lam, G, B, gates
+    options = starts, None, window, diagnostics
+    if kind != "both":
+        torch.library.opcheck(node, (*given, *options))
 
-    def answer(q, k, v, lam, *gates):
-        return node(q, k, v, lam, *(gates or [None]), starts, window)
+    def answers(*learned):
+        learned = iter(learned)
+        q, k, v, lam, G, B, gates = (next(learned) if x in wanted else x for x in given)
+        found = node(q, k, v, lam, (G + G.mT) / 2, B, gates, *options)
+        return [x for x in found if x.numel() and x.requires_grad]
 
-    assert torch.autograd.gradcheck(answer, learned, fast_mode=True)
+    wanted = Among(x for x in given if x is not None and x.requires_grad)
+    assert torch.autograd.gradcheck(answers, list(wanted), fast_mode=True)
+
+
+class Among(list):
+    """Tensors, of which it asks whether they are in it, not whether they are equal."""
+
+    def __contains__(self, x):
+        return any(x is one for one in self)
 
 
 def test_a_graph_answers_from_the_rows_too_and_names_what_is_wrong():

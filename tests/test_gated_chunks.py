@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from olsattention import RidgeAttentionState, causal_ridge, forgetful_ridge, ridge_attention
 from olsattention.attention.gated import gated_ridge, long_documents, planned
+from olsattention.attention.window import many_pairs, windowed_ridge
 
 
 def rng(seed=0):
@@ -34,18 +35,33 @@ GATES = {
 }
 
 
-@pytest.mark.parametrize("name", GATES)
-@pytest.mark.parametrize(("lam", "bar"), [(1.0, 5e-6), (0.1, 5e-5), (1e-3, 2e-3)])
-def test_single_precision_with_gates(name, lam, bar):
-    N, T, d = 2, 1024, 64
-    q, k, v = heads(N, T, d, d, torch.float32)
-    gates = GATES[name](N, T).float()
-    penalty = torch.full((N,), lam).double()
-    want, *_ = gated_ridge(*(x.double() for x in (q, k, v, gates)), penalty)
+BARS = [
+    (1.0, 5e-6),
+    (0.1, 5e-5),
+    (1e-3, 2e-3),
+]  # what single precision may lose, by penalty
+
+
+@pytest.fixture(params=GATES)
+def gated(request):
+    """Makes heads of T tokens with gates in single precision, a penalty, and their answers in double."""
+
+    def make(T, lam):
+        q, k, v = heads(2, T, 64, 64, torch.float32)
+        gates, penalty = GATES[request.param](2, T).float(), torch.full((2,), lam).double()
+        want, *_ = gated_ridge(*(x.double() for x in (q, k, v, gates)), penalty)
+        return q, k, v, gates, penalty, want
+
+    return make
+
+
+@pytest.mark.parametrize(("lam", "bar"), BARS)
+def test_single_precision_with_gates(gated, lam, bar):
+    q, k, v, gates, penalty, want = gated(1024, lam)
     part = [x[..., :90, :].double() for x in (q, k, v)]
     exact, *_ = forgetful_ridge(*part, gates[:, :90].double(), penalty)
     assert (want[:, :, :90] - exact).norm() <= 1e-10 * exact.norm()
-    assert planned(gates, d, None)
+    assert planned(gates, 64, None)
     for size in (1e-3, 1e3):
         got = gated_ridge(size * q, k, v, gates, penalty.float())[0].double() / size
         assert (got - want).norm() <= bar * want.norm()
@@ -184,16 +200,70 @@ def test_a_window_decodes_to_the_same(window):
     torch.testing.assert_close(whole, torch.stack(rows, 1), rtol=2e-3, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", GATES)
-@pytest.mark.parametrize(("lam", "bar"), [(1.0, 5e-6), (0.1, 5e-5), (1e-3, 2e-3)])
-def test_decoding_with_gates(name, lam, bar):
+def rolling(q, k, v, lam, w):
+    """A window's regressions, one a token, from its rows in double precision."""
+    q, k, v = (x.double() for x in (q, k, v))
+    eye, rows = lam**0.5 * torch.eye(k.shape[-1]).double(), []
+    for t in range(k.shape[1]):
+        part = slice(max(0, t - w + 1), t + 1)
+        K = torch.cat([k[:, part], eye.expand(len(k), -1, -1)], 1)
+        V = torch.cat([v[:, part], torch.zeros(len(k), len(eye), v.shape[-1])], 1)
+        rows.append(q[:, :, t] @ torch.linalg.lstsq(K, V).solution)
+    return torch.stack(rows, 2)
+
+
+@pytest.mark.parametrize("w", [8, 33, 48, 64, 65, 80, 128, 200])
+@pytest.mark.parametrize(("lam", "bar"), BARS)
+def test_single_precision_in_windows(w, lam, bar):
+    """The hardest have about as many pairs as channels."""
+    q, k, v = heads(2, 260, 64, 16, torch.float32)
+    penalty = torch.full((2,), lam)
+    want = rolling(q, k, v, float(penalty[0]), w)
+    exact, *_ = windowed_ridge(*(x.double() for x in (q, k, v)), penalty.double(), w)
+    torch.testing.assert_close(exact, want, rtol=0, atol=1e-10 * float(want.abs().max()))
+    for size in (1e-3, 1e3):
+        got = windowed_ridge(size * q, k, v, penalty, w)[0].double() / size
+        assert (got - want).norm() <= bar * want.norm()
+        assert ((got - want).norm(dim=-1) / want.norm(dim=-1)).max() <= 2.5 * bar
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 100), st.integers(1, 20), st.integers(0, 10**6))
+def test_windows_of_any_size_are_one_regression_a_token(T, w, d, seed):
+    q, k, v = heads(2, T, d, 3, seed=seed, g=2)
+    out, h, e = windowed_ridge(
+        q, k, v, torch.full((2,), 0.4, dtype=torch.float64), w, diagnostics=True
+    )
+    torch.testing.assert_close(out, rolling(q, k, v, 0.4, w), rtol=1e-9, atol=1e-10)
+    fitted = rolling(k[:, None], k, v, 0.4, w)[:, 0]
+    torch.testing.assert_close((1 - h[..., None]) * e, v - fitted, rtol=1e-8, atol=1e-9)
+
+
+def test_only_the_blocks_of_a_window_that_lose_digits_are_done_twice(monkeypatch):
+    """Keys that are alike, in one of many blocks; before and behind it single precision does."""
+    q, k, v = heads(1, 4000, 16, 2, torch.float32)
+    k[:, 2100:2140] = k[:, 2100:2101] + 1e-4 * k[:, 2100:2140]
+    k[:, 2100:2140] *= 1e3
+    done = []
+
+    def watched(q, *given):
+        done.append(q.dtype)
+        return many_pairs(q, *given)
+
+    monkeypatch.setattr("olsattention.attention.window.many_pairs", watched)
+    got, *_ = windowed_ridge(q, k, v, torch.ones(1), 40)
+    want, *_ = windowed_ridge(*(x.double() for x in (q, k, v)), torch.ones(1).double(), 40)
+    assert (got - want).norm() <= 5e-5 * want.norm()
+    wide = done.count(torch.float64) - done.count(torch.float32) * 0
+    assert 1 <= wide - -(-4000 // 2048) < done.count(torch.float32)
+
+
+@pytest.mark.parametrize(("lam", "bar"), BARS)
+def test_decoding_with_gates(gated, lam, bar):
     """Pairs wait while all fades; every answer is that of the definition, whatever the size of queries."""
-    N, T, d = 2, 540, 64
-    q, k, v = heads(N, T, d, d, torch.float32)
-    gates = GATES[name](N, T).float()
-    penalty = torch.full((N,), lam).double()
-    want, *_ = gated_ridge(*(x.double() for x in (q, k, v, gates)), penalty)
-    state, waited, rows = RidgeAttentionState(lam, d, d, (N,)), 0, []
+    T = 540
+    q, k, v, gates, _, want = gated(T, lam)
+    state, waited, rows = RidgeAttentionState(lam, 64, 64, (2,)), 0, []
     for t in range(T):
         state.update(k[:, t], v[:, t], gates[:, t])
         waited += state._memory.fading is not None

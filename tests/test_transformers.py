@@ -26,6 +26,8 @@ from transformers import (
     DeepseekV3ForCausalLM,
     DynamicCache,
     EncoderDecoderCache,
+    Gemma2Config,
+    Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -38,6 +40,8 @@ from transformers import (
     MptForCausalLM,
     OPTConfig,
     OPTForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
     Qwen2MoeConfig,
     Qwen2MoeForCausalLM,
     Qwen3Config,
@@ -112,6 +116,8 @@ def registered():
     register_ridge_attention(LAM)
     AttentionInterface.register("definition", by_definition)
     AttentionMaskInterface.register("definition", dense_mask)
+    yield
+    torch._dynamo.reset()  # it counts the graphs of a function, not of a test
 
 
 def exact_norms(model):
@@ -863,6 +869,62 @@ def test_a_window_in_one_pass_is_the_window_of_generation():
     places = (mask.cumsum(1) - 1).clamp(min=0)
     found = model(padded, attention_mask=mask, position_ids=places, use_cache=False)
     close(found.logits[:, 3:], whole, 1e-9)
+    cache, at = (
+        DynamicCache(config=model.config),
+        0,
+    )  # it lets those go that leave the window
+    for n in (9, 1, 1, 6, 1, 5):
+        part = slice(at, at + n)
+        facts = {"attention_mask": mask[:, : at + n], "position_ids": places[:, part]}
+        found = model(padded[:, part], past_key_values=cache, **facts).logits
+        close(found[:, max(0, 3 - at) :], whole[:, max(0, at - 3) : at + n - 3], 1e-9)
+        at += n
+
+
+WINDOWED = {
+    "mistral": (MistralConfig, MistralForCausalLM, {"sliding_window": 6}),
+    "gemma2": (
+        Gemma2Config,
+        Gemma2ForCausalLM,
+        {
+            "sliding_window": 6,
+            "head_dim": 8,
+            "query_pre_attn_scalar": 8,
+            "attn_logit_softcapping": None,
+            "final_logit_softcapping": None,
+        },
+    ),
+    "qwen2": (
+        Qwen2Config,
+        Qwen2ForCausalLM,
+        {
+            "sliding_window": 6,
+            "use_sliding_window": True,
+            "max_window_layers": 1,
+            "layer_types": ["full_attention", "sliding_attention"],
+        },
+    ),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    ["mistral", *(pytest.param(x, marks=pytest.mark.slow) for x in ("gemma2", "qwen2"))],
+)
+def test_generation_with_a_window_is_the_same_in_a_graph(name, padded):
+    """Without a break, as other attention of the library: tokens are those of passes over all that is known."""
+    torch.manual_seed(0)
+    config, kind, more = WINDOWED[name]
+    model = kind(config(**LLAMA | more, attn_implementation="ridge")).double().eval()
+    facts = {"attention_mask": padding("left", 20)[:2]} if padded else {}
+    facts |= {"max_new_tokens": 5, "do_sample": False}
+    want = model.generate(TOKENS, use_cache=False, **facts)
+    assert torch.equal(model.generate(TOKENS, **facts), want)
+    torch._dynamo.reset()
+    model.forward = torch.compile(model.forward, backend="eager", fullgraph=True)
+    assert torch.equal(model.generate(TOKENS, **facts), want)
 
 
 @pytest.mark.parametrize("window", [None, 5])

@@ -27,9 +27,10 @@ __all__ = ['register_ridge_attention', 'RidgeCache']
 class Seen:
     """A mask made by `_mask`. No tensor: other attention than `_forward` cannot compute with it by mistake."""
 
-    def __init__(self, positions, refused=None, window=None, documents=None):
+    def __init__(self, positions, refused=None, window=None, documents=None, first=None):
         self.positions, self.refused = positions, refused  # why no layer may use it
         self.window, self.documents = window, documents  # how far a query sees, and in what
+        self.first = first  # where the first query is among the keys, if that is known
 
     @property
     def shape(self):
@@ -41,7 +42,7 @@ class Seen:
 
     def __getitem__(self, index):
         documents = None if self.documents is None else self.documents[index]
-        return Seen(self.positions[index], self.refused, self.window, documents)
+        return Seen(self.positions[index], self.refused, self.window, documents, self.first)
 
     def __setitem__(self, index, value):
         raise ValueError(FOREIGN.format("a change"))
@@ -85,7 +86,7 @@ def _mask(
     from transformers.utils import is_tracing
 
     places = torch.arange(kv_length, device=device) + kv_offset
-    keep = _kept(attention_mask, batch_size, kv_offset, kv_length)
+    keep = _kept(attention_mask, batch_size, kv_offset, kv_length, local_size)
     refused = window = documents = None
     if mask_function is bidirectional_mask_function:
         mask = places[None] >= 0 if keep is None else keep
@@ -98,27 +99,41 @@ def _mask(
                 found = _limits(mask_function, shape, kv_offset, local_size, keep, device)
                 refused = _pattern(local_size) if found is None else None
                 window, documents = found or (None, None)
-            elif mask_function is None or q_length != kv_length or q_offset + kv_offset:
+            elif mask_function is None:
                 refused = _pattern(local_size)
             else:
-                window = local_size
-                documents = _later(mask_function, shape, local_size, device)
+                window, asked = local_size, torch.arange(q_length, device=device) + q_offset
+                if q_length == 1:  # one query sees what it sees
+                    mask = _seen(mask_function, batch_size)(asked, places)
+                    mask = mask if keep is None else mask & keep
+                else:
+                    documents = _later(mask_function, batch_size, places, asked, window)
     documents = None if documents is None else documents[:, None, None]
-    return Seen(mask[:, None, None], refused, window, documents)
+    first = None if isinstance(q_offset, torch.Tensor) else q_offset - kv_offset
+    return Seen(mask[:, None, None], refused, window, documents, first)
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #a83417d8
-def _later(mask_function, shape, window, device):
-    """The documents (B, T) of a pattern that cannot be looked at yet; the graph checks, when it runs, that it is of the kind (7c.4)."""
-    B, T, *_ = shape
-    t, row = torch.arange(T, device=device), torch.arange(B, device=device)[:, None]
-    seen = lambda s: mask_function(row, torch.zeros_like(row), t, s).expand(B, -1)
-    starts = ~seen((t - 1).clamp(min=0)) | (t == 0)
+def _seen(mask_function, B):
+    """Whether queries at places t see keys at places s, (B, .)."""
+
+    def seen(t, s):
+        row = torch.arange(B, device=t.device)[:, None]
+        return mask_function(row, torch.zeros_like(row), t, s).expand(B, -1)
+
+    return seen
+
+
+def _later(mask_function, B, s, asked, window):
+    """The documents (B, T_k) of keys at places s, by a pattern that cannot be looked at yet; the graph checks, when it runs, that it is of the kind (7c.4) for the queries asked."""
+    seen, begin, end = _seen(mask_function, B), s[0], s[-1]
+    starts = ~seen(s, (s - 1).clamp(min=begin)) | (s == begin)
     if window == 1:
-        starts = torch.zeros_like(starts) | (t == 0)
-    low = torch.where(starts, t, 0).cummax(1).values
-    low = low if window is None else low.maximum(t - window + 1)
-    inside = seen(t) & seen(low)
-    outside = (seen(low - 1) & (low > 0)) | (seen((t + 1).clamp(max=T - 1)) & (t + 1 < T))
+        starts = torch.zeros_like(starts) | (s == begin)
+    low = torch.where(starts, s, begin).cummax(1).values[:, asked - begin]
+    low = low if window is None else low.maximum(asked - window + 1)
+    inside = seen(asked, asked) & seen(asked, low)
+    outside = seen(asked, low - 1) & (low > begin)
+    outside = outside | seen(asked, (asked + 1).clamp(max=end)) & (asked < end)
     torch._assert_async((inside & ~outside).all(), _pattern(window))
     return starts.cumsum(1)
 
@@ -126,7 +141,7 @@ def _later(mask_function, shape, window, device):
 def _pattern(local_size):
     if local_size is not None:
         return (
-            f"ridge attention cannot follow this window (here of {local_size}), or not in a graph with a cache: "
+            f"ridge attention cannot follow this window (here of {local_size}): "
             "set config.sliding_window = None, or take another attn_implementation for these layers"
         )
     return (
@@ -135,7 +150,7 @@ def _pattern(local_size):
     )
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #a7186065
-def _kept(attention_mask, rows, first, length):
+def _kept(attention_mask, rows, first, length, window=None):
     """Truths (B, length), or (1, length), of keys that are no padding; None if all are."""
     if attention_mask is None:
         return None
@@ -147,11 +162,12 @@ def _kept(attention_mask, rows, first, length):
     keep = attention_mask.bool()
     if not torch.compiler.is_compiling() and missing <= 0 and bool(keep.all()):
         return None
-    if first:
+    if first and window is None:
         raise ValueError(
             "RidgeCache cannot take padding back out of what it has merged; pad nothing, or use the default cache"
         )
-    return torch.nn.functional.pad(keep, (0, max(missing, 0)))[:, :length]
+    # a layer with a window has let go of those before
+    return torch.nn.functional.pad(keep, (0, max(missing, 0)))[:, first : first + length]
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #7c0de411
 EVERY = 1 << 22  # entries of a mask that are all compared; of larger ones the edges
@@ -160,10 +176,8 @@ EVERY = 1 << 22  # entries of a mask that are all compared; of larger ones the e
 def _limits(mask_function, shape, kv_offset, local_size, keep, device):
     """The window (or None) and the documents (B, T) of the keys (or None) of a pattern of the kind (7c.4); None if it is of no such kind."""
     B, T_q, T_k, offset = shape
-    row = torch.arange(B, device=device)[:, None]
-    zero, s = torch.zeros_like(row), kv_offset + torch.arange(T_k, device=device)
+    s, seen = kv_offset + torch.arange(T_k, device=device), _seen(mask_function, B)
     first = T_k - T_q if offset else 0  # where the queries are among the keys
-    seen = lambda t, s: mask_function(row, zero, t, s).expand(B, -1)
     for window in dict.fromkeys((local_size, None)):
         starts = torch.ones(B, T_k, dtype=torch.bool, device=device)
         if window != 1:
@@ -227,7 +241,8 @@ def _forward(
     if not causal or query.shape[-2] == 1 and documents is None:
         out = _full(q, k, v, lam, mask, window)
     else:
-        out = _causal(q, k, v, lam, mask, window, documents)
+        first = getattr(attention_mask, "first", None)
+        out = _causal(q, k, v, lam, mask, window, documents, first)
     return out.to(query.dtype).transpose(1, 2).contiguous(), None
 
 
@@ -245,11 +260,13 @@ def _full(query, key, value, lam, mask, window=None):
     return ridge_attention(query, key, value, lam, key_mask=mask, enable_gqa=True)
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #df241eaa
-def _causal(query, key, value, lam, mask, window=None, documents=None):
+def _causal(query, key, value, lam, mask, window=None, documents=None, first=None):
     """Query t uses the keys up to its own; keys from before the first query are its prior."""
-    T, first, state = query.shape[-2], 0, None
+    T, state = query.shape[-2], None
     options = {"is_causal": True, "enable_gqa": True}
-    if mask is not None and key.shape[-2] > T:
+    if mask is None or key.shape[-2] == T:
+        first = 0
+    elif first is None:
         first = _first(mask)
     if mask is not None:
         last, keep = first + T, mask != NEVER
@@ -486,8 +503,7 @@ def register_ridge_attention(lam: float = 1.0, name: str = "ridge") -> str:
     -----
     Registering again replaces the penalty. Causal and bidirectional attention with padding, grouped heads, cross-attention,
     sliding windows, packed sequences (``position_ids`` that restart, ``cu_seq_lens_q``) and caches of any kind; dropout on
-    weights and masks made by hand raise an error, and so do, in a graph, windows with a cache.
-    So do models such as BLOOM that compute attention themselves; Falcon, GPT-Neo, GIT and others with a table of classes of their own
+    weights and masks made by hand raise an error, and so do models such as BLOOM that compute attention themselves; Falcon, GPT-Neo, GIT and others with a table of classes of their own
     fail with ``KeyError: 'ridge'``. Those that never ask, such as DeBERTa, keep softmax: build a model without a name and call
     ``model.set_attn_implementation(name)``, which warns if it has no use for it. The library does not save the name with a model: give it
     to ``from_pretrained`` too. Families: the case study on them.

@@ -3,202 +3,169 @@
 # %% ../../nbs/attention/06c4_window.ipynb #dbacf387
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 
 import torch
 from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 
-from .causal import inverse_cholesky
+from .causal import CHUNK, SHARE, inverse_cholesky
 from olsattention.attention.heads import (
     LostDigits,
     inflation,
     keeps_digits,
     may_look,
-    outside_autocast,
     transformed,
 )
 
 # %% auto #0
 __all__ = ['windowed_ridge']
 
-# %% ../../nbs/attention/06c4_window.ipynb #9a711cd1
-LEAF = 8  # rows that are swept one by one
+# %% ../../nbs/attention/06c4_window.ipynb #887bb9cc
+System = tuple[torch.Tensor, ...]  # S (M, r, r), D (M, r, d_v), s and o (M, n, .), diagonal
 
 
-def signed_inverse(S: torch.Tensor, signs: torch.Tensor) -> torch.Tensor:
-    """``L^-1`` of ``S = L J L'`` (M, n, n), signs (n,) on the diagonal of J; NaN where a pivot has another sign."""
-    n = S.shape[-1]
-    if n <= LEAF:
-        return swept(S, signs)
-    h = n // 2
-    W1 = signed_inverse(S[:, :h, :h], signs[:h])
-    L = (S[:, h:, :h] @ W1.mT) * signs[:h]
-    W2 = signed_inverse(S[:, h:, h:] - (L * signs[:h]) @ L.mT, signs[h:])
-    W21 = -(W2 @ L) @ W1
-    top = torch.cat([W1, torch.zeros_like(W21.mT)], 2)
-    return torch.cat([top, torch.cat([W21, W2], 2)], 1)
+def without(
+    S: torch.Tensor,
+    D: torch.Tensor,
+    s: torch.Tensor,
+    o: torch.Tensor,
+    diagonal: torch.Tensor,
+    m: int,
+) -> tuple[System, torch.Tensor | None]:
+    """The system (6c4.3) of all rows but the last m, which all queries know, and the inflation; `diagonal` (M, r) is that of the first S."""
+    r = S.shape[1] - m
+    block = S[:, r:, r:]
+    W = inverse_cholesky(block) if m > 1 else block.rsqrt()
+    H, p, E = S[:, :r, r:] @ W.mT, s[:, :, r:] @ W.mT, W @ D[:, r:]
+    S = torch.baddbmm(S[:, :r, :r], H, H.mT, alpha=-1)
+    D = torch.baddbmm(D[:, :r], H, E, alpha=-1)
+    s = torch.baddbmm(s[:, :, :r], p, H.mT, alpha=-1)
+    o = torch.baddbmm(o, p, E)
+    return (S, D, s, o, diagonal[:, :r]), inflation(W, diagonal[:, r:])
+
+# %% ../../nbs/attention/06c4_window.ipynb #39dc20d6
+def halved(
+    S: torch.Tensor,
+    D: torch.Tensor,
+    s: torch.Tensor,
+    o: torch.Tensor,
+    diagonal: torch.Tensor,
+) -> System:
+    """The systems of both halves of c tokens: 2 M of 3 h - 1 rows, of which the last h are known to all."""
+    h = (S.shape[1] + 1) // 4
+
+    def pick(x, begin, dim):
+        parts = (begin, h - 1), (begin + 2 * h - 1, h), (begin + h - 1, h)
+        return torch.cat([x.narrow(dim, *part) for part in parts], dim)
+
+    both = lambda parts: torch.stack(list(parts), 1).flatten(0, 1)
+    S = both(pick(pick(S, begin, 1), begin, 2) for begin in (0, h))
+    D, diagonal = (both(pick(x, begin, 1) for begin in (0, h)) for x in (D, diagonal))
+    s = both(pick(x, h * i, 2) for i, x in enumerate(s.chunk(2, 1)))
+    return S, D, s, o.unflatten(1, (2, -1)).flatten(0, 1), diagonal
 
 
-def swept(S: torch.Tensor, signs: torch.Tensor) -> torch.Tensor:
-    """As `signed_inverse`, column by column."""
-    n, rows = S.shape[-1], []
-    R = torch.eye(n, dtype=S.dtype, device=S.device).expand(S.shape)
-    for i in range(n):
-        root = (S[:, i, i] * signs[i]).sqrt()[:, None]
-        column = S[:, :, i] / root * signs[i]
-        rows.append(R[:, i] / root)
-        later = column * (torch.arange(n, device=S.device) > i)
-        R = R - later[:, :, None] * rows[-1][:, None]
-        S = S - column[:, :, None] * (column * signs[i])[:, None]
-    return torch.stack(rows, 1)
-
-# %% ../../nbs/attention/06c4_window.ipynb #4308a549
-class SignedInverse(torch.autograd.Function):
-    """`signed_inverse`, differentiable any number of times."""
-
-    @staticmethod
-    def forward(ctx, S, signs):
-        W = signed_inverse(S, signs)
-        ctx.save_for_backward(W, signs)
-        return W
-
-    @staticmethod
-    def backward(ctx, d_W):
-        W, signs = ctx.saved_tensors
-        # as W' is times J, so is the derivative
-        return outside_autocast(signed_gradient)(W, d_W, signs), None
+LEAF = 4  # tokens whose answers are first found as weights of their rows
 
 
-def signed_gradient(
-    W: torch.Tensor, d_W: torch.Tensor, signs: torch.Tensor
-) -> torch.Tensor:
-    """The derivative (6c4.3) by S, given that by W."""
-    X = ((d_W @ W.mT) * signs).tril()
-    X = X - torch.diag_embed(X.diagonal(dim1=1, dim2=2) / 2)
-    M = W.mT @ X @ W
-    return (M + M.mT) / -2
+def answered(
+    S: torch.Tensor,
+    D: torch.Tensor,
+    s: torch.Tensor,
+    o: torch.Tensor,
+    diagonal: torch.Tensor,
+) -> tuple[torch.Tensor | None, ...]:
+    """Outputs (M, n, d_v) of chunks of c tokens, what is left of each own row, S (M, c, 1) and D (M, c, d_v), and the inflation."""
+    M, r, _ = S.shape
+    if r == 1:
+        return o + s / S * D, S, D, inflation(S.rsqrt(), diagonal)
+    if r == 2 * LEAF - 1 < D.shape[-1]:
+        eye = torch.eye(r, dtype=S.dtype, device=S.device).expand(M, r, r)
+        weights, S, own, worst = answered(S, eye, s, torch.zeros_like(s), diagonal)
+        return torch.baddbmm(o, weights, D), S, own @ D, worst
+    system, inflated = without(*halved(S, D, s, o, diagonal), (r + 1) // 4)
+    *found, worst = answered(*system)
+    worst = None if worst is None else worst.maximum(inflated)
+    return *(x.unflatten(0, (M, 2)).flatten(1, 2) for x in found), worst
 
 # %% ../../nbs/attention/06c4_window.ipynb #9c1d4200
 def sums_of_last(x: torch.Tensor, m: int) -> torch.Tensor:
     """For every chunk (N, n, ...) the sum over the m chunks before it."""
     n = x.shape[1]
-    end = torch.zeros_like(x[:, :1])
     count = -(-(n + m) // m)
     missing = count * m - n - m
-    front, back = (end.expand(-1, k, *x.shape[2:]) for k in (m, missing))
-    groups = torch.cat([front, x, back], 1).unflatten(1, (count, m))
-    suffix = groups.flip(2).cumsum(2).flip(2).flatten(1, 2)
-    prefix = exclusive(groups).flatten(1, 2)
-    # chunks i to i + m - 1 of the padded sequence come before chunk i
-    return suffix[:, :n] + prefix[:, m : n + m]
-
-
-def exclusive(groups: torch.Tensor) -> torch.Tensor:
-    """Sums within each group (N, groups, m, ...) of what comes before each element."""
-    sums = groups.cumsum(2)[:, :, :-1]
-    return torch.cat([torch.zeros_like(groups[:, :, :1]), sums], 2)
+    front, back = (
+        torch.zeros_like(x[:, :1]).expand(-1, k, *x.shape[2:]) for k in (m, missing)
+    )
+    groups = torch.cat([front, x, back], 1).unflatten(1, (count, m)).unbind(2)
+    # of each group what is not before an element, and of the next what is before it
+    suffix, prefix = [groups[-1][:, :-1]], [torch.zeros_like(groups[0][:, 1:])]
+    for end, begin in zip(groups[-2::-1], groups):
+        suffix.append(suffix[-1] + end[:, :-1])
+        prefix.append(prefix[-1] + begin[:, 1:])
+    found = torch.stack([a + b for a, b in zip(reversed(suffix), prefix)], 2)
+    return found.flatten(1, 2)[:, :n]
 
 # %% ../../nbs/attention/06c4_window.ipynb #2659b232
-def chunks_of(x: torch.Tensor, C: int, w: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tokens (N, T, a) as chunks (N, n, C, a), and those that leave when they come."""
-    T = x.shape[1]
-    missing = -T % C
-    new = pad(x, (0, 0, 0, missing))
-    old = pad(x, (0, 0, w, 0))[:, : T + missing]
-    old = pad(old, (0, 0, 0, T + missing - old.shape[1]))
-    return new.unflatten(1, (-1, C)), old.unflatten(1, (-1, C))
-
-
-def in_turn(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
-    """Rows (N, n, 2 C, a): of each token what leaves, then what enters."""
-    return torch.stack([old, new], 3).flatten(2, 3)
-
-
 def window_sums(left: torch.Tensor, right: torch.Tensor, w: int) -> torch.Tensor:
-    """``left' right`` over the window before each chunk (N, n, a, b), for chunks (N, n, C, .) of keys and of keys or values."""
+    """``left' right`` over the w pairs before each chunk (N, n, a, b), for chunks (N, n, C, .) of keys and of keys or values."""
     m, r = divmod(w, left.shape[2])
-    found = sums_of_last(left.mT @ right, m)
+    found = left.mT @ right
+    found = sums_of_last(found, m) if m else torch.zeros_like(found)
     if r:
         part = left[:, :, -r:].mT @ right[:, :, -r:]
         part = torch.cat([torch.zeros_like(part[:, :1]).expand(-1, m + 1, -1, -1), part], 1)
         found = found + part[:, : found.shape[1]]
     return found
 
+
+def rows_of(x: torch.Tensor, C: int, w: int, few: bool) -> torch.Tensor:
+    """What chunks of C tokens know of tokens (N, T, a): (N, n, r, a), rows that leave, that enter, and, if few, that all share."""
+    new = pad(x, (0, 0, 0, -x.shape[1] % C)).unflatten(1, (-1, C))
+    n = new.shape[1]
+    old = pad(x, (0, 0, w - 1, 0))[:, : n * C].unflatten(1, (n, C))[:, :, : C - 1]
+    if not few or w == C:
+        return torch.cat([old, new], 2)
+    shared = pad(x, (0, 0, w - C, 0)).unfold(1, w - C, C)[:, :n].mT
+    return torch.cat([old, new, shared], 2)
+
 # %% ../../nbs/attention/06c4_window.ipynb #85c518c9
-def window_block(
+def many_pairs(
     q: torch.Tensor,
-    rows: torch.Tensor,
-    values: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
     lam: torch.Tensor,
     G: torch.Tensor,
     B: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Outputs (M, g C, d_v), leverage (M, C, 1), errors (M, C, d_v), and the inflation, by (6c4.2)."""
-    d, n = G.shape[-1], rows.shape[1]
-    signs = torch.tensor([-1.0, 1.0], dtype=G.dtype, device=G.device).repeat(n // 2)
-    A = G + lam[:, None, None] * torch.eye(d, dtype=G.dtype, device=G.device)
+) -> tuple[torch.Tensor | None, ...]:
+    """Outputs (M, C g, d_v), leverage (M, C, 1) and errors (M, C, d_v) of chunks whose shared pairs are in G and B, and the inflation."""
+    A = G + lam[:, None, None] * torch.eye(G.shape[-1], dtype=G.dtype, device=G.device)
     W0 = inverse_cholesky(A)
-    Y, Yb = rows @ W0.mT, W0 @ B
-    S = Y @ Y.mT + torch.diag(signs)
-    W = signed_inverse(S, signs) if transformed() else SignedInverse.apply(S, signs)
-    E = W @ torch.baddbmm(values, Y, Yb, alpha=-1)
-    Yq = q @ W0.mT
-    seen = (
-        torch.arange(n, device=G.device) // 2
-        <= torch.arange(n // 2, device=G.device)[:, None]
-    )
-    P = (Yq @ Y.mT @ W.mT).unflatten(1, (-1, n // 2)) * seen
-    out = torch.baddbmm(P.flatten(1, 2) @ (signs[:, None] * E), Yq, Yb)
-    precision = W.diagonal(dim1=1, dim2=2)[:, 1::2, None]
-    worst = inflation(W0, A.diagonal(dim1=1, dim2=2))
+    Y, Yq, Yb = k @ W0.mT, q @ W0.mT, W0 @ B
+    S = Y @ Y.mT + torch.eye(Y.shape[1], dtype=G.dtype, device=G.device)
+    system = S, torch.baddbmm(v, Y, Yb, alpha=-1), Yq @ Y.mT, Yq @ Yb
+    o, left, error, worst = answered(*system, S.diagonal(dim1=1, dim2=2))
     if worst is not None:
-        worst = worst.maximum(inflation(W, 1 + Y.square().sum(-1)))
-    return out, 1 - precision**2, E[:, 1::2] / precision, worst
-
-# %% ../../nbs/attention/06c4_window.ipynb #c5382251
-def few_block(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lam: torch.Tensor, w: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Outputs (N, g, n, d_v), leverage (N, n, 1), errors (N, n, d_v) and the inflation of n tokens, w - 1 pairs before them, by (6c4.4)."""
-    N, n = q.shape[0], q.shape[2]
-    K, V = (x.unfold(1, w, 1).flatten(0, 1).mT for x in (k, v))
-    many = lam[:, None].expand(N, n).reshape(-1)
-    S = K @ K.mT + many[:, None, None] * torch.eye(w, dtype=k.dtype, device=k.device)
-    W = inverse_cholesky(S)
-    E = W @ V
-    asked = q.transpose(1, 2).flatten(0, 1) @ K.mT @ W.mT
-    out = (asked @ E).unflatten(0, (N, n)).transpose(1, 2)
-    last = W[:, -1:, -1]
-    leverage, error = 1 - many[:, None] * last**2, E[:, -1] / last
-    worst = inflation(W, S.diagonal(dim1=1, dim2=2))
-    return out, leverage.unflatten(0, (N, n)), error.unflatten(0, (N, n)), worst
+        worst = SHARE * worst.maximum(inflation(W0, A.diagonal(dim1=1, dim2=2)))
+    return o, 1 - 1 / left, error, worst
 
 
-def attend_few(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    lam: torch.Tensor,
-    window: int,
-) -> tuple[list[torch.Tensor], torch.Tensor | None]:
-    """As `attend`, for windows of few pairs."""
-    N, T, w = len(lam), key.shape[1], window
-    q, k, v = (x.to(lam.dtype) for x in (query, key, value))
-    k, v = (pad(x, (0, 0, w - 1, 0)) for x in (k, v))
-    block = few_block
-    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, lam)):
-        block = block if transformed() else partial(checkpoint, block, use_reentrant=False)
-    size = max(1, (1024 if key.device.type == "cpu" else 65536) // max(N, 1))
-    parts, worst = [], []
-    for a in range(0, T, size):
-        b = min(T, a + size)
-        tokens = q[:, :, a:b], k[:, a : b + w - 1], v[:, a : b + w - 1]
-        out, *more, inflated = block(*tokens, lam, w)
-        parts.append([out, *(x[:, None] for x in more)])
-        worst.append(inflated)
-    worst = None if worst[0] is None else torch.stack(worst).max()
-    return [torch.cat(p, 2) for p in zip(*parts)], worst
+def few_pairs(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lam: torch.Tensor, shared: int
+) -> tuple[torch.Tensor | None, ...]:
+    """As `many_pairs`, with the shared pairs as the last rows of k and v."""
+    eye = torch.eye(k.shape[1], dtype=k.dtype, device=k.device)
+    S = k @ k.mT + lam[:, None, None] * eye
+    system = S, v, q @ k.mT, q.new_zeros(*q.shape[:2], v.shape[-1])
+    system, first = (*system, S.diagonal(dim1=1, dim2=2)), None
+    if shared:
+        system, first = without(*system, shared)
+    o, left, error, worst = answered(*system)
+    if worst is not None:
+        worst = SHARE * (worst if first is None else worst.maximum(first))
+    return o, 1 - lam[:, None, None] / left, error, worst
 
 # %% ../../nbs/attention/06c4_window.ipynb #ce2b4e83
 def attend(
@@ -207,41 +174,48 @@ def attend(
     value: torch.Tensor,
     lam: torch.Tensor,
     window: int,
-) -> tuple[list[torch.Tensor], torch.Tensor | None]:
-    """Outputs (N, g, T, d_v), leverage (N, 1, T, 1) and errors (N, 1, T, d_v), all in the dtype of lam, and the inflation."""
-    N, g, T, d = query.shape
-    if 2 * min(window, T) <= d:
-        return attend_few(query, key, value, lam, min(window, T))
-    C = max(1, min(32, d, window, T))
-    q, k, v = (x.to(lam.dtype) for x in (query, key, value))
-    (k, k_old), (v, v_old) = (chunks_of(x, C, window) for x in (k, v))
-    n = k.shape[1]
-    q = pad(q, (0, 0, 0, n * C - T)).unflatten(2, (n, C)).transpose(1, 2).flatten(2, 3)
-    sums = window_sums(k, k, window), window_sums(k, v, window)
-    given = q, in_turn(k, k_old), in_turn(v, v_old), lam[:, None].expand(N, n), *sums
-    block = window_block
-    if torch.is_grad_enabled() and any(x.requires_grad for x in given):
+) -> list[torch.Tensor]:
+    """Outputs (N, g, T, d_v), leverage (N, 1, T, 1) and errors (N, 1, T, d_v), all in the dtype of lam."""
+    (N, _, T, d), w = query.shape, min(window, key.shape[1])
+    C = 1 << (min(CHUNK, d, w).bit_length() - 1)
+    size = max(1, (2048 if key.device.type == "cpu" else 1 << 18) // (C * max(N, 1)))
+    q = pad(query, (0, 0, 0, -T % C)).transpose(1, 2).unflatten(1, (-1, C)).flatten(2, 3)
+    few = w <= d
+    tokens = q, *(rows_of(x, C, w, few) for x in (key, value))
+    tokens = *tokens, lam[:, None].expand(N, q.shape[1])
+    tokens = list(zip(*(x.split(size, 1) for x in tokens)))
+
+    @cache
+    def sums(dtype):
+        left, right = (
+            pad(x.to(dtype), (0, 0, 0, -T % C)).unflatten(1, (-1, C)) for x in (key, value)
+        )
+        found = (window_sums(left, x, w - C).split(size, 1) for x in (left, right))
+        return list(zip(*found))
+
+    def cut(part, dtype):
+        given = [x.flatten(0, 1).to(dtype) for x in tokens[part]]
+        more = [w - C] if few else [x.flatten(0, 1) for x in sums(dtype)[part]]
+        return *given, *more
+
+    block = few_pairs if few else many_pairs
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value, lam)):
         block = block if transformed() else partial(checkpoint, block, use_reentrant=False)
-    size = max(1, (256 if key.device.type == "cpu" else 8192) // max(N, 1))
-    parts, worst = [], []
-    for a in range(0, n, size):
-        *found, inflated = block(*(x[:, a : a + size].flatten(0, 1) for x in given))
-        parts.append([x.unflatten(0, (N, -1)) for x in found])
-        worst.append(inflated)
-    rows = (torch.cat(p, 1).unflatten(2, (-1, C)).transpose(1, 2) for p in zip(*parts))
-    worst = None if worst[0] is None else torch.stack(worst).max()
-    return [x.flatten(2, 3)[:, :, :T] for x in rows], worst
+    found = (careful(block, partial(cut, part), lam) for part in range(len(tokens)))
+    found = (torch.cat([x.unflatten(0, (N, -1)) for x in xs], 1) for xs in zip(*found))
+    # a chunk's tokens one after another, and of each its queries
+    split = (x.unflatten(2, (C, -1)).flatten(1, 2)[:, :T] for x in found)
+    return [x.transpose(1, 2) for x in split]
 
 
-def careful(*given: torch.Tensor | int) -> list[torch.Tensor]:
-    """What `attend` finds, in float64 where lam's dtype loses digits: sums too, for what leaves must be what came."""
-    *tokens, lam, window = given
-    wide, on_cpu, seen = torch.float64, lam.device.type == "cpu", may_look(lam)
+def careful(block: Callable, cut: Callable, lam: torch.Tensor) -> list[torch.Tensor]:
+    """What a block finds of what ``cut(dtype)`` gives it: in lam's dtype, or float64 where that loses digits."""
+    wide, on_cpu, looks = torch.float64, lam.device.type == "cpu", may_look(lam)
     # a graph on a processor, which cannot look, has float64 throughout
-    for dtype in (lam.dtype, wide) if seen or not on_cpu else (wide,):
-        found, inflated = attend(*tokens, lam.to(dtype), window)
+    for dtype in dict.fromkeys((lam.dtype, wide)) if looks or not on_cpu else (wide,):
+        *found, inflated = block(*cut(dtype))
         if keeps_digits(inflated, dtype):
-            return found
+            return [x.to(lam.dtype) for x in found]
     raise LostDigits(
         "K'K + lam I is too nearly singular for the chunks of windows in float64, or not finite"
     )
@@ -253,14 +227,14 @@ AT_ONCE = (
 
 
 def by_heads(*given: torch.Tensor | int) -> list[torch.Tensor]:
-    """What `careful` finds, as many heads at a time as their sums leave in memory that is at hand."""
+    """What `attend` finds, as many heads at a time as their sums leave in memory that is at hand."""
     *tensors, window = given
     (N, _, T, d), d_v = tensors[0].shape, tensors[2].shape[-1]
     size = max(1, AT_ONCE // max(1, T * d * (d + d_v) // 64))
     if size >= N or tensors[0].device.type != "cpu":
-        return careful(*given)
+        return attend(*given)
     heads = zip(*(x.split(size) for x in tensors))
-    return [torch.cat(parts) for parts in zip(*(careful(*x, window) for x in heads))]
+    return [torch.cat(parts) for parts in zip(*(attend(*x, window) for x in heads))]
 
 # %% ../../nbs/attention/06c4_window.ipynb #91f571eb
 def windowed_ridge(
@@ -290,9 +264,9 @@ def windowed_ridge(
 
     Notes
     -----
-    Does not check its input, as `ridge_attention` does. Two to four times the cost of `causal_ridge`, seven to nine
-    for a window close to d, where single precision does not do; less for a few pairs. Memory linear in T; a backward pass
-    recomputes each block. Differentiable any number of times. Source: Theorem 6c4.1.
+    Does not check its input, as `ridge_attention` does. Cost in products of `causal_ridge`: chapter 6c4 counts them. On the
+    CPU, blocks that lose digits in float32 are done in float64. Memory linear in T; a backward pass recomputes each block.
+    Differentiable any number of times. Source: Theorem 6c4.1.
     """
     (N, _, T, _), d_v = query.shape, value.shape[-1]
     if T and N:
