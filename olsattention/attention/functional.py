@@ -546,23 +546,19 @@ def _packed(query, key, value, gates, lam, g, state, window, full_output, starts
     fades = torch.ones_like(k[..., 0], dtype=lam.dtype)
     fades = fades if gates is None else gates.reshape(N, T)
     given = q, k, v, fades, lam.reshape(-1)
+    asked = dict(diagnostics=full_output, sums=full_output)
     try:
         if window is not None or not T or not N:
             raise LostDigits
-        asked = dict(diagnostics=full_output, sums=full_output)
         found = gated_ridge(*given, *prior, starts=begins, **asked)
     except LostDigits:
         _require_finite(query, key, value)
         options = g, state, window, gates is None
-        lost = (
-            None if window is not None or not T or not N else _losing(given, prior, begins)
-        )
+        lost = _losing(given, prior, begins) if window is None and T and N else None
         found = _apart(*given, begins, *options, lost)
         if lost is not None and not bool(lost.all()):
             rest = (torch.where(lost[..., None], 0.0, x) for x in given[1:3])
-            rest = gated_ridge(
-                q, *rest, *given[3:], *prior, starts=begins, diagnostics=True
-            )
+            rest = gated_ridge(q, *rest, *given[3:], *prior, starts=begins, **asked)
             found = _mixed(found, rest, lost, begins)
     out, G, B, *diagnosed = found
     out = out.reshape(*query.shape[:-1], d_v).to(query.dtype)
@@ -657,12 +653,15 @@ def _losing(given, prior, starts):
 
 
 def _mixed(apart, rest, lost, starts):
-    """What `_apart` found of documents with `lost` tokens (N, T), and `gated_ridge` of the others."""
+    """What `_apart` found of documents with `lost` tokens (N, T), and `gated_ridge` of the others, as much as that says."""
     document, D = starts.long().cumsum(1) - 1, apart[1].shape[1]
     of = torch.zeros(len(lost), D, dtype=torch.bool, device=lost.device)
     of = of.scatter(1, document, lost)[..., None, None]
     at = lost[:, None, :, None], of, of, lost, lost[..., None]
-    return [torch.where(m, x, y.to(x.dtype)) for m, x, y in zip(at, apart, rest)]
+    return [
+        None if y is None else torch.where(m, x, y.to(x.dtype))
+        for m, x, y in zip(at, apart, rest)
+    ]
 
 # %% ../../nbs/attention/06g_functional.ipynb #33e16e82
 def _full(q, k, v, lam, G, B, diagnostics):
