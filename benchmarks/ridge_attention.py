@@ -180,14 +180,30 @@ def forgetting_decoding(T=4096, new=64, decay=0.99, name=None):
     )
 
 
-def packed(T=8192):
-    query, key, value = tokens(T)
-    cuts = torch.tensor([0, 500, 1700, 1900, 4000, 6100, 7000, T])
-    one = {"one sequence": lambda: ridge_attention(query, key, value, LAM, is_causal=True)}
+def lengths(T, low, high, seed=0):
+    """Of documents, drawn between two numbers until all are T."""
+    generator, found = torch.Generator().manual_seed(seed), []
+    while sum(found) < T:
+        found.append(int(torch.randint(low, high + 1, (1,), generator=generator)))
+    return [*found[:-1], T - sum(found[:-1])]
+
+
+def packed(documents, name="", decay=None, learn=False):
+    """Against one sequence of as many tokens, with the same gates."""
+    T = sum(documents)
+    inputs = [x.requires_grad_(learn) for x in tokens(T)]
+    cuts, weights = torch.tensor([0, *documents]).cumsum(0), torch.randn(1, HEADS, T, WIDTH)
+
+    def run(**options):
+        out = ridge_attention(*inputs, LAM, is_causal=True, decay=decay, **options)
+        if learn:
+            torch.autograd.grad(out, inputs, weights)
+
+    gates = f" with gates {decay}" if decay else ""
     return Case(
-        f"{len(cuts) - 1} packed documents, T = {T}",
-        lambda: ridge_attention(query, key, value, LAM, is_causal=True, cu_seqlens=cuts),
-        one,
+        f"{'forward and backward, ' * learn}{len(documents)} packed documents{name}{gates}, T = {T}",
+        lambda: run(cu_seqlens=cuts),
+        {"one sequence": run},
     )
 
 
@@ -218,6 +234,10 @@ def cases():
     yield forgetting_decoding()
     yield forgetting_decoding(decay=0.9)
     yield forgetting_decoding(decay=trained_gates(64), name="as trained")
-    yield packed()
+    yield packed([500, 1200, 200, 2100, 2100, 900, 1192])
+    for low, high in ((16, 112), (32, 224)):
+        documents = lengths(8192, low, high)
+        for options in ({}, {"decay": 0.99}, {"learn": True}):
+            yield packed(documents, f" of {low} to {high} tokens", **options)
     for window in (1024, 64, 16):  # the width of the head is 64
         yield sliding(window=window)

@@ -466,3 +466,155 @@ def test_both_ways_of_saying_where_documents_begin():
         )
     with pytest.raises(TypeError, match="tensor of integers"):
         ridge_attention(Q, K, V, 1.0, is_causal=True, cu_seqlens=[0, 12])
+
+
+def packed_heads(lengths, dtype, d=16, d_v=5, g=1, seed=20):
+    """Queries, keys, values of documents side by side, and where they begin."""
+    draw, T = rng(seed), sum(lengths)
+    q, k, v = (
+        torch.randn(1, n, T, w, generator=draw, dtype=torch.float64).to(dtype)
+        for n, w in ((2 * g, d), (2, d), (2, d_v))
+    )
+    return q, k, v, torch.tensor([0, *lengths]).cumsum(0)
+
+
+SHORT = (5, 20, 33, 16, 1, 70, 64, 15, 48)
+
+
+@pytest.mark.parametrize("g", [1, 2])
+@pytest.mark.parametrize("decay", [None, 0.99, 0.7, "mixed"])
+@pytest.mark.parametrize("lengths", [SHORT, (3, 3), (40, 100), (64, 128)])
+def test_documents_are_what_each_is_alone(lengths, decay, g):
+    """Answers and all derivatives, those by gates and penalties too; first chunks of every length, resets within documents."""
+    q, k, v, cuts = packed_heads(lengths, torch.float64, g=g)
+    draw, T = rng(21), q.shape[2]
+    gates = None
+    if decay == "mixed":
+        gates = 0.9 + 0.1 * torch.rand(1, 2, T, generator=draw).double()
+        gates[..., ::37], gates[..., 5::50] = 0.0, 1e-3
+    elif decay is not None:
+        gates = torch.full((1, 2, T), decay).double()
+    given = [q, k, v, torch.tensor([0.3, 1.0]).double()]
+    given = [x.requires_grad_() for x in (given if gates is None else [*given, gates])]
+    options = dict(is_causal=True, enable_gqa=g > 1)
+    whole = ridge_attention(*given[:4], cu_seqlens=cuts, decay=gates, **options)
+    parts = []
+    for a, b in zip(cuts[:-1], cuts[1:]):
+        own = None if gates is None else gates[..., a:b]
+        part = (x[:, :, a:b] for x in given[:3])
+        parts.append(ridge_attention(*part, given[3], decay=own, **options))
+    alone, by = torch.cat(parts, 2), torch.randn(*whole.shape, generator=draw).double()
+    close = dict(rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(whole, alone, **close)
+    found, want = (torch.autograd.grad(x, given, by) for x in (whole, alone))
+    for a, b in zip(found, want):
+        torch.testing.assert_close(a, b, **close)
+
+
+def test_derivatives_of_packed_documents():
+    """Once and twice, against differences."""
+    q, k, v, cuts = packed_heads((3, 7, 1, 9), torch.float64, d=3, d_v=2)
+    gates = 0.8 + 0.2 * torch.rand(1, 2, 20, generator=rng(22)).double()
+    lam = torch.tensor([0.5, 1.5]).double()
+    given = [x.requires_grad_() for x in (q, k, v, lam, gates)]
+
+    def attend(q, k, v, lam, gates):
+        return ridge_attention(q, k, v, lam, is_causal=True, cu_seqlens=cuts, decay=gates)
+
+    assert torch.autograd.gradcheck(attend, given, fast_mode=True)
+    assert torch.autograd.gradgradcheck(attend, given, fast_mode=True)
+
+
+@pytest.mark.parametrize("lam, bar", [(1.0, 1e-5), (0.1, 5e-5), (1e-3, 2e-3)])
+@pytest.mark.parametrize("decay", [None, 0.98])
+def test_single_precision_of_packed_documents(decay, lam, bar):
+    """Within the bars of one sequence; short first chunks leave sums of low rank to the next."""
+    q, k, v, cuts = packed_heads((200, 130, 64, 65, 30, 10, 100), torch.float32, d=64)
+    options = dict(is_causal=True, cu_seqlens=cuts, decay=decay)
+    given = [x.requires_grad_() for x in (q, k, v)]
+    out = ridge_attention(*given, lam, **options)
+    wide = [x.detach().double().requires_grad_() for x in given]
+    want = ridge_attention(*wide, lam, **options)
+    assert (out - want).norm() <= bar * want.norm()
+    found, exact = (
+        torch.autograd.grad(x.square().sum(), y) for x, y in ((out, given), (want, wide))
+    )
+    for a, b in zip(found, exact):
+        assert (a - b).norm() <= 10 * bar * b.norm()
+
+
+@pytest.mark.parametrize("lengths", [(40, 100, 30, 130, 7), (300, 300, 400)])
+@pytest.mark.parametrize("decay", [None, 0.97])
+def test_derivatives_that_are_nan_stay_in_their_document(lengths, decay):
+    q, k, v, cuts = packed_heads(lengths, torch.float32)
+    given = [x.requires_grad_() for x in (q, k, v)]
+    out = ridge_attention(*given, 1.0, is_causal=True, cu_seqlens=cuts, decay=decay)
+    by = torch.randn(*out.shape, generator=rng(23))
+    want = torch.autograd.grad(out, given, by, retain_graph=True)
+    for a, b in zip(cuts[:-1], cuts[1:]):
+        spoilt, others = by.clone(), torch.ones(out.shape[2], dtype=torch.bool)
+        spoilt[:, :, a:b], others[a:b] = float("nan"), False
+        found = torch.autograd.grad(out, given, spoilt, retain_graph=True)
+        assert all(bool(x[:, :, a:b].isnan().any()) for x in found)
+        for x, y in zip(found, want):
+            assert torch.equal(x[:, :, others], y[:, :, others])
+
+
+@pytest.mark.parametrize("decay", [None, 0.97])
+def test_a_document_that_loses_all_digits_changes_no_bit_of_another(decay):
+    """Keys that not even double precision holds are answered by reflections, the others as ever."""
+    q, k, v, cuts = packed_heads((40, 90, 35), torch.float64, d=8)
+    options = dict(is_causal=True, cu_seqlens=cuts, decay=decay)
+    before = ridge_attention(q, k, v, 1e-2, **options)
+    k[:, :, 40:130] *= 1e9
+    after = ridge_attention(q, k, v, 1e-2, **options)
+    assert torch.equal(before[:, :, :40], after[:, :, :40])
+    assert torch.equal(before[:, :, 130:], after[:, :, 130:])
+    alone = ridge_attention(
+        *(x[:, :, 40:130] for x in (q, k, v)), 1e-2, is_causal=True, decay=decay
+    )
+    torch.testing.assert_close(after[:, :, 40:130], alone, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("decay", [None, 0.97])
+def test_documents_go_on_from_their_states(decay):
+    """Two packed halves, with the states of the first, are the whole documents."""
+    q, k, v, cuts = packed_heads((30, 80, 66), torch.float64)
+    half, at = torch.tensor([0, 10, 50, 76]), torch.zeros(176, dtype=torch.bool)
+    for a, b in ((0, 10), (30, 70), (110, 136)):
+        at[a:b] = True
+    options = dict(is_causal=True, decay=decay)
+    whole = ridge_attention(q, k, v, 0.5, cu_seqlens=cuts, full_output=True, **options)
+    first = [x[:, :, at] for x in (q, k, v)]
+    known = ridge_attention(*first, 0.5, cu_seqlens=half, full_output=True, **options)
+    rest, others = [x[:, :, ~at] for x in (q, k, v)], torch.tensor([0, 20, 60, 100])
+    out = ridge_attention(*rest, None, cu_seqlens=others, state=known.state, **options)
+    torch.testing.assert_close(out, whole.output[:, :, ~at], rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_heads_that_are_reset_begin_anew_alone(dtype):
+    """Resets of one head at a time, to zero and nearly, while the pairs of others wait on; what is kept, saved and mapped is the same state."""
+    N, T, d = 5, 120, 8
+    q, k, v = (x.to(dtype) for x in heads(N, T, d, 4, seed=31))
+    gates = 0.96 + 0.04 * torch.rand(N, T, generator=rng(32)).to(dtype)
+    for t, h, gate in ((15, 1, 0), (22, 3, 1e-3), (23, 1, 0), (41, 0, 0.3), (60, 4, 0)):
+        gates[h, t] = gate
+    state, alone = RidgeAttentionState(3.0, d, 4, (N,), dtype=dtype), 0
+    want, *_ = gated_ridge(
+        *(x.double() for x in (q, k, v, gates)), torch.full((N,), 3.0).double()
+    )
+    bar = 1e-5 if dtype == torch.float32 else 1e-11
+    for t in range(T):
+        waiting = state._memory.pairs
+        state.update(k[:, t], v[:, t], gates[:, t])
+        after = state._memory.pairs
+        if bool((gates[:, t] < 0.5).any()) and waiting is not None and after is not None:
+            rows = state._memory.rows[:, :-1]
+            left = (rows == 0).all(2).all(1)
+            alone += int(bool(left.any()) and not bool(left.all()))
+        got, copy = state.attend(q[:, 0, t]), state.clone().map(torch.clone)
+        for one in (got, copy.attend(q[:, 0, t])):
+            assert (one.double() - want[:, 0, t]).norm() <= bar * want[:, 0, t].norm()
+    assert alone >= 3
+    torch.testing.assert_close(state.fade, gates.prod(1))

@@ -285,17 +285,17 @@ def ridge_attention(
     dtype = query.dtype
     query, key, value, g = _aligned(query, key, value, is_causal, enable_gqa)
     _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_output)
-    starts = _starts(cu_seqlens, document_ids, key)
-    lam, channels = _penalty(lam, key, value, key_mask, scale, is_causal, state, starts)
+    documents = _documents(cu_seqlens, document_ids, key, state)
+    lam, channels = _penalty(lam, key, value, key_mask, scale, is_causal, state, documents)
     given = query, key, value, _gates(decay, key, is_causal), key_mask, is_causal
-    asked = lam, g, state, window, full_output, starts, is_causal, chunk
+    asked = lam, g, state, window, full_output, documents, is_causal, chunk
     found, root = _answered(_without_padding(*given), (channels, weight), asked)
-    return _out_of_units(found, dtype, channels, root, starts is not None)
+    return _out_of_units(found, dtype, channels, root, documents is not None)
 
 # %% ../../nbs/attention/06g_functional.ipynb #6482c2d2
-def _penalty(lam, key, value, key_mask, scale, is_causal, state, starts=None):
+def _penalty(lam, key, value, key_mask, scale, is_causal, state, documents=None):
     """The penalty of each head, in units of squared keys, and that of each channel or None."""
-    state = state if starts is None else _of_documents(state)
+    state = state if documents is None else _of_documents(state)
     if lam is None:
         if state is None:
             raise TypeError("lam must be given, unless a state has one")
@@ -367,11 +367,23 @@ def _without_padding(query, key, value, gates, key_mask, is_causal):
     return query, key, value, gates
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3311
-def _starts(cu_seqlens, document_ids, key):
-    """Which tokens begin a document, or None if nothing is packed."""
+class _Documents(NamedTuple):
+    """Which tokens (..., T) begin one, and how many there are at most; None where a graph cannot know."""
+
+    starts: torch.Tensor
+    count: int | None
+
+
+def _documents(cu_seqlens, document_ids, key, state):
+    """The `_Documents` of tokens, or None if nothing is packed."""
     if cu_seqlens is None and document_ids is None:
         return None
-    return starts_of(cu_seqlens, document_ids, key.shape[:-1], key.device)
+    starts = starts_of(cu_seqlens, document_ids, key.shape[:-1], key.device)
+    if not _in_graph(starts):
+        return _Documents(starts, int(starts.sum(-1).max()) if starts.numel() else 0)
+    if state is not None:
+        return _Documents(starts, state.heads[-1])
+    return _Documents(starts, None if cu_seqlens is None else cu_seqlens.shape[0] - 1)
 
 # %% ../../nbs/attention/06g_functional.ipynb #ec6bd235
 def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_output):
@@ -454,18 +466,15 @@ def _solved(
     state,
     window,
     full_output,
-    starts,
+    documents,
     is_causal,
     chunk,
     rounded=False,
 ):
     """The answers of heads that fit together, with all that is known if it is asked for; LostDigits where that of rounded tokens is."""
-    local = starts is not None or window is not None
-    if local and is_causal and state is None and not full_output and _in_graph(query):
-        return _local_in_one_node(query, key, value, gates, lam, g, window, starts)
-    if starts is not None:
+    if documents is not None:
         given = query, key, value, gates, lam, g, state, window
-        return _packed(*given, full_output, starts)
+        return _packed(*given, full_output, documents)
     if window is not None:
         return _windowed(query, key, value, lam, g, state, window, full_output)
     heads, d, d_v = key.shape[:-2], key.shape[-1], value.shape[-1]
@@ -479,8 +488,8 @@ def _solved(
         if not is_causal or not N:
             found = _full(q, k, v, flat, *prior, diagnostics=full_output, rounded=rounded)
         else:
-            causal = _in_one_node if _in_graph(q) else _causal
-            found = causal(q, k, v, flat, *prior, fades, chunk, full_output)
+            causal = _in_one_node if _in_graph(q) else _quickly
+            found = causal(q, k, v, flat, *prior, fades, None, chunk, None, full_output)
         memory = _triangle(flat, *found[1:3]) if full_output else None
     except LostDigits:
         if rounded:
@@ -516,11 +525,8 @@ def _windowed(query, key, value, lam, g, state, window, full_output):
     q = query.reshape(N, g, *query.shape[-2:])
     k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))
     flat = lam.reshape(-1)
-    try:
-        out, h, e = windowed_ridge(q, k, v, flat, window, diagnostics=True)
-    except LostDigits:
-        _require_finite(query, key, value)
-        out, h, e = _window_by_rows(q, k, v, flat, window)
+    given = q, k, v, flat, None, None, None, None, None, window, True
+    out, _, _, h, e = _local(given, query, key, value)
     out, h, e = (
         out[:, :, -T:] if T else out[:, :, :0],
         h[:, k.shape[1] - T :],
@@ -565,38 +571,25 @@ def _window_by_rows(q, k, v, lam, window):
     return out, h.to(own), e.to(own)
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3315
-def _packed(query, key, value, gates, lam, g, state, window, full_output, starts):
+def _packed(query, key, value, gates, lam, g, state, window, full_output, documents):
     """The answers of heads in which documents stand one after another."""
     heads, T, d, d_v = key.shape[:-2], key.shape[-2], key.shape[-1], value.shape[-1]
-    N, D = math.prod(heads), int(starts.sum(-1).max()) if starts.numel() else 0
+    N, D = math.prod(heads), documents.count
     q = query.reshape(N, g, *query.shape[-2:])
-    k, v, begins = key.reshape(N, T, d), value.reshape(N, T, d_v), starts.reshape(N, T)
-    several = lam[..., None].expand(*heads, D)
-    prior = _prior(state, (*heads, D), d, d_v, several)
-    if state is not None:
-        prior = [x.unflatten(0, (N, D)) for x in prior]
-    fades = torch.ones_like(k[..., 0], dtype=lam.dtype)
-    fades = fades if gates is None else gates.reshape(N, T)
-    given = q, k, v, fades, lam.reshape(-1)
-    try:
-        if window is not None or not T or not N:
-            raise LostDigits
-        asked = dict(diagnostics=full_output, sums=full_output)
-        found = gated_ridge(*given, *prior, starts=begins, **asked)
-    except LostDigits:
-        _require_finite(query, key, value)
-        options = g, state, window, gates is None
-        lost = (
-            None if window is not None or not T or not N else _losing(given, prior, begins)
-        )
-        found = _apart(*given, begins, *options, lost)
-        if lost is not None and not bool(lost.all()):
-            rest = (torch.where(lost[..., None], 0.0, x) for x in given[1:3])
-            rest = gated_ridge(
-                q, *rest, *given[3:], *prior, starts=begins, diagnostics=True
+    k, v = key.reshape(N, T, d), value.reshape(N, T, d_v)
+    fades, begins = (x if x is None else x.reshape(N, T) for x in (gates, documents.starts))
+    several, G, B = None, None, None
+    if state is not None or full_output:
+        if D is None:
+            raise ValueError(
+                "a graph must know how many documents there are: give cu_seqlens instead of document_ids, or their state"
             )
-            found = _mixed(found, rest, lost, begins)
-    out, G, B, *diagnosed = found
+        several = lam[..., None].expand(*heads, D)
+        G, B = _prior(state, (*heads, D), d, d_v, several)
+        G = lam.new_zeros(N, D, d, d) if G is None else G.unflatten(0, (N, D))
+        B = lam.new_zeros(N, D, d, d_v) if B is None else B.unflatten(0, (N, D))
+    given = q, k, v, lam.reshape(-1), G, B, fades, begins, None, window, full_output
+    out, G, B, *diagnosed = _local(given, query, key, value)
     out = out.reshape(*query.shape[:-1], d_v).to(query.dtype)
     _require_sound(out, G, B, query, key, value)
     if not full_output:
@@ -639,14 +632,11 @@ def _of_documents(state):
     return _Penalties(state.lam[..., 0], None if channels is None else channels[..., 0, :])
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3316
-def _apart(q, k, v, gates, lam, starts, g, state, window, ungated, only=None):
-    """As `gated_ridge` with documents and diagnostics, each head and document by itself, those of tokens `only` (N, T)."""
-    (N, _, T, d), d_v, D = (
-        q.shape,
-        v.shape[-1],
-        int(starts.sum(-1).max()) if starts.numel() else 0,
-    )
-    if state is not None:
+def _apart(q, k, v, lam, G, gates, starts, window, only=None):
+    """As `gated_ridge` with documents and diagnostics, each document by itself, and each head unless all have the same; those of tokens `only` (N, T)."""
+    (N, g, T, d), d_v = q.shape, v.shape[-1]
+    D = int(starts.sum(-1).max()) if starts.numel() else 0
+    if G is not None and bool(G.any()):
         raise ValueError(
             "documents with a window, or with keys as nearly dependent as these, cannot go on from states: "
             "take a larger lam, or float64"
@@ -654,20 +644,18 @@ def _apart(q, k, v, gates, lam, starts, g, state, window, ungated, only=None):
     out, h, e = q.new_zeros(N, g, T, d_v), lam.new_zeros(N, T), lam.new_zeros(N, T, d_v)
     G, B = lam.new_zeros(N, D, d, d).double(), lam.new_zeros(N, D, d, d_v).double()
     options = dict(is_causal=True, window=window, full_output=True, enable_gqa=True)
-    for i in range(N):
-        cuts = [*starts[i].nonzero()[:, 0].tolist(), T]
+    alike = only is None and bool((starts == starts[:1]).all())
+    for i in [slice(None)] if alike and N else [slice(i, i + 1) for i in range(N)]:
+        cuts = [*starts[i][0].nonzero()[:, 0].tolist(), T]
         for j, (a, b) in enumerate(zip(cuts, cuts[1:])):
-            if only is not None and not bool(only[i, a]):
+            if only is not None and not bool(only[i, a].all()):
                 continue
-            decay = None if ungated else gates[i : i + 1, a:b]
-            tokens = q[i, :, a:b].to(k.dtype), k[i : i + 1, a:b], v[i : i + 1, a:b]
-            found = ridge_attention(*tokens, lam[i : i + 1], decay=decay, **options)
-            out[i, :, a:b], h[i, a:b], e[i, a:b] = (
-                found.output,
-                found.leverage[0],
-                found.error[0],
-            )
-            G[i, j], B[i, j] = found.state.gram[0], found.state.moment[0]
+            decay = None if gates is None else gates[i, None, a:b]
+            tokens = q[i, :, a:b].to(k.dtype), k[i, None, a:b], v[i, None, a:b]
+            found = ridge_attention(*tokens, lam[i, None], decay=decay, **options)
+            out[i, :, a:b] = found.output
+            h[i, a:b], e[i, a:b] = found.leverage[:, 0], found.error[:, 0]
+            G[i, j], B[i, j] = found.state.gram[:, 0], found.state.moment[:, 0]
     return out, G, B, h, e
 
 # %% ../../nbs/attention/06g_functional.ipynb #ebfd9ce8
@@ -689,12 +677,28 @@ def _losing(given, prior, starts):
 
 
 def _mixed(apart, rest, lost, starts):
-    """What `_apart` found of documents with `lost` tokens (N, T), and `gated_ridge` of the others."""
+    """What `_apart` found of documents with `lost` tokens (N, T), and `gated_ridge` of the others, as much as that says."""
     document, D = starts.long().cumsum(1) - 1, apart[1].shape[1]
     of = torch.zeros(len(lost), D, dtype=torch.bool, device=lost.device)
     of = of.scatter(1, document, lost)[..., None, None]
     at = lost[:, None, :, None], of, of, lost, lost[..., None]
-    return [torch.where(m, x, y.to(x.dtype)) for m, x, y in zip(at, apart, rest)]
+    return [
+        None if y is None else torch.where(m, x, y.to(x.dtype))
+        for m, x, y in zip(at, apart, rest)
+    ]
+
+# %% ../../nbs/attention/06g_functional.ipynb #ebfd9ce9
+def _apart_if_lost(q, k, v, lam, G, B, gates, starts, diagnostics):
+    """Documents of which some lose digits: these each by itself, the others as if these were zero."""
+    fades = torch.ones_like(k[..., 0], dtype=lam.dtype) if gates is None else gates
+    lost = _losing((q, k, v, fades, lam), (G, B), starts)
+    found = _apart(q, k, v, lam, G, gates, starts, None, lost)
+    if bool(lost.all()):
+        return found
+    rest = (torch.where(lost[..., None], 0.0, x) for x in (k, v))
+    asked = dict(diagnostics=diagnostics, sums=diagnostics or G is not None)
+    rest = gated_ridge(q, *rest, fades, lam, G, B, starts=starts, **asked)
+    return _mixed(found, rest, lost, starts)
 
 # %% ../../nbs/attention/06g_functional.ipynb #33e16e82
 def _full(q, k, v, lam, G, B, diagnostics, rounded):
@@ -858,8 +862,17 @@ def _require_finite(query, key, value):
             )
 
 # %% ../../nbs/attention/06g_functional.ipynb #f8d8488f
-def _causal(q, k, v, lam, G, B, gates, chunk, diagnostics):
-    """Causal heads in one dimension, without gates or with: what `causal_ridge` returns."""
+def _quickly(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
+    """Causal heads in one dimension, of any kind: outputs, moments, leverages and errors, the last two if `diagnostics`."""
+    if starts is not None:
+        if window is not None or not starts.numel():
+            raise LostDigits
+        gates = torch.ones_like(k[..., 0], dtype=lam.dtype) if gates is None else gates
+        asked = dict(diagnostics=diagnostics, sums=diagnostics or G is not None)
+        return gated_ridge(q, k, v, gates, lam, G, B, starts=starts, **asked)
+    if window is not None:
+        out, *more = windowed_ridge(q, k, v, lam, window, diagnostics=diagnostics)
+        return out, G, B, *more
     if gates is None:
         return causal_ridge(q, k, v, lam, G, B, diagnostics=diagnostics, chunk=chunk)
     return gated_ridge(q, k, v, gates, lam, G, B, diagnostics=diagnostics)
@@ -870,37 +883,92 @@ def _in_graph(x):
     return torch.compiler.is_compiling() or isinstance(x, FakeTensor)
 
 
-def _in_one_node(q, k, v, lam, G, B, gates, chunk, diagnostics):
-    """As `_causal`, in an operation that a graph does not look into; moments, on a processor, in double precision."""
+def _in_one_node(q, k, v, lam, G, B, *options):
+    """As `_quickly`, in an operation that a graph does not look into; moments, on a processor, in double precision."""
     (N, _, _, d), d_v = q.shape, v.shape[-1]
     G = lam.new_zeros(N, d, d) if G is None else G
     B = lam.new_zeros(N, d, d_v) if B is None else B
-    found = CausalHeads.apply(q, k, v, lam, G, B, gates, chunk, diagnostics)
-    return found if diagnostics else found[:3]
+    found = CausalHeads.apply(q, k, v, lam, G, B, *options)
+    return found if options[-1] else found[:3]
 
 # %% ../../nbs/attention/06g_functional.ipynb #06f26c2e
-@outside_autocast
-def _heads_of_a_graph(q, k, v, lam, G, B, gates, chunk, diagnostics):
-    """What the operation does: outputs, moments, leverages and errors, the last two empty without `diagnostics`."""
+def _local(given, *named):
+    """What `_quickly` finds of heads with a window or documents, in one node of a graph or at once; faults are told of the tensors `named`."""
+    q, k, v, lam, G, B, gates, starts, _, window, diagnostics = given
+    if _in_graph(q):
+        return _in_one_node(*given)
     try:
-        out, *found = _causal(q, k, v, lam, G, B, gates, chunk, diagnostics)
+        return _quickly(*given)
     except LostDigits:
-        _require_finite(q, k, v)
-        if bool(G.any()):  # moments that have lost them already
-            raise
-        (out, *found), _ = _by_rows(q, k, v, gates, lam, None, True)
+        _require_finite(*named)
+    if starts is None:
+        out, *more = _window_by_rows(q, k, v, lam, window)
+        return out, None, None, *more
+    if window is None and starts.numel():
+        return _apart_if_lost(q, k, v, lam, G, B, gates, starts, diagnostics)
+    return _apart(q, k, v, lam, G, gates, starts, window)
+
+# %% ../../nbs/attention/06g_functional.ipynb #7f024d2d
+@outside_autocast
+def _heads_of_a_graph(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
+    """What the operation does: outputs, moments, leverages and errors, the last two empty without `diagnostics`.
+
+    The moments are (N, d, d) and (N, d, d_v), or those of D documents, (N, D, d, d) and (N, D, d, d_v); if documents
+    have only one, nobody asks for theirs.
+    """
+    given = q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics
+    if starts is None and window is None:
+        out, *found = _plainly(*given)
+    else:
+        out, *found = _locally(*given)
+        _require_sound(out, *found[:2], q, k, v)
     if not diagnostics:
         found = *found[:2], lam.new_empty(len(lam), 0), lam.new_empty(len(lam), 0, 0)
     dtypes = q.dtype, *[_moments_dtype(lam)] * 2, *[lam.dtype] * 2
     # an operation must not return what it was given
     return tuple(x.to(dtype).clone() for x, dtype in zip((out, *found), dtypes))
 
+
+def _plainly(q, k, v, lam, G, B, gates, *options):
+    """Heads without a window or documents."""
+    try:
+        return _quickly(q, k, v, lam, G, B, gates, *options)
+    except LostDigits:
+        _require_finite(q, k, v)
+        if bool(G.any()):  # moments that have lost them already
+            raise
+        return _by_rows(q, k, v, gates, lam, None, True)[0]
+
+
+def _locally(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
+    """Heads with a window or documents; documents that are one are none."""
+    states = G.ndim == 4
+    count = int(starts.sum(1).max()) if starts is not None and starts.numel() else 1
+    if states and count != G.shape[1]:
+        raise ValueError(
+            f"there are {count} documents that have tokens, but {G.shape[1]} states; in a graph no document may be empty"
+        )
+    if count > 1 or window is not None:
+        starts, before = (starts, (G, B)) if count > 1 else (None, (None, None))
+        before = before if states else (None, None)
+        given = q, k, v, lam, *before, gates, starts, chunk, window, diagnostics
+        (
+            out,
+            *after,
+        ) = _local(given, q, k, v)
+        after[:2] = after[:2] if states else (G, B)
+        return out, *after
+    before = [x[:, 0] for x in (G, B)] if states else [G, B]
+    out, *after = _plainly(q, k, v, lam, *before, gates, None, chunk, None, diagnostics)
+    after[:2] = [x[:, None] if states else y for x, y in zip(after, (G, B))]
+    return out, *after
+
 # %% ../../nbs/attention/06g_functional.ipynb #64033e66
 def _moments_dtype(lam):
     return torch.float64 if lam.device.type == "cpu" else lam.dtype
 
 # %% ../../nbs/attention/06g_functional.ipynb #906d9a07
-def _shapes(q, k, v, lam, G, B, gates, chunk, diagnostics):
+def _shapes(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
     out = q.new_empty(*q.shape[:-1], v.shape[-1])
     (N, T), d_v = (k.shape[:2], v.shape[-1]) if diagnostics else ((lam.shape[0], 0), 0)
     G, B = (torch.empty_like(x, dtype=_moments_dtype(lam)) for x in (G, B))
@@ -926,20 +994,21 @@ def _derivatives_of(function, given, needed, by):
     return [d_x.clone(memory_format=torch.contiguous_format) for d_x in found]
 
 
-def _derivatives(q, k, v, lam, G, B, gates, chunk, diagnostics, by, needed):
+def _derivatives(*given):
     """Derivatives by the `needed` ones of the first seven, given those by the outputs: what is done outside of graphs, done again."""
-    again = lambda *given: _heads_of_a_graph(*given, chunk, diagnostics)
-    return _derivatives_of(again, (q, k, v, lam, G, B, gates), needed, by)
+    *given, by, needed = given
+    again = lambda *learned: _heads_of_a_graph(*learned, *given[7:])
+    return _derivatives_of(again, given[:7], needed, by)
 
 # %% ../../nbs/attention/06g_functional.ipynb #9d49a639
-def _derivative_shapes(q, k, v, lam, G, B, gates, chunk, diagnostics, by, needed):
-    given = zip((q, k, v, lam, G, B, gates), needed)
-    return [x.new_empty(x.shape) for x, asked in given if asked]
+def _derivative_shapes(*given):
+    *given, _, needed = given
+    return [x.new_empty(x.shape) for x, asked in zip(given, needed) if asked]
 
 # %% ../../nbs/attention/06g_functional.ipynb #43497822
 GIVEN = (
     "Tensor q, Tensor k, Tensor v, Tensor lam, Tensor G, Tensor B, Tensor? gates, "
-    "int? chunk, bool diagnostics"
+    "Tensor? starts, int? chunk, int? window, bool diagnostics"
 )
 FORWARD = torch.library.custom_op(
     "olsattention::causal_heads",
@@ -961,22 +1030,22 @@ class CausalHeads(torch.autograd.Function):
     """The operation with its derivative."""
 
     @staticmethod
-    def forward(q, k, v, lam, G, B, gates, chunk, diagnostics):
+    def forward(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
         node = torch.ops.olsattention.causal_heads
-        return node(q, k, v, lam, G, B, gates, chunk, diagnostics)
+        return node(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        *given, ctx.chunk, ctx.diagnostics = inputs
+        *given, ctx.chunk, ctx.window, ctx.diagnostics = inputs
         ctx.save_for_backward(*given)
 
     @staticmethod
     def backward(ctx, *by):
         needed = list(ctx.needs_input_grad[:7])
-        options = ctx.chunk, ctx.diagnostics, list(by), needed
+        options = ctx.chunk, ctx.window, ctx.diagnostics, list(by), needed
         node = torch.ops.olsattention.causal_heads_backward
         found = iter(node(*ctx.saved_tensors, *options))
-        return *(next(found) if asked else None for asked in needed), None, None
+        return *(next(found) if asked else None for asked in needed), *[None] * 4
 
 
 FORWARD.register_autograd(CausalHeads.backward, setup_context=CausalHeads.setup_context)
@@ -1006,86 +1075,3 @@ def _mapped(node):
 
 FORWARD.register_vmap(_mapped(torch.ops.olsattention.causal_heads))
 BACKWARD.register_vmap(_mapped(torch.ops.olsattention.causal_heads_backward))
-
-# %% ../../nbs/attention/06g_functional.ipynb #cad40f2b
-def _local_in_one_node(query, key, value, gates, lam, g, window, starts):
-    """Heads with a window or documents, in an operation that a graph does not look into."""
-    N, T = math.prod(key.shape[:-2]), key.shape[-2]
-    q = query.reshape(N, g, *query.shape[-2:])
-    k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))
-    gates, starts = (x if x is None else x.reshape(N, T) for x in (gates, starts))
-    node = torch.ops.olsattention.local_heads
-    out = node(q, k, v, lam.reshape(-1), gates, starts, window)
-    return out.reshape(*query.shape[:-1], value.shape[-1])
-
-
-@outside_autocast
-def _local_of_a_graph(q, k, v, lam, gates, starts, window):
-    """What the operation does; documents that are one are none."""
-    if starts is not None and not bool((starts.sum(1) > 1).any()):
-        starts = None
-    given = q.flatten(0, 1), k, v, gates, lam, q.shape[1], None, window
-    out = _solved(*given, False, starts, True, None)
-    return out.unflatten(0, q.shape[:2]).to(q.dtype).clone()
-
-
-def _local_shapes(q, k, v, lam, gates, starts, window):
-    return q.new_empty(*q.shape[:-1], v.shape[-1])
-
-# %% ../../nbs/attention/06g_functional.ipynb #b784f8f3
-def _local_derivatives(q, k, v, lam, gates, starts, window, by, needed):
-    given = q, k, v, lam, gates
-    attend = lambda *given: (_local_of_a_graph(*given, starts, window),)
-    return _derivatives_of(attend, given, needed, (by,))
-
-
-def _local_derivative_shapes(q, k, v, lam, gates, starts, window, by, needed):
-    given = zip((q, k, v, lam, gates), needed)
-    return [x.new_empty(x.shape) for x, asked in given if asked]
-
-# %% ../../nbs/attention/06g_functional.ipynb #1e7f9b48
-LOCAL_GIVEN = (
-    "Tensor q, Tensor k, Tensor v, Tensor lam, Tensor? gates, Tensor? starts, int? window"
-)
-LOCAL = torch.library.custom_op(
-    "olsattention::local_heads",
-    _local_of_a_graph,
-    mutates_args=(),
-    schema=f"({LOCAL_GIVEN}) -> Tensor",
-)
-LOCAL_BACKWARD = torch.library.custom_op(
-    "olsattention::local_heads_backward",
-    _local_derivatives,
-    mutates_args=(),
-    schema=f"({LOCAL_GIVEN}, Tensor by, bool[] needed) -> Tensor[]",
-)
-LOCAL.register_fake(_local_shapes)
-LOCAL_BACKWARD.register_fake(_local_derivative_shapes)
-
-
-def _keep_local(ctx, inputs, output):
-    *given, ctx.window = inputs
-    ctx.save_for_backward(*given)
-
-
-def _local_back(ctx, by):
-    needed = list(ctx.needs_input_grad[:5])
-    node = torch.ops.olsattention.local_heads_backward
-    found = iter(node(*ctx.saved_tensors, ctx.window, by, needed))
-    return *(next(found) if asked else None for asked in needed), None, None
-
-
-LOCAL.register_autograd(_local_back, setup_context=_keep_local)
-
-# %% ../../nbs/attention/06g_functional.ipynb #af99ff70
-def _local_rule(info, in_dims, *given):
-    """The rule of `vmap` for answers of heads with a window or documents."""
-    n = info.batch_size
-    found = torch.ops.olsattention.local_heads(
-        *(_joined(*pair, n) for pair in zip(given, in_dims))
-    )
-    return found.unflatten(0, (n, -1)), 0
-
-
-LOCAL.register_vmap(_local_rule)
-LOCAL_BACKWARD.register_vmap(_mapped(torch.ops.olsattention.local_heads_backward))

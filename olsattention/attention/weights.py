@@ -71,7 +71,7 @@ def fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     """Whether a shape broadcasts to another."""
     if len(shape) > len(wanted):
         return False
-    return all(a in (1, b) for a, b in zip(reversed(shape), reversed(wanted)))
+    return all(a == 1 or a == b for a, b in zip(reversed(shape), reversed(wanted)))
 
 
 def in_units(x: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
