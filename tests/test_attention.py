@@ -1698,13 +1698,26 @@ def test_news_waits_from_the_first_token_on():
         assert state._memory.inverse.dtype == torch.float64
     state.update(k[:, 31], v[:, 31])
     assert state._memory.pairs is None and state._memory.R.dtype == torch.float32
-    # at once, if they are larger than double precision bears, and for a triangle that is not diagonal
+    # not if it is larger than double precision bears, or if that is the precision of the state
     for other, key in (
         (RidgeAttentionState(1e-8, 8, 3, (2,)), 10 * k[:, 0]),
-        (RidgeAttentionState.from_moments(k.mT @ k, k.mT @ v, 0.01), k[:, 0]),
-        (RidgeAttentionState(0.01, 8, 3, (2,), dtype=torch.float64), k[:, 0]),
+        (RidgeAttentionState(0.01, 8, 3, (2,), dtype=torch.float64), k[:, 0].double()),
     ):
-        assert other.update(key, v[:, 0])._memory.pairs is None
+        assert other.update(key, v[:, 0].to(key.dtype))._memory.pairs is None
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_moments_without_a_count_are_not_forgotten_by_the_first_pair(diagonal):
+    q, k, v = (x.float() for x in heads(2, 20, 4, 3))
+    gram, moment = k.mT @ k, k.mT @ v
+    if diagonal:
+        gram = gram * torch.eye(4)
+    state = RidgeAttentionState.from_moments(gram, moment, 0.5)
+    got = state.update(2 * k[:, 3], v[:, 3]).attend(q[:, 0])
+    key, value = 2 * k[:, 3:4], v[:, 3:4]
+    A = gram + 0.5 * torch.eye(4) + key.mT @ key
+    want = (q[:, :1] @ torch.linalg.solve(A, moment + key.mT @ value))[:, 0]
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
 
 
 def test_a_triangle_that_is_often_asked_for_lets_no_pair_wait():
