@@ -7,10 +7,8 @@ import io
 import json
 import math
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +16,7 @@ import numpy as np
 from fastcore.basics import patch
 from scipy.special import ndtri
 
-from ..arrays import AnyArray, Frame, Numpy, as_lam
+from ..arrays import AnyArray, Frame, Numpy, as_lam, write_whole
 from .spectrum import as_spectra, condition_number, head_spectrum
 
 if TYPE_CHECKING:
@@ -544,15 +542,7 @@ def save(self: SpectrumMonitor, path: str | os.PathLike[str]) -> None:
     OSError
         If it cannot be written; nothing is left behind.
     """
-    path, data = Path(path), self._written()
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(beside, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(beside)
+    write_whole(path, self._written())
 
 
 @patch

@@ -5,16 +5,14 @@ import io
 import json
 import math
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from fastcore.basics import patch
 from scipy.special import ndtri
-from ..arrays import AnyArray, Frame, Numpy, as_lam
+from ..arrays import AnyArray, Frame, Numpy, as_lam, write_whole
 from .spectrum import as_spectra, condition_number, head_spectrum
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

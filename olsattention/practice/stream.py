@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import math
-import os
-import tempfile
 import warnings
 from functools import reduce
 from pathlib import Path
@@ -34,6 +32,7 @@ from olsattention.arrays import (
     qr_triangle,
     require_same_columns,
     to_numpy,
+    write_whole,
 )
 from ..regression.rfactor import VIF_HARMLESS
 from ..regression.smoother import CriterionSums, RidgePath, SpectralSmoother
@@ -711,25 +710,13 @@ def save(
     TypeError
         If a column label is neither text nor a number.
     """
-    path = Path(path)
     facts = {name: getattr(self, name) for name in SAVED} | {"note": note}
     buffer = io.BytesIO()
     R = np.empty((0, 0)) if self.R is None else self.R
     np.save(buffer, R, allow_pickle=False)
     payload = json.dumps(facts, default=plain).encode() + b"\n" + buffer.getvalue()
     digest = hashlib.sha256(payload).hexdigest().encode() + b"\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(MAGIC + digest + payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise OSError(
-            error.errno, f"the state could not be saved: {error.strerror}", str(path)
-        ) from error
+    write_whole(path, MAGIC + digest + payload)
 
 
 SAVED = ("count", "blocks", "columns", "outcomes", "p", "k", "single")

@@ -5,8 +5,6 @@ import hashlib
 import io
 import json
 import math
-import os
-import tempfile
 import warnings
 from functools import reduce
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 from fastcore.basics import patch
 from scipy.linalg.blas import dsyrk, dtrmm, dtrsm
 from scipy.linalg.lapack import dpotrf, dtrtri
-from olsattention.arrays import AnyArray, Number, Numpy, SameKind, Table, as_flag, as_lam, as_matrix, as_regression, labelled, labels_of, qr_triangle, require_same_columns, to_numpy
+from olsattention.arrays import AnyArray, Number, Numpy, SameKind, Table, as_flag, as_lam, as_matrix, as_regression, labelled, labels_of, qr_triangle, require_same_columns, to_numpy, write_whole
 from ..regression.rfactor import VIF_HARMLESS
 from ..regression.smoother import CriterionSums, RidgePath, SpectralSmoother
 from ..regression.svd import RankDeficiencyWarning
