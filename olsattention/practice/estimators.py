@@ -88,6 +88,8 @@ class Fitted(BaseEstimator):
 class AttentionRegressor(RegressorMixin, Fitted):
     """Ridge or kernel ridge regression that says which training rows each prediction listens to.
 
+    A kernel keeps its factorisation, one or two arrays (n, n). Source: (3a.1) to (3a.4), (12.1) to (12b.3).
+
     Parameters
     ----------
     kernel : str or callable
@@ -108,8 +110,10 @@ class AttentionRegressor(RegressorMixin, Fitted):
         ``"auto each"``: the best for the criterion (12b.3).
     nu : float
         Of ``"matern"``.
-    degree, gamma, coef0 : int, float or None, float
-        Of ``"polynomial"``; `gamma` also of ``"rbf"``, ``"laplacian"`` and ``"exponential"`` (12b.2).
+    degree, coef0 : int, float
+        Of ``"polynomial"``.
+    gamma : float, optional
+        Of ``"polynomial"``, ``"rbf"``, ``"laplacian"`` and ``"exponential"`` (12b.2).
     scale : float, optional
         Of ``"exponential"``; default (12.1).
     order, period : int, float or None
@@ -122,27 +126,23 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Attributes
     ----------
     alpha_ : float or array (k,)
-        The penalty, or that of each outcome; 0.0 if a criterion has nothing to choose as the unpenalised functions interpolate.
+        The penalty, or that of each outcome; 0.0 if the unpenalised functions interpolate, and nothing is to be chosen.
     selection_ : SelectedLam or None
         How a criterion chose it.
-    df_, gcv_, loo_ : float or array (k,)
-        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error, the mean over outcomes,
-        or of each if they have their own penalties.
+    df_ : float or array (k,)
+        Effective degrees of freedom.
+    gcv_, loo_ : float or array (k,)
+        Generalised cross-validation, and mean squared leave-one-out error: mean over outcomes, or of each with its own penalty.
     coef_ : array, shape (p,) or (k, p)
         Only if ``kernel="linear"``.
-    dual_coef_, X_fit_ : array, shape (n,) or (n, k), and (n, p)
+    dual_coef_ : array, shape (n,) or (n, k)
         For other kernels: predictions are ``kernel(X, X_fit_) @ dual_coef_ + intercept_``, and for splines the slopes.
+    X_fit_ : array, shape (n, p)
+        For other kernels, the training rows.
     intercept_ : NumPy float or array (k,)
     kernel_params_ : dict
         Parameters of the kernel, defaults resolved.
     y_fit_ : array, shape (n,) or (n, k)
-
-    Notes
-    -----
-    Several outcomes share the penalty, unless there is one for each. A sparse X goes with ``kernel="linear"`` and is made dense:
-    the embedding of its rows is dense anyway. Computed and returned in float64. With array-API dispatch, torch tensors are fitted on
-    their device and come back. A kernel keeps its factorisation, one or two arrays (n, n); from 500 rows on, GCV and GML need no
-    eigenvectors. Source: (3a.1) to (3a.4), (12.1) to (12.4), (12b.1) to (12b.3).
     """
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de01
@@ -203,13 +203,13 @@ def fit(
     Parameters
     ----------
     X : array, tensor or DataFrame, shape (n, p)
-        Training rows; an index is remembered for `attention_weights` and `explain`, and one of y or the weights must be the
-        same. Nothing is kept that the caller could change.
+        Training rows, computed in float64. With ``kernel="linear"`` also a sparse matrix,
+        which is made dense. An index is remembered for `attention_weights` and `explain`;
+        one of y or the weights must be the same. Nothing is kept that the caller could change.
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
         Outcomes.
     sample_weight : array, shape (n,), or float, optional
         Not negative; a row of weight zero is as good as dropped. `weight_type` says what they mean to a criterion.
-
     groups : array, shape (n,), optional
         Labels of rows that ``alpha="loo"`` leaves out together.
 

@@ -68,6 +68,8 @@ class LeastSquaresState:
         Columns of X and of Y.
     single : bool
         Whether outcomes came as vectors (b,); then answers do too.
+    note : dict or None
+        Of a loaded state, what was saved with it.
 
     Notes
     -----
@@ -86,7 +88,7 @@ class LeastSquaresState:
 
     def __init__(self) -> None:
         self.R, self.count, self.blocks = None, 0.0, 0
-        self.columns = self.outcomes = self.p = self.k = None
+        self.columns = self.outcomes = self.p = self.k = self.note = None
         self.single = True
         self._solved = {}
 
@@ -97,7 +99,8 @@ class LeastSquaresState:
 
 # %% ../../nbs/practice/13_stream.ipynb #a2bee2b7
 BLOCK_ROWS = 2048  # a block and what is made of it stay in cache
-# All products are SciPy's: NumPy may bring a BLAS of its own, and two pools of threads wait for each other's cores.
+# All products are SciPy's: NumPy may bring a BLAS of its own, and two pools of threads
+# wait for each other's cores.
 
 
 def inverse_and_vif(R: Numpy) -> tuple[Numpy, float]:
@@ -251,7 +254,9 @@ def update(
 
     Notes
     -----
-    One product like X'X where no variance inflation factor is large, elsewhere two; Householder's QR for blocks that are news. Extra memory: `BLOCK_ROWS` rows. Source: (13.2).
+    One product like X'X where no variance inflation factor is large, elsewhere two, and
+    Householder's QR for a block that is news to the triangle. Memory beside the block:
+    `BLOCK_ROWS` rows, or twice as many. Source: (13.2).
     """
     table, outcomes, w = checked(self, X, y, weights)
     if table.shape[0]:

@@ -42,6 +42,8 @@ class LeastSquaresState:
         Columns of X and of Y.
     single : bool
         Whether outcomes came as vectors (b,); then answers do too.
+    note : dict or None
+        Of a loaded state, what was saved with it.
 
     Notes
     -----
@@ -87,7 +89,9 @@ class LeastSquaresState:
 
     Notes
     -----
-    One product like X'X where no variance inflation factor is large, elsewhere two; Householder's QR for blocks that are news. Extra memory: `BLOCK_ROWS` rows. Source: (13.2).
+    One product like X'X where no variance inflation factor is large, elsewhere two, and
+    Householder's QR for a block that is news to the triangle. Memory beside the block:
+    `BLOCK_ROWS` rows, or twice as many. Source: (13.2).
     """
 
     def _name(self, table, outcomes, names):
