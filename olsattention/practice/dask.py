@@ -84,7 +84,8 @@ def dask_state(
 
     Notes
     -----
-    About two products like X'X a block. Triangles are sent, never rows. Source: (13b.1).
+    The products of chapter 13, one or two, on the workers. Triangles are sent, never rows.
+    Source: (13b.1).
     """
     if isinstance(y, str):
         X, y = X.drop(columns=y), X[y]

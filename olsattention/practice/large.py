@@ -124,7 +124,19 @@ def _product(self: KernelProduct, X, V, kept):
 
 # %% ../../nbs/practice/13d_large.ipynb #fa462419
 class Preconditioner(NamedTuple):
-    """A low-rank smoother: U (n, r) in float32, squares (r,) of singular values, the trace that is left, and U'U (r, r)."""
+    """The preconditioner M of (13d.2), a low-rank smoother.
+
+    Attributes
+    ----------
+    U : array or tensor, shape (n, r)
+        Left singular vectors of the factor F, in float32.
+    squares : array or tensor, shape (r,)
+        Squares of its singular values.
+    left : float
+        The trace of ``K - F F'``.
+    overlap : array or tensor, shape (r, r)
+        ``U'U``, in float64.
+    """
 
     U: SameKind
     squares: SameKind
@@ -255,7 +267,19 @@ def conjugate_gradients(
 
 # %% ../../nbs/practice/13d_large.ipynb #b7b05137
 class KernelSolution(NamedTuple):
-    """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64, products of the inner solves, and float64 residuals."""
+    """What `solve_kernel` found.
+
+    Attributes
+    ----------
+    solution : array or tensor, shape (n, k)
+        In float64.
+    residual : array or tensor, shape (k,)
+        Relative residuals, recomputed in float64.
+    products : int
+        Of the inner solves.
+    judgements : int
+        How often the residual was recomputed.
+    """
 
     solution: SameKind
     residual: SameKind
@@ -282,8 +306,12 @@ def solve_kernel(
     B : array or tensor, shape (n, k), float64
     lam : float
         Penalty > 0.
-    tol, share, most : float, float, int
-        Largest relative residual of a column; what each inner solve may leave of it (13d.4); most products of inner solves.
+    tol : float
+        Largest relative residual of a column.
+    share : float
+        What each inner solve may leave of it (13d.4).
+    most : int
+        Most products of inner solves.
 
     Returns
     -------
@@ -291,9 +319,9 @@ def solve_kernel(
 
     Notes
     -----
-    Warns if `tol` was not reached; the true residual is in the result. Where float32 makes no progress, for lam is below its rounding errors, the inner solves go on in float64, several times slower.
-    Those of float64 end it: no residual is below about ``eps * largest eigenvalue / lam``.
-    Source: (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
+    Warns if `tol` was not reached. Where lam is below the rounding errors of float32, the
+    inner solves go on in float64. No residual gets below about ``eps * mu / lam``, with mu
+    the largest eigenvalue. Source: (13d.3), (13d.4); Higham (2002), chapter 12.
     """
     xp = products.xp
     A, R, used, judged, double = xp.zeros_like(B), B, 0, 0, False
@@ -369,10 +397,18 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         The penalty > 0 beside the Gram matrix, or let the data choose.
     fit_intercept : bool
         Leave a constant unpenalised.
-    length_scale, kernel_params : float and dict, optional
-        Of the kernel; the default length is the root of the summed variances of the columns.
-    rank, tol, memory, probes : int, float, int, int
-        Of the preconditioner, default five times the root of n; relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
+    length_scale : float, optional
+        Of the kernel; default the root of the summed variances of the columns.
+    kernel_params : dict, optional
+        Further parameters of the kernel.
+    rank : int, optional
+        Of the preconditioner; default five times the root of n.
+    tol : float
+        Largest relative residual, recomputed in float64.
+    memory : int
+        Bytes of the Gram matrix that may be kept, in float32.
+    probes : int
+        Random probes of GCV.
     random_state : int, RandomState or None
     weight_type : {"precision", "frequency"}
         What `sample_weight` means to GCV: one over the variance of a row's error, up to a factor, or so many copies of it.
@@ -381,10 +417,14 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     ----------
     alpha_, dual_coef_, intercept_, X_fit_
         As in scikit-learn's KernelRidge, with a constant.
-    residual_, solution_ : float, KernelSolution
-        The largest relative residual of the systems (13d.1), recomputed; how many products it took.
-    gcv_, curve_ : RandomizedGCV or None, dict of float to RandomizedGCV
-        Scores with their standard errors, of the penalty and of all that were tried, if it was chosen.
+    residual_ : float
+        The largest relative residual of the systems (13d.1), recomputed.
+    solution_ : KernelSolution
+        Of these systems, with the products that it took.
+    gcv_ : RandomizedGCV or None
+        If the penalty was chosen, its score with a standard error.
+    curve_ : dict of float to RandomizedGCV
+        Scores of all penalties that were tried.
     """
 
     alpha_: float
@@ -639,7 +679,8 @@ def random_features(
 
     Notes
     -----
-    Normal frequencies, Cauchy ones, or those of Student's t with 2 nu degrees of freedom. Source: (13d.5); Rahimi and Recht (2007).
+    Frequencies are normal, Cauchy, or Student's t with 2 nu degrees of freedom.
+    Source: (13d.5); Rahimi and Recht (2007).
     """
     normal = rng.standard_normal((D, p))
     if kernel == "laplacian":

@@ -66,7 +66,19 @@ class KernelProduct:
         ...
 
 class Preconditioner(NamedTuple):
-    """A low-rank smoother: U (n, r) in float32, squares (r,) of singular values, the trace that is left, and U'U (r, r)."""
+    """The preconditioner M of (13d.2), a low-rank smoother.
+
+    Attributes
+    ----------
+    U : array or tensor, shape (n, r)
+        Left singular vectors of the factor F, in float32.
+    squares : array or tensor, shape (r,)
+        Squares of its singular values.
+    left : float
+        The trace of ``K - F F'``.
+    overlap : array or tensor, shape (r, r)
+        ``U'U``, in float64.
+    """
     U: SameKind
     squares: SameKind
     left: float
@@ -95,7 +107,19 @@ def conjugate_gradients(product: Callable[[Any], Any], M: Preconditioner, B: Sam
     ...
 
 class KernelSolution(NamedTuple):
-    """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64, products of the inner solves, and float64 residuals."""
+    """What `solve_kernel` found.
+
+    Attributes
+    ----------
+    solution : array or tensor, shape (n, k)
+        In float64.
+    residual : array or tensor, shape (k,)
+        Relative residuals, recomputed in float64.
+    products : int
+        Of the inner solves.
+    judgements : int
+        How often the residual was recomputed.
+    """
     solution: SameKind
     residual: SameKind
     products: int
@@ -130,10 +154,18 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         The penalty > 0 beside the Gram matrix, or let the data choose.
     fit_intercept : bool
         Leave a constant unpenalised.
-    length_scale, kernel_params : float and dict, optional
-        Of the kernel; the default length is the root of the summed variances of the columns.
-    rank, tol, memory, probes : int, float, int, int
-        Of the preconditioner, default five times the root of n; relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
+    length_scale : float, optional
+        Of the kernel; default the root of the summed variances of the columns.
+    kernel_params : dict, optional
+        Further parameters of the kernel.
+    rank : int, optional
+        Of the preconditioner; default five times the root of n.
+    tol : float
+        Largest relative residual, recomputed in float64.
+    memory : int
+        Bytes of the Gram matrix that may be kept, in float32.
+    probes : int
+        Random probes of GCV.
     random_state : int, RandomState or None
     weight_type : {"precision", "frequency"}
         What `sample_weight` means to GCV: one over the variance of a row's error, up to a factor, or so many copies of it.
@@ -142,10 +174,14 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     ----------
     alpha_, dual_coef_, intercept_, X_fit_
         As in scikit-learn's KernelRidge, with a constant.
-    residual_, solution_ : float, KernelSolution
-        The largest relative residual of the systems (13d.1), recomputed; how many products it took.
-    gcv_, curve_ : RandomizedGCV or None, dict of float to RandomizedGCV
-        Scores with their standard errors, of the penalty and of all that were tried, if it was chosen.
+    residual_ : float
+        The largest relative residual of the systems (13d.1), recomputed.
+    solution_ : KernelSolution
+        Of these systems, with the products that it took.
+    gcv_ : RandomizedGCV or None
+        If the penalty was chosen, its score with a standard error.
+    curve_ : dict of float to RandomizedGCV
+        Scores of all penalties that were tried.
     """
     alpha_: float
     dual_coef_: Numpy

@@ -151,7 +151,8 @@ def sharded_ridge_attention(
     query : Tensor, shape (..., T_q, d)
     key : Tensor, shape (..., T_k, d)
     value : Tensor, shape (..., T_k, d_v)
-        This rank's tokens, after those of the ranks before it, of any number, of one floating dtype, on the device of the backend.
+        This rank's tokens, any number, which follow those of the ranks before it; of one
+        floating dtype, on the device of the backend.
     lam : float or Tensor
         Penalty > 0, the same on all ranks; a tensor broadcasts to the heads.
     group : ProcessGroup or one-dimensional DeviceMesh, optional
@@ -179,9 +180,11 @@ def sharded_ridge_attention(
 
     Notes
     -----
-    A rank sends of each head one all-reduce of ``d * (d + d_v)`` numbers, or if causal ``1 + log2(W - 1)`` messages of that size;
-    the backward pass again. Differentiable once, the loss being the sum of those of all ranks: each rank gets the derivatives by its
-    shard, and by `lam` its own outputs' share, to be summed over ranks like that of any replicated parameter. Source: (13c.1), (13c.2), (13c.4).
+    Of each head, one all-reduce of ``d * (d + d_v)`` numbers, or if causal
+    ``1 + ceil(log2(W - 1))`` messages of that size; the backward pass again. Differentiable
+    once. The loss is the sum of those of all ranks: each rank gets the derivatives by its
+    shard, and by `lam` the share of its own outputs, to be summed over ranks.
+    Source: (13c.1), (13c.2), (13c.4).
     """
     groups = shared_heads(query, key, value, is_causal, decay, enable_gqa)
     group, lam, dtype = as_group(group), head_penalty(lam, key), solving_dtype(key.dtype)
