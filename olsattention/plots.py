@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from olsattention.arrays import (
     AnyArray,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from olsattention.attention.ensemble import EnsembleDecomposition
     from olsattention.regression.smoother import RidgePath
     from olsattention.selection.gcv import SelectedLam
+    from olsattention.theory.risk import RiskCurve
 
 # %% auto #0
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_two_readings', 'plot_ridge_path',
@@ -240,6 +241,8 @@ def plot_weights(weights: AnyArray, ax: Axes | None = None) -> Axes:
     for axis, labels, most in ((ax.yaxis, table.index, 16), (ax.xaxis, table.columns, 5)):
         if labels is not None:
             axis.set_ticks(*_places(labels, most))
+        else:
+            axis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="training row", ylabel="forecast")
     ax.spines[:].set_visible(False)
     ax.figure.colorbar(image, ax=ax, label="weight", pad=0.02)
@@ -671,6 +674,7 @@ def _draw_history(ax, weights):
     limit = np.nanpercentile(np.abs(values), 99.5) or 1.0
     ax.set_facecolor("0.93")
     ax.set(ylabel="forecast made in")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     return ax.imshow(
         values,
         aspect="auto",
@@ -830,7 +834,7 @@ def plot_ensemble(results: Iterable[EnsembleDecomposition], ax: Axes | None = No
 
 # %% ../nbs/14_plots.ipynb #26c60160
 @_styled
-def plot_risk(curve, ax=None):
+def plot_risk(curve: RiskCurve, ax: Axes | None = None) -> Axes:
     """Draw squared bias, variance and risk against the penalty, with a dot where the risk is least.
 
     Parameters
@@ -865,7 +869,14 @@ def plot_risk(curve, ax=None):
 
 # %% ../nbs/14_plots.ipynb #8ff82668
 @_styled
-def plot_rates(sizes, curves, lines=None, bars=None, ylabel="risk", ax=None):
+def plot_rates(
+    sizes: AnyArray,
+    curves: Mapping[str, AnyArray],
+    lines: Mapping[str, AnyArray] | None = None,
+    bars: Mapping[str, AnyArray] | None = None,
+    ylabel: str = "risk",
+    ax: Axes | None = None,
+) -> Axes:
     """Draw values against sample sizes, both logarithmic, with the lines of a theory.
 
     Parameters
@@ -907,7 +918,7 @@ def plot_rates(sizes, curves, lines=None, bars=None, ylabel="risk", ax=None):
 
 # %% ../nbs/14_plots.ipynb #9d140002
 @_styled
-def plot_head_map(report, column, ax=None):
+def plot_head_map(report: pd.DataFrame, column: str, ax: Axes | None = None) -> Axes:
     """Draw one number of every head as a map, layers down and heads across.
 
     Parameters
@@ -942,7 +953,7 @@ def plot_head_map(report, column, ax=None):
 
 # %% ../nbs/14_plots.ipynb #9d140004
 @_styled
-def plot_null_band(spectrum, null, ax=None):
+def plot_null_band(spectrum: AnyArray, null: AnyArray, ax: Axes | None = None) -> Axes:
     """Draw eigenvalues against those of a null model.
 
     Parameters
@@ -976,7 +987,9 @@ def plot_null_band(spectrum, null, ax=None):
 
 # %% ../nbs/14_plots.ipynb #5fa10c02
 @_styled
-def plot_fan(reference, spectrum=None, ax=None):
+def plot_fan(
+    reference: AnyArray, spectrum: AnyArray | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw spectra of one head as a fan of quantiles, and one spectrum over it.
 
     Parameters
@@ -1043,6 +1056,8 @@ def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
         if names is not None:
             at = np.arange(0, len(names), max(1, -(-len(names) // most)))
             axis.set_ticks(at, [str(names[i]) for i in at])
+        else:
+            axis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="deleted", ylabel="forecast")
     ax.spines[:].set_visible(False)
     ax.figure.colorbar(
