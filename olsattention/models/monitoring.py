@@ -107,9 +107,7 @@ def average_threshold(alpha: float, heads: int) -> float:
     if heads == 1:
         return 1 / alpha
     c = 1 / alpha
-    for _ in range(
-        200
-    ):  # a contraction: the slope of the right-hand side is 1 / (alpha c) < 1
+    for _ in range(200):  # a contraction: its slope is 1 / (alpha c) < 1
         c = (1 + math.log(c * heads)) / alpha
     return c
 
@@ -382,7 +380,7 @@ def alarm(self: SpectrumMonitor) -> bool:
 # %% ../../nbs/models/10_monitoring.ipynb #5c2372ca
 @patch
 def change_point(self: SpectrumMonitor) -> int | None:
-    """The start that explains the readings best (10.7): an estimate of when the change came, not a test.
+    """The start that explains the readings best (10.7): an estimate of the change, no test.
 
     Returns
     -------

@@ -154,7 +154,7 @@ class SpectrumMonitor:
         """Whether the alarm has ever rung since the start."""
 
     def change_point(self) -> int | None:
-        """The start that explains the readings best (10.7): an estimate of when the change came, not a test.
+        """The start that explains the readings best (10.7): an estimate of the change, no test.
 
     Returns
     -------
