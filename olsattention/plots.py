@@ -199,7 +199,9 @@ def plot_shrinkage(
 
 # %% ../nbs/14_plots.ipynb #0c13e280
 def _places(labels, most):
-    """Where ticks go, and what they say: at round years where labels are dates, else at every so many labels."""
+    """Where ticks go, and what they say: at round years where labels are dates, else at
+    every so many labels.
+    """
     years = getattr(labels, "year", None)
     if years is None or len(labels) <= most:
         at = np.arange(0, len(labels), max(1, -(-len(labels) // most)))
@@ -330,7 +332,8 @@ def plot_two_readings(
 # %% ../nbs/14_plots.ipynb #fba0f9a2
 @_styled
 def plot_ridge_path(path: RidgePath, ax: Axes | None = None) -> Axes:
-    """Draw the coefficients of a `RidgePath` against its degrees of freedom, with the leave-one-out minimum dashed.
+    """Draw the coefficients of a `RidgePath` against its degrees of freedom, with the
+    leave-one-out minimum dashed.
 
     Parameters
     ----------
@@ -423,7 +426,8 @@ def plot_kernels(
 def plot_samples(
     kernels: Mapping[str, Callable[..., Any]], seed: int = 0, ax: Axes | None = None
 ) -> Axes:
-    """Draw one Gaussian random function on [0, 1] for each kernel, all from the same noise, one above the other.
+    """Draw one Gaussian random function on [0, 1] for each kernel, all from the same
+    noise, one above the other.
 
     Parameters
     ----------
@@ -452,7 +456,8 @@ def plot_samples(
 # %% ../nbs/14_plots.ipynb #e7363025
 @_styled
 def plot_criterion(selected: SelectedLam, ax: Axes | None = None) -> Axes:
-    """Draw the curve of a `SelectedLam` against the penalty, divided by its least value, with a dot at the choice.
+    """Draw the curve of a `SelectedLam` against the penalty, divided by its least
+    value, with a dot at the choice.
 
     Parameters
     ----------
@@ -695,12 +700,14 @@ def _years(periods):
 def plot_attention_history(
     weights: Frame, series: Column, diagnostics: Frame, figure: Figure | None = None
 ) -> Numpy:
-    """Draw a series, the attention of forecasts made through time to their past, and diagnostics, on one time axis.
+    """Draw a series, the attention of forecasts made through time to their past, and
+    diagnostics, on one time axis.
 
     Parameters
     ----------
     weights : DataFrame, shape (m, n)
-        Forecast origins down, training periods across, both in a PeriodIndex; NaN where a period was not yet known.
+        Forecast origins down, training periods across, both in a PeriodIndex; NaN where
+        a period was not yet known.
     series : Series
         What is forecast, in a PeriodIndex.
     diagnostics : DataFrame, m rows
@@ -926,7 +933,8 @@ def plot_head_map(report: pd.DataFrame, column: str, ax: Axes | None = None) -> 
     report : DataFrame
         With columns ``layer`` and ``head``, as `head_report` gives it.
     column : str
-        What to draw. Colours run from white, or from blue over white if there are negative numbers.
+        What to draw. Colours run from white, or from blue over white if there are
+        negative numbers.
     ax : Axes, optional
 
     Returns
@@ -961,7 +969,8 @@ def plot_null_band(spectrum: AnyArray, null: AnyArray, ax: Axes | None = None) -
     spectrum : array_like, shape (d,)
         The largest first.
     null : array_like, shape (N, d)
-        Of N sets of data without structure; the band reaches from the least to the greatest.
+        Of N sets of data without structure; the band reaches from the least to the
+        greatest.
     ax : Axes, optional
 
     Returns
@@ -1025,8 +1034,9 @@ def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     influence : array, tensor or DataFrame, shape (m, n) or (m, G)
-        As `olsattention.influence` gives it; a DataFrame's labels are written on the axes. Grey where it is NaN;
-        colours end where all but one in two hundred of the changes do.
+        As `olsattention.influence` gives it; a DataFrame's labels are written on the
+        axes. Grey where it is NaN; colours end where all but one in two hundred of the
+        changes do.
     ax : Axes, optional
 
     Raises
@@ -1075,7 +1085,8 @@ def plot_forecast(
     Parameters
     ----------
     explanation : DataFrame
-        Of one query and one output, as `AttentionRegressor.explain` gives it: columns ``row``, ``without``.
+        Of one query and one output, as `AttentionRegressor.explain` gives it: columns
+        ``row``, ``without``.
     interval : tuple of float
         The prediction, and the lower and upper end of its interval.
     ax : Axes, optional
@@ -1185,7 +1196,8 @@ def plot_budget(
     Returns
     -------
     Axes
-        Scores whose names begin with "source" are dashed, ``random`` is grey, and ``effect`` black.
+        Scores whose names begin with "source" are dashed, ``random`` is grey, and
+        ``effect`` black.
 
     Raises
     ------
@@ -1212,8 +1224,9 @@ def plot_budget(
 class Mark(NamedTuple):
     """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a control if it moves.
 
-    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x` and `y` are labels, (q,) and (r,), and
-    `z` (r, q) is what is shown, red above zero and blue below. `colour` counts the colours of the book.
+    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x`
+    and `y` are labels, (q,) and (r,), and `z` (r, q) is what is shown, red above zero
+    and blue below. `colour` counts the colours of the book.
     """
 
     kind: str
@@ -1270,7 +1283,8 @@ class Sliding:
     Raises
     ------
     ValueError
-        If an array has neither the shape of what stands still nor that of what moves, or `start` is no position.
+        If an array has neither the shape of what stands still nor that of what moves,
+        or `start` is no position.
     """
 
     controls: Mapping[str, Sequence[str]]
@@ -1390,7 +1404,9 @@ def _set_axes(ax, panel):
 
 # %% ../nbs/14_plots.ipynb #8a04a507
 def _listed(array, sizes, still=1):
-    """An array for JSON: one list for all positions, or one for each, the last control fastest; null where not finite."""
+    """An array for JSON: one list for all positions, or one for each, the last control
+    fastest; null where not finite.
+    """
     if array.dtype != object:
         array = np.where(np.isfinite(array), array, None)
     if array.ndim == still:

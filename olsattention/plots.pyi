@@ -166,8 +166,9 @@ def plot_budget(curves: pd.DataFrame, names: dict[str, str] | None=None, guess: 
 class Mark(NamedTuple):
     """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a control if it moves.
 
-    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x` and `y` are labels, (q,) and (r,), and
-    `z` (r, q) is what is shown, red above zero and blue below. `colour` counts the colours of the book.
+    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x`
+    and `y` are labels, (q,) and (r,), and `z` (r, q) is what is shown, red above zero
+    and blue below. `colour` counts the colours of the book.
     """
     kind: str
     x: Any
@@ -206,7 +207,8 @@ class Sliding:
     Raises
     ------
     ValueError
-        If an array has neither the shape of what stands still nor that of what moves, or `start` is no position.
+        If an array has neither the shape of what stands still nor that of what moves,
+        or `start` is no position.
     """
     controls: Mapping[str, Sequence[str]]
     panels: Sequence[Panel]

@@ -91,7 +91,8 @@ def log_martingale(z: Numpy) -> Numpy:
 
 # %% ../../nbs/models/10_monitoring.ipynb #37c665ec
 def average_threshold(alpha: float, heads: int) -> float:
-    """How large the average of dependent martingales must grow before it says what one says at 1 / alpha (10.6).
+    """How large the average of dependent martingales must grow before it says what one
+    says at 1 / alpha (10.6).
 
     Parameters
     ----------
@@ -113,8 +114,9 @@ def average_threshold(alpha: float, heads: int) -> float:
 
 # %% ../../nbs/models/10_monitoring.ipynb #882ca0fb
 class Reading(NamedTuple):
-    """What one batch did: the time, the capital that the alarm looks at, whether it has rung, the rank of the batch's score,
-    and per head distance, capital and summaries."""
+    """What one batch did: the time, the capital that the alarm looks at, whether it has
+    rung, the rank of the batch's score, and per head distance, capital and
+    summaries."""
 
     t: int
     capital: float
@@ -256,7 +258,9 @@ def _scores(self: SpectrumMonitor, logs):
 
 @patch
 def reset(self: SpectrumMonitor) -> None:
-    """Start anew from the reference, with all capital put back; each start may raise a false alarm with probability alpha."""
+    """Start anew from the reference, with all capital put back; each start may raise a
+    false alarm with probability alpha.
+    """
     rows = len(self.names) + 1
     self.t, self.alarm_at, self._spent = 0, None, 0.0
     self._log_S = np.full((rows, len(DELTAS)), -np.inf)
@@ -287,7 +291,8 @@ def update(self: SpectrumMonitor, spectra: AnyArray | Mapping[str, AnyArray]) ->
     Raises
     ------
     TypeError, ValueError
-        On values that are not finite or negative, or heads that are not those of the reference; the state is unchanged.
+        On values that are not finite or negative, or heads that are not those of the
+        reference; the state is unchanged.
     """
     mu = self._checked(spectra)
     scores = self._scores(np.log(mu + self.lam))
@@ -349,7 +354,9 @@ def log_capitals(self: SpectrumMonitor) -> Numpy:
 
 @patch(as_prop=True)
 def weights(self: SpectrumMonitor) -> Numpy:
-    """What each martingale counts in the alarm: that of the batch, then each head's (heads + 1,); they sum to one."""
+    """What each martingale counts in the alarm: that of the batch, then each head's
+    (heads + 1,); they sum to one.
+    """
     heads = len(self.names)
     batch = {"score": 1.0, "average": 0.0, "largest": 0.5}[self.combine]
     batch = 1.0 if heads == 1 else batch  # its score says what the only head says
@@ -407,7 +414,9 @@ def leading(self: SpectrumMonitor, count: int = 5) -> dict[str, float]:
 
 @patch
 def named(self: SpectrumMonitor) -> list[str]:
-    """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem 10.5 covers the naming."""
+    """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem
+    10.5 covers the naming.
+    """
     heads = len(self.names)
     level = heads * (2 if heads > 1 else 1) / self.alpha
     return [name for name, capital in self.leading(heads).items() if capital >= level]
@@ -415,7 +424,9 @@ def named(self: SpectrumMonitor) -> list[str]:
 # %% ../../nbs/models/10_monitoring.ipynb #3f84dd50
 @patch
 def report(self: SpectrumMonitor) -> str:
-    """A few lines for a person: whether and when the alarm rang, since when it may have been so, and which heads drove it."""
+    """A few lines for a person: whether and when the alarm rang, since when it may have
+    been so, and which heads drove it.
+    """
     if not self.alarm:
         highest = max((r.capital for r in self.readings), default=1.0)
         return f"no alarm in {self.t} readings; capital at most {highest:.3g} of {self.threshold:.0f}"
@@ -439,12 +450,14 @@ def captured_spectra(
     captured : CapturedAttention
         Of one batch, with ``keep="moments"`` or more.
     per_token : bool
-        Whether the eigenvalues are those of ``K'K / T``, which batches of any length share, or of ``K'K``.
+        Whether the eigenvalues are those of ``K'K / T``, which batches of any length
+        share, or of ``K'K``.
 
     Returns
     -------
     dict of str to array (d,)
-        From "layer 0, head 0" on: eigenvalues, the largest first; those at rounding level are 0.
+        From "layer 0, head 0" on: eigenvalues, the largest first; those at rounding
+        level are 0.
 
     Raises
     ------

@@ -39,8 +39,9 @@ def average_threshold(alpha: float, heads: int) -> float:
     ...
 
 class Reading(NamedTuple):
-    """What one batch did: the time, the capital that the alarm looks at, whether it has rung, the rank of the batch's score,
-    and per head distance, capital and summaries."""
+    """What one batch did: the time, the capital that the alarm looks at, whether it has
+    rung, the rank of the batch's score, and per head distance, capital and
+    summaries."""
     t: int
     capital: float
     alarm: bool
@@ -104,7 +105,9 @@ class SpectrumMonitor:
         """The score of the batch, and behind it those of its heads, for log-spectra (..., heads, d)."""
 
     def reset(self) -> None:
-        """Start anew from the reference, with all capital put back; each start may raise a false alarm with probability alpha."""
+        """Start anew from the reference, with all capital put back; each start may raise a
+    false alarm with probability alpha.
+    """
 
     def update(self, spectra: AnyArray | Mapping[str, AnyArray]) -> Reading:
         """Take in the spectra of one batch.
@@ -121,7 +124,8 @@ class SpectrumMonitor:
     Raises
     ------
     TypeError, ValueError
-        On values that are not finite or negative, or heads that are not those of the reference; the state is unchanged.
+        On values that are not finite or negative, or heads that are not those of the
+        reference; the state is unchanged.
     """
 
     def _checked(self, spectra):
@@ -139,7 +143,9 @@ class SpectrumMonitor:
 
     @property
     def weights(self) -> Numpy:
-        """What each martingale counts in the alarm: that of the batch, then each head's (heads + 1,); they sum to one."""
+        """What each martingale counts in the alarm: that of the batch, then each head's
+    (heads + 1,); they sum to one.
+    """
 
     @property
     def log_capital(self) -> float:
@@ -166,10 +172,14 @@ class SpectrumMonitor:
         """The heads with the largest capital, as a dict of name to capital, largest first."""
 
     def named(self) -> list[str]:
-        """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem 10.5 covers the naming."""
+        """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem
+    10.5 covers the naming.
+    """
 
     def report(self) -> str:
-        """A few lines for a person: whether and when the alarm rang, since when it may have been so, and which heads drove it."""
+        """A few lines for a person: whether and when the alarm rang, since when it may have
+    been so, and which heads drove it.
+    """
 
     def frame(self, heads: bool=False) -> Frame:
         """The readings as a DataFrame: one row a batch, or one a batch and head.

@@ -202,10 +202,8 @@ def fit_blocks(
     Raises
     ------
     ValueError
-        If the source is empty; if the checkpoint is of another source; or if a block is bad:
-        then its number and row are named, and the checkpoint holds what came before.
-    TypeError
-        If both a state and a checkpoint are given.
+        If the source is empty, the checkpoint is of another source, or a block is bad: then
+        its number and row are named, and the checkpoint holds what came before.
 
     Notes
     -----

@@ -275,7 +275,9 @@ def _require_same_index(X, **others):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12b17a03
 def _units_of(estimator, X):
-    """Means and standard deviations of the columns (p,) of rows X (n, p) that standardising divides by, or None."""
+    """Means and standard deviations of the columns (p,) of rows X (n, p) that
+    standardising divides by, or None.
+    """
     if not estimator.standardize:
         return None
     rows, linear = estimator._rows, estimator.kernel == "linear"
@@ -578,7 +580,9 @@ def rows_that_weigh(X, sample_weight, weight_type):
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de07
 @patch
 def predict(self: AttentionRegressor, X: Any, return_std: bool = False) -> SameKind:
-    """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the deviation of a new outcome (5d.4)."""
+    """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the
+    deviation of a new outcome (5d.4).
+    """
     check_is_fitted(self)
     if self._similarity is None and not return_std:
         X = _queries(self, X, "predict", prepared=False)
@@ -614,8 +618,9 @@ def attention_weights(self: AttentionRegressor, X: Any) -> SameKind:
     Returns
     -------
     array, tensor or DataFrame, shape (m, n)
-        Labelled if X and the training rows have an index. Rows sum to 1 if there is an intercept. If every outcome has its own
-        penalty, an array (k, m, n), one matrix for each.
+        Labelled if X and the training rows have an index. Rows sum to 1 if there is an
+        intercept. If every outcome has its own penalty, an array (k, m, n), one matrix
+        for each.
 
     Notes
     -----
@@ -657,16 +662,19 @@ def explain(
     Returns
     -------
     DataFrame
-        One row for each query, rank and (if there are several) output: ``query``, ``rank`` (from 1), ``row`` (the label of
-        the training row), ``weight``, ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution over
-        prediction), ``leverage`` (of the training row) and ``without`` (the prediction, had the row not been there).
+        One row for each query, rank and (if there are several) output: ``query``,
+        ``rank`` (from 1), ``row`` (the label of the training row), ``weight``,
+        ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution
+        over prediction), ``leverage`` (of the training row) and ``without`` (the
+        prediction, had the row not been there).
 
     Notes
     -----
-    Over all training rows the contributions add to the prediction and the shares to 1; with weights or outcomes of both
-    signs a share may be negative or above 1. The intercept is inside the weights.
-    Of groups the weights and contributions are sums, ``row`` is the label and ``rows`` their number; the rank is by the sum
-    of the sizes of the weights. Source: (12b.1), (5c.2).
+    Over all training rows the contributions add to the prediction and the shares to 1;
+    with weights or outcomes of both signs a share may be negative or above 1. The
+    intercept is inside the weights. Of groups the weights and contributions are sums,
+    ``row`` is the label and ``rows`` their number; the rank is by the sum of the sizes
+    of the weights. Source: (12b.1), (5c.2).
     """
     if top is not None and (not isinstance(top, (int, np.integer)) or top < 1):
         raise ValueError(f"top must be a whole number, at least 1, or None, got {top!r}")
@@ -751,7 +759,8 @@ from ..selection.without import influence as change_by_deletion
 # %% ../../nbs/practice/12b_estimators.ipynb #12160003
 @patch
 def influence(self: AttentionRegressor, X: Any, groups: AnyArray | None = None) -> SameKind:
-    """How every prediction changes if a training row, or a group of them, is deleted; exact at the same `alpha_`.
+    """How every prediction changes if a training row, or a group of them, is deleted;
+    exact at the same `alpha_`.
 
     Parameters
     ----------
@@ -763,7 +772,8 @@ def influence(self: AttentionRegressor, X: Any, groups: AnyArray | None = None) 
     Returns
     -------
     array, tensor or DataFrame, shape (m, n) or (m, G), with several outputs (m, n, k) or (m, G, k)
-        Labelled if X and the training rows have an index. Groups of the rows that count, in order of appearance.
+        Labelled if X and the training rows have an index. Groups of the rows that
+        count, in order of appearance.
 
     Notes
     -----
@@ -821,7 +831,9 @@ def _without(self: AttentionRegressor, X, groups):
 # %% ../../nbs/practice/12b_estimators.ipynb #9e5046fc
 @patch
 def _of_groups(self: AttentionRegressor, X, W, y, top, groups, without):
-    """The table of `explain` for groups, from weights (m, n), outcomes and predictions (m, G, k) without each."""
+    """The table of `explain` for groups, from weights (m, n), outcomes and predictions
+    (m, G, k) without each.
+    """
     codes, labels = as_groups(self._groups_of(groups), Table(W.T[self._kept()]))
     member = np.eye(len(labels))[codes]
     W, Y = W[:, self._kept()], y.reshape(len(y), -1)[self._kept()]
@@ -912,15 +924,17 @@ def predict_interval(
     coverage : float
         In (0, 1).
     method : {"jackknife+", "posterior"}
-        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for exchangeable rows whatever the law of the errors;
-        or the normal interval of `predict` with `return_std`.
+        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for
+        exchangeable rows whatever the law of the errors; or the normal interval of
+        `predict` with `return_std`.
     groups : array, shape (n,), optional
         Labels of training rows; those of one label are left out together (CV+).
 
     Returns
     -------
     Interval
-        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or DataFrames if X is a DataFrame.
+        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or
+        DataFrames if X is a DataFrame.
 
     Raises
     ------

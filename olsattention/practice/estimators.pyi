@@ -182,7 +182,9 @@ class AttentionRegressor(RegressorMixin, Fitted):
         """What a criterion says of the fit: the mean over outcomes, or of each if they have their own penalties."""
 
     def predict(self, X: Any, return_std: bool=False) -> SameKind:
-        """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the deviation of a new outcome (5d.4)."""
+        """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the
+    deviation of a new outcome (5d.4).
+    """
 
     def _mean(self, X):
         """Predictions at prepared rows."""
@@ -198,8 +200,9 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Returns
     -------
     array, tensor or DataFrame, shape (m, n)
-        Labelled if X and the training rows have an index. Rows sum to 1 if there is an intercept. If every outcome has its own
-        penalty, an array (k, m, n), one matrix for each.
+        Labelled if X and the training rows have an index. Rows sum to 1 if there is an
+        intercept. If every outcome has its own penalty, an array (k, m, n), one matrix
+        for each.
 
     Notes
     -----
@@ -225,23 +228,27 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Returns
     -------
     DataFrame
-        One row for each query, rank and (if there are several) output: ``query``, ``rank`` (from 1), ``row`` (the label of
-        the training row), ``weight``, ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution over
-        prediction), ``leverage`` (of the training row) and ``without`` (the prediction, had the row not been there).
+        One row for each query, rank and (if there are several) output: ``query``,
+        ``rank`` (from 1), ``row`` (the label of the training row), ``weight``,
+        ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution
+        over prediction), ``leverage`` (of the training row) and ``without`` (the
+        prediction, had the row not been there).
 
     Notes
     -----
-    Over all training rows the contributions add to the prediction and the shares to 1; with weights or outcomes of both
-    signs a share may be negative or above 1. The intercept is inside the weights.
-    Of groups the weights and contributions are sums, ``row`` is the label and ``rows`` their number; the rank is by the sum
-    of the sizes of the weights. Source: (12b.1), (5c.2).
+    Over all training rows the contributions add to the prediction and the shares to 1;
+    with weights or outcomes of both signs a share may be negative or above 1. The
+    intercept is inside the weights. Of groups the weights and contributions are sums,
+    ``row`` is the label and ``rows`` their number; the rank is by the sum of the sizes
+    of the weights. Source: (12b.1), (5c.2).
     """
 
     def plot_weights(self, X: Any, ax: Any=None) -> Any:
         """Draw the attention of the queries (m, p) as a heat map; returns the Axes."""
 
     def influence(self, X: Any, groups: AnyArray | None=None) -> SameKind:
-        """How every prediction changes if a training row, or a group of them, is deleted; exact at the same `alpha_`.
+        """How every prediction changes if a training row, or a group of them, is deleted;
+    exact at the same `alpha_`.
 
     Parameters
     ----------
@@ -253,7 +260,8 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Returns
     -------
     array, tensor or DataFrame, shape (m, n) or (m, G), with several outputs (m, n, k) or (m, G, k)
-        Labelled if X and the training rows have an index. Groups of the rows that count, in order of appearance.
+        Labelled if X and the training rows have an index. Groups of the rows that
+        count, in order of appearance.
 
     Notes
     -----
@@ -270,7 +278,9 @@ class AttentionRegressor(RegressorMixin, Fitted):
         """Predictions (m, n, k) or (m, G, k) without each row or group, an ndarray."""
 
     def _of_groups(self, X, W, y, top, groups, without):
-        """The table of `explain` for groups, from weights (m, n), outcomes and predictions (m, G, k) without each."""
+        """The table of `explain` for groups, from weights (m, n), outcomes and predictions
+    (m, G, k) without each.
+    """
 
     def _kept(self):
         """Places of the rows that count, an ndarray."""
@@ -288,15 +298,17 @@ class AttentionRegressor(RegressorMixin, Fitted):
     coverage : float
         In (0, 1).
     method : {"jackknife+", "posterior"}
-        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for exchangeable rows whatever the law of the errors;
-        or the normal interval of `predict` with `return_std`.
+        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for
+        exchangeable rows whatever the law of the errors; or the normal interval of
+        `predict` with `return_std`.
     groups : array, shape (n,), optional
         Labels of training rows; those of one label are left out together (CV+).
 
     Returns
     -------
     Interval
-        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or DataFrames if X is a DataFrame.
+        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or
+        DataFrames if X is a DataFrame.
 
     Raises
     ------

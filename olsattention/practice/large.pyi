@@ -34,7 +34,8 @@ class KernelProduct:
     memory : int
         Bytes of panels that may be kept, in float32.
     root : array or tensor, shape (n,), optional
-        Roots of the weights of the rows: products are then with the matrix that has rows and columns times these.
+        Roots of the weights of the rows: products are then with the matrix that has
+        rows and columns times these.
     """
     X: SameKind
     kernel: Callable[..., Any]
@@ -142,7 +143,9 @@ def warn_above(residual, tol):
     ...
 
 class LargeKernelRegressor(RegressorMixin, BaseEstimator):
-    """Kernel ridge regression for many rows: conjugate gradients with random pivots, refined to a true residual.
+    """Kernel ridge regression for many rows, to a residual that is true.
+
+    Conjugate gradients, preconditioned by random pivots and refined.
 
     Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
 
@@ -203,15 +206,19 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         """The products and the preconditioner of the rows that count (m, p)."""
 
     def fit(self, X: AnyArray, y: AnyArray, sample_weight: AnyArray | None=None) -> LargeKernelRegressor:
-        """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none negative; returns the estimator."""
+        """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none
+    negative; returns the estimator.
+    """
 
     def predict(self, X: AnyArray) -> Numpy:
         """Predictions at rows X (m, p), shape (m,) or (m, k)."""
 
     def attention_weights(self, X: AnyArray) -> Numpy:
-        """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are the predictions; a solve for each row.
+        """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are
+    the predictions; a solve for each row.
 
-    With ``c`` the kernel of a row with the training rows it is ``u + (1 - 1'u) / 1'w * w``, u and w as in (13d.1).
+    With ``c`` the kernel of a row with the training rows it is
+    ``u + (1 - 1'u) / 1'w * w``, u and w as in (13d.1).
     """
 
 def valid_rows(estimator, **given):
@@ -234,6 +241,7 @@ def mean_gcv(fit, Z, seed, probes, n):
 
 def require_penalty(alpha):
     ...
+LargeKernelRegressor.__init_subclass__()
 
 class RandomFeatures(NamedTuple):
     """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them with `random_features`."""
