@@ -3,8 +3,13 @@
 # %% ../nbs/00_notation.ipynb #e0bc7521
 from __future__ import annotations
 
+import errno
+import os
 import sys
+import tempfile
+from contextlib import suppress
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import array_api_compat
@@ -567,3 +572,48 @@ def qr_triangle(X: Array) -> Array:
     return (
         R * xp.where(diagonal < 0, -xp.ones_like(diagonal), xp.ones_like(diagonal))[:, None]
     )
+
+# %% ../nbs/00_notation.ipynb #b2ef8995
+def write_whole(
+    path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True, mode: int = 0o600
+) -> None:
+    """Write bytes to a file, all of them or none.
+
+    Parameters
+    ----------
+    path : str or path
+    data : bytes
+    overwrite : bool
+        Whether a file that exists is replaced.
+    mode : int
+        Permissions of the file; by default its owner's only.
+
+    Raises
+    ------
+    OSError
+        If the file exists and may not be replaced, or cannot be written. What was there
+        before still is, and nothing is left beside it.
+    """
+    path, beside = Path(path), None
+    try:
+        prefix = f".{path.name[:64]}."
+        handle, beside = tempfile.mkstemp(prefix=prefix, dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(beside, mode)
+        if overwrite:
+            os.replace(beside, path)
+        else:
+            os.link(beside, path)  # fails if the name is taken, in one step
+    except FileExistsError:
+        message = "exists already; pass overwrite=True to replace it"
+        raise FileExistsError(errno.EEXIST, message, str(path)) from None
+    except OSError as error:
+        message = f"could not be saved: {error.strerror}"
+        raise OSError(error.errno, message, str(path)) from error
+    finally:
+        if beside is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(beside)

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from olsattention.arrays import (
     AnyArray,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from olsattention.attention.ensemble import EnsembleDecomposition
     from olsattention.regression.smoother import RidgePath
     from olsattention.selection.gcv import SelectedLam
+    from olsattention.theory.risk import RiskCurve
 
 # %% auto #0
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_two_readings', 'plot_ridge_path',
@@ -198,7 +199,9 @@ def plot_shrinkage(
 
 # %% ../nbs/14_plots.ipynb #0c13e280
 def _places(labels, most):
-    """Where ticks go, and what they say: at round years where labels are dates, else at every so many labels."""
+    """Where ticks go, and what they say: at round years where labels are dates, else at
+    every so many labels.
+    """
     years = getattr(labels, "year", None)
     if years is None or len(labels) <= most:
         at = np.arange(0, len(labels), max(1, -(-len(labels) // most)))
@@ -240,6 +243,8 @@ def plot_weights(weights: AnyArray, ax: Axes | None = None) -> Axes:
     for axis, labels, most in ((ax.yaxis, table.index, 16), (ax.xaxis, table.columns, 5)):
         if labels is not None:
             axis.set_ticks(*_places(labels, most))
+        else:
+            axis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="training row", ylabel="forecast")
     ax.spines[:].set_visible(False)
     ax.figure.colorbar(image, ax=ax, label="weight", pad=0.02)
@@ -327,7 +332,8 @@ def plot_two_readings(
 # %% ../nbs/14_plots.ipynb #fba0f9a2
 @_styled
 def plot_ridge_path(path: RidgePath, ax: Axes | None = None) -> Axes:
-    """Draw the coefficients of a `RidgePath` against its degrees of freedom, with the leave-one-out minimum dashed.
+    """Draw the coefficients of a `RidgePath` against its degrees of freedom, with the
+    leave-one-out minimum dashed.
 
     Parameters
     ----------
@@ -420,7 +426,8 @@ def plot_kernels(
 def plot_samples(
     kernels: Mapping[str, Callable[..., Any]], seed: int = 0, ax: Axes | None = None
 ) -> Axes:
-    """Draw one Gaussian random function on [0, 1] for each kernel, all from the same noise, one above the other.
+    """Draw one Gaussian random function on [0, 1] for each kernel, all from the same
+    noise, one above the other.
 
     Parameters
     ----------
@@ -449,7 +456,8 @@ def plot_samples(
 # %% ../nbs/14_plots.ipynb #e7363025
 @_styled
 def plot_criterion(selected: SelectedLam, ax: Axes | None = None) -> Axes:
-    """Draw the curve of a `SelectedLam` against the penalty, divided by its least value, with a dot at the choice.
+    """Draw the curve of a `SelectedLam` against the penalty, divided by its least
+    value, with a dot at the choice.
 
     Parameters
     ----------
@@ -671,6 +679,7 @@ def _draw_history(ax, weights):
     limit = np.nanpercentile(np.abs(values), 99.5) or 1.0
     ax.set_facecolor("0.93")
     ax.set(ylabel="forecast made in")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     return ax.imshow(
         values,
         aspect="auto",
@@ -691,12 +700,14 @@ def _years(periods):
 def plot_attention_history(
     weights: Frame, series: Column, diagnostics: Frame, figure: Figure | None = None
 ) -> Numpy:
-    """Draw a series, the attention of forecasts made through time to their past, and diagnostics, on one time axis.
+    """Draw a series, the attention of forecasts made through time to their past, and
+    diagnostics, on one time axis.
 
     Parameters
     ----------
     weights : DataFrame, shape (m, n)
-        Forecast origins down, training periods across, both in a PeriodIndex; NaN where a period was not yet known.
+        Forecast origins down, training periods across, both in a PeriodIndex; NaN where
+        a period was not yet known.
     series : Series
         What is forecast, in a PeriodIndex.
     diagnostics : DataFrame, m rows
@@ -830,7 +841,7 @@ def plot_ensemble(results: Iterable[EnsembleDecomposition], ax: Axes | None = No
 
 # %% ../nbs/14_plots.ipynb #26c60160
 @_styled
-def plot_risk(curve, ax=None):
+def plot_risk(curve: RiskCurve, ax: Axes | None = None) -> Axes:
     """Draw squared bias, variance and risk against the penalty, with a dot where the risk is least.
 
     Parameters
@@ -865,7 +876,14 @@ def plot_risk(curve, ax=None):
 
 # %% ../nbs/14_plots.ipynb #8ff82668
 @_styled
-def plot_rates(sizes, curves, lines=None, bars=None, ylabel="risk", ax=None):
+def plot_rates(
+    sizes: AnyArray,
+    curves: Mapping[str, AnyArray],
+    lines: Mapping[str, AnyArray] | None = None,
+    bars: Mapping[str, AnyArray] | None = None,
+    ylabel: str = "risk",
+    ax: Axes | None = None,
+) -> Axes:
     """Draw values against sample sizes, both logarithmic, with the lines of a theory.
 
     Parameters
@@ -907,7 +925,7 @@ def plot_rates(sizes, curves, lines=None, bars=None, ylabel="risk", ax=None):
 
 # %% ../nbs/14_plots.ipynb #9d140002
 @_styled
-def plot_head_map(report, column, ax=None):
+def plot_head_map(report: pd.DataFrame, column: str, ax: Axes | None = None) -> Axes:
     """Draw one number of every head as a map, layers down and heads across.
 
     Parameters
@@ -915,7 +933,8 @@ def plot_head_map(report, column, ax=None):
     report : DataFrame
         With columns ``layer`` and ``head``, as `head_report` gives it.
     column : str
-        What to draw. Colours run from white, or from blue over white if there are negative numbers.
+        What to draw. Colours run from white, or from blue over white if there are
+        negative numbers.
     ax : Axes, optional
 
     Returns
@@ -942,7 +961,7 @@ def plot_head_map(report, column, ax=None):
 
 # %% ../nbs/14_plots.ipynb #9d140004
 @_styled
-def plot_null_band(spectrum, null, ax=None):
+def plot_null_band(spectrum: AnyArray, null: AnyArray, ax: Axes | None = None) -> Axes:
     """Draw eigenvalues against those of a null model.
 
     Parameters
@@ -950,7 +969,8 @@ def plot_null_band(spectrum, null, ax=None):
     spectrum : array_like, shape (d,)
         The largest first.
     null : array_like, shape (N, d)
-        Of N sets of data without structure; the band reaches from the least to the greatest.
+        Of N sets of data without structure; the band reaches from the least to the
+        greatest.
     ax : Axes, optional
 
     Returns
@@ -976,7 +996,9 @@ def plot_null_band(spectrum, null, ax=None):
 
 # %% ../nbs/14_plots.ipynb #5fa10c02
 @_styled
-def plot_fan(reference, spectrum=None, ax=None):
+def plot_fan(
+    reference: AnyArray, spectrum: AnyArray | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw spectra of one head as a fan of quantiles, and one spectrum over it.
 
     Parameters
@@ -1012,8 +1034,9 @@ def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     influence : array, tensor or DataFrame, shape (m, n) or (m, G)
-        As `olsattention.influence` gives it; a DataFrame's labels are written on the axes. Grey where it is NaN;
-        colours end where all but one in two hundred of the changes do.
+        As `olsattention.influence` gives it; a DataFrame's labels are written on the
+        axes. Grey where it is NaN; colours end where all but one in two hundred of the
+        changes do.
     ax : Axes, optional
 
     Raises
@@ -1043,6 +1066,8 @@ def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
         if names is not None:
             at = np.arange(0, len(names), max(1, -(-len(names) // most)))
             axis.set_ticks(at, [str(names[i]) for i in at])
+        else:
+            axis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="deleted", ylabel="forecast")
     ax.spines[:].set_visible(False)
     ax.figure.colorbar(
@@ -1060,7 +1085,8 @@ def plot_forecast(
     Parameters
     ----------
     explanation : DataFrame
-        Of one query and one output, as `AttentionRegressor.explain` gives it: columns ``row``, ``without``.
+        Of one query and one output, as `AttentionRegressor.explain` gives it: columns
+        ``row``, ``without``.
     interval : tuple of float
         The prediction, and the lower and upper end of its interval.
     ax : Axes, optional
@@ -1170,7 +1196,8 @@ def plot_budget(
     Returns
     -------
     Axes
-        Scores whose names begin with "source" are dashed, ``random`` is grey, and ``effect`` black.
+        Scores whose names begin with "source" are dashed, ``random`` is grey, and
+        ``effect`` black.
 
     Raises
     ------
@@ -1197,8 +1224,9 @@ def plot_budget(
 class Mark(NamedTuple):
     """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a control if it moves.
 
-    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x` and `y` are labels, (q,) and (r,), and
-    `z` (r, q) is what is shown, red above zero and blue below. `colour` counts the colours of the book.
+    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x`
+    and `y` are labels, (q,) and (r,), and `z` (r, q) is what is shown, red above zero
+    and blue below. `colour` counts the colours of the book.
     """
 
     kind: str
@@ -1255,7 +1283,8 @@ class Sliding:
     Raises
     ------
     ValueError
-        If an array has neither the shape of what stands still nor that of what moves, or `start` is no position.
+        If an array has neither the shape of what stands still nor that of what moves,
+        or `start` is no position.
     """
 
     controls: Mapping[str, Sequence[str]]
@@ -1375,7 +1404,9 @@ def _set_axes(ax, panel):
 
 # %% ../nbs/14_plots.ipynb #8a04a507
 def _listed(array, sizes, still=1):
-    """An array for JSON: one list for all positions, or one for each, the last control fastest; null where not finite."""
+    """An array for JSON: one list for all positions, or one for each, the last control
+    fastest; null where not finite.
+    """
     if array.dtype != object:
         array = np.where(np.isfinite(array), array, None)
     if array.ndim == still:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from olsattention.arrays import AnyArray, Column, Frame, Numpy, as_matrix, as_regression, to_numpy
 from .regression.ridge import spectral_filter
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from olsattention.attention.ensemble import EnsembleDecomposition
     from olsattention.regression.smoother import RidgePath
     from olsattention.selection.gcv import SelectedLam
+    from olsattention.theory.risk import RiskCurve
 __all__ = ['LABELS', 'plot_svd_shapes', 'plot_shrinkage', 'plot_weights', 'plot_two_readings', 'plot_ridge_path', 'plot_digits_lost', 'plot_kernels', 'plot_samples', 'plot_criterion', 'plot_attention_rows', 'plot_fits', 'plot_lines', 'plot_errors', 'plot_spread', 'plot_attention_history', 'plot_ratios', 'plot_ensemble', 'plot_risk', 'plot_rates', 'plot_head_map', 'plot_null_band', 'plot_fan', 'plot_influence', 'plot_forecast', 'plot_importance', 'plot_budget', 'Mark', 'Panel', 'Sliding']
 COLOURS = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#7F7F7F', '#000000']
 WIDTH = 5.2
@@ -124,23 +125,23 @@ def plot_ensemble(results: Iterable[EnsembleDecomposition], ax: Axes | None=None
     ...
 
 @_styled
-def plot_risk(curve, ax=None):
+def plot_risk(curve: RiskCurve, ax: Axes | None=None) -> Axes:
     ...
 
 @_styled
-def plot_rates(sizes, curves, lines=None, bars=None, ylabel='risk', ax=None):
+def plot_rates(sizes: AnyArray, curves: Mapping[str, AnyArray], lines: Mapping[str, AnyArray] | None=None, bars: Mapping[str, AnyArray] | None=None, ylabel: str='risk', ax: Axes | None=None) -> Axes:
     ...
 
 @_styled
-def plot_head_map(report, column, ax=None):
+def plot_head_map(report: pd.DataFrame, column: str, ax: Axes | None=None) -> Axes:
     ...
 
 @_styled
-def plot_null_band(spectrum, null, ax=None):
+def plot_null_band(spectrum: AnyArray, null: AnyArray, ax: Axes | None=None) -> Axes:
     ...
 
 @_styled
-def plot_fan(reference, spectrum=None, ax=None):
+def plot_fan(reference: AnyArray, spectrum: AnyArray | None=None, ax: Axes | None=None) -> Axes:
     ...
 
 @_styled
@@ -165,8 +166,9 @@ def plot_budget(curves: pd.DataFrame, names: dict[str, str] | None=None, guess: 
 class Mark(NamedTuple):
     """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a control if it moves.
 
-    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x` and `y` are labels, (q,) and (r,), and
-    `z` (r, q) is what is shown, red above zero and blue below. `colour` counts the colours of the book.
+    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x`
+    and `y` are labels, (q,) and (r,), and `z` (r, q) is what is shown, red above zero
+    and blue below. `colour` counts the colours of the book.
     """
     kind: str
     x: Any
@@ -205,7 +207,8 @@ class Sliding:
     Raises
     ------
     ValueError
-        If an array has neither the shape of what stands still nor that of what moves, or `start` is no position.
+        If an array has neither the shape of what stands still nor that of what moves,
+        or `start` is no position.
     """
     controls: Mapping[str, Sequence[str]]
     panels: Sequence[Panel]

@@ -5,7 +5,9 @@ from functools import partial
 
 import numpy as np
 import pytest
+import sklearn
 import torch
+from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_estimator
 
 from olsattention import (
@@ -217,6 +219,16 @@ def test_scikit_learn_checks(alpha):
 def test_parameters_that_make_no_sense(parameters, message):
     with pytest.raises(ValueError, match=message):
         LargeKernelRegressor(**parameters).fit(X, Y)
+
+
+def test_weights_can_be_routed():
+    with sklearn.config_context(enable_metadata_routing=True):
+        asked = LargeKernelRegressor(alpha=1.0).set_fit_request(sample_weight=True)
+        asked.set_score_request(sample_weight=False)
+        search = GridSearchCV(asked, {"alpha": [0.1, 1.0]}, cv=2)
+        weights = np.r_[np.zeros(20), np.ones(40)]
+        found = search.fit(X[:60], Y[:60, 0], sample_weight=weights).best_estimator_
+    assert not found.dual_coef_[:20].any() and found.dual_coef_[20:].all()
 
 
 def test_a_bad_cell_is_named():

@@ -63,7 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        What the command returns, or 2 after an error that has been printed; a command line that makes no sense exits with 2.
+        What the command returns, or 2 after an error that has been printed. A command line
+        that makes no sense exits with 2.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(

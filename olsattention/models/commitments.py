@@ -11,20 +11,17 @@ import os
 import secrets
 import stat
 import struct
-import tempfile
 import unicodedata
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
 
-from ..arrays import AnyArray, Numpy, as_floats, to_numpy
+from ..arrays import AnyArray, Numpy, as_floats, to_numpy, write_whole
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -629,32 +626,6 @@ FORMATS = {
 }
 
 # %% ../../nbs/models/11_commitments.ipynb #8ff5bfef
-def write_atomically(path, data, *, overwrite=False, private=False):
-    """Bytes into a file that appears complete or not at all."""
-    path = Path(path)
-    if path.is_symlink():
-        raise FileExistsError(
-            errno.EEXIST, "is a symbolic link; name the file itself", str(path)
-        )
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, 0o600 if private else 0o644)
-        if overwrite:
-            os.replace(beside, path)
-        else:
-            os.link(beside, path)  # fails if the name is taken, in one step
-    except FileExistsError:
-        message = "exists already; pass overwrite=True to replace it"
-        raise FileExistsError(errno.EEXIST, message, str(path)) from None
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(beside)
-
-
 def read_regular(path):
     """The bytes of an ordinary file; devices and pipes, which may never end, are refused."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -708,8 +679,11 @@ def save(self: Stored, path: str | os.PathLike[str], *, overwrite: bool = False)
     OSError
         If the file exists or cannot be written; nothing is left behind.
     """
-    private = isinstance(self, Secret)
-    write_atomically(path, self.to_bytes(), overwrite=overwrite, private=private)
+    if os.path.islink(path):
+        message = "is a symbolic link; name the file itself"
+        raise FileExistsError(errno.EEXIST, message, os.fspath(path))
+    mode = 0o600 if isinstance(self, Secret) else 0o644
+    write_whole(path, self.to_bytes(), overwrite=overwrite, mode=mode)
 
 
 @patch(cls_method=True)

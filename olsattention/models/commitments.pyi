@@ -9,18 +9,15 @@ import os
 import secrets
 import stat
 import struct
-import tempfile
 import unicodedata
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 import array_api_compat
 import numpy as np
 from fastcore.basics import patch
-from ..arrays import AnyArray, Numpy, as_floats, to_numpy
+from ..arrays import AnyArray, Numpy, as_floats, to_numpy, write_whole
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 __all__ = ['CommitmentError', 'encode_array', 'decode_array', 'leaf_hash', 'node_hash', 'tree_levels', 'audit_path', 'root_from_path', 'Stored', 'Commitment', 'Opening', 'Secret', 'Signature', 'commit', 'open_', 'verify', 'sign', 'verify_signature']
@@ -276,9 +273,6 @@ def write_signature(item):
 def read_signature(data):
     ...
 FORMATS: Any
-
-def write_atomically(path, data, *, overwrite=False, private=False):
-    ...
 
 def read_regular(path):
     ...

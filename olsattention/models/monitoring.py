@@ -7,10 +7,8 @@ import io
 import json
 import math
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +16,7 @@ import numpy as np
 from fastcore.basics import patch
 from scipy.special import ndtri
 
-from ..arrays import AnyArray, Frame, Numpy, as_lam
+from ..arrays import AnyArray, Frame, Numpy, as_lam, write_whole
 from .spectrum import as_spectra, condition_number, head_spectrum
 
 if TYPE_CHECKING:
@@ -93,7 +91,8 @@ def log_martingale(z: Numpy) -> Numpy:
 
 # %% ../../nbs/models/10_monitoring.ipynb #37c665ec
 def average_threshold(alpha: float, heads: int) -> float:
-    """How large the average of dependent martingales must grow before it says what one says at 1 / alpha (10.6).
+    """How large the average of dependent martingales must grow before it says what one
+    says at 1 / alpha (10.6).
 
     Parameters
     ----------
@@ -109,16 +108,15 @@ def average_threshold(alpha: float, heads: int) -> float:
     if heads == 1:
         return 1 / alpha
     c = 1 / alpha
-    for _ in range(
-        200
-    ):  # a contraction: the slope of the right-hand side is 1 / (alpha c) < 1
+    for _ in range(200):  # a contraction: its slope is 1 / (alpha c) < 1
         c = (1 + math.log(c * heads)) / alpha
     return c
 
 # %% ../../nbs/models/10_monitoring.ipynb #882ca0fb
 class Reading(NamedTuple):
-    """What one batch did: the time, the capital that the alarm looks at, whether it has rung, the rank of the batch's score,
-    and per head distance, capital and summaries."""
+    """What one batch did: the time, the capital that the alarm looks at, whether it has
+    rung, the rank of the batch's score, and per head distance, capital and
+    summaries."""
 
     t: int
     capital: float
@@ -260,7 +258,9 @@ def _scores(self: SpectrumMonitor, logs):
 
 @patch
 def reset(self: SpectrumMonitor) -> None:
-    """Start anew from the reference, with all capital put back; each start may raise a false alarm with probability alpha."""
+    """Start anew from the reference, with all capital put back; each start may raise a
+    false alarm with probability alpha.
+    """
     rows = len(self.names) + 1
     self.t, self.alarm_at, self._spent = 0, None, 0.0
     self._log_S = np.full((rows, len(DELTAS)), -np.inf)
@@ -291,7 +291,8 @@ def update(self: SpectrumMonitor, spectra: AnyArray | Mapping[str, AnyArray]) ->
     Raises
     ------
     TypeError, ValueError
-        On values that are not finite or negative, or heads that are not those of the reference; the state is unchanged.
+        On values that are not finite or negative, or heads that are not those of the
+        reference; the state is unchanged.
     """
     mu = self._checked(spectra)
     scores = self._scores(np.log(mu + self.lam))
@@ -353,7 +354,9 @@ def log_capitals(self: SpectrumMonitor) -> Numpy:
 
 @patch(as_prop=True)
 def weights(self: SpectrumMonitor) -> Numpy:
-    """What each martingale counts in the alarm: that of the batch, then each head's (heads + 1,); they sum to one."""
+    """What each martingale counts in the alarm: that of the batch, then each head's
+    (heads + 1,); they sum to one.
+    """
     heads = len(self.names)
     batch = {"score": 1.0, "average": 0.0, "largest": 0.5}[self.combine]
     batch = 1.0 if heads == 1 else batch  # its score says what the only head says
@@ -384,7 +387,7 @@ def alarm(self: SpectrumMonitor) -> bool:
 # %% ../../nbs/models/10_monitoring.ipynb #5c2372ca
 @patch
 def change_point(self: SpectrumMonitor) -> int | None:
-    """The start that explains the readings best (10.7): an estimate of when the change came, not a test.
+    """The start that explains the readings best (10.7): an estimate of the change, no test.
 
     Returns
     -------
@@ -411,7 +414,9 @@ def leading(self: SpectrumMonitor, count: int = 5) -> dict[str, float]:
 
 @patch
 def named(self: SpectrumMonitor) -> list[str]:
-    """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem 10.5 covers the naming."""
+    """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem
+    10.5 covers the naming.
+    """
     heads = len(self.names)
     level = heads * (2 if heads > 1 else 1) / self.alpha
     return [name for name, capital in self.leading(heads).items() if capital >= level]
@@ -419,7 +424,9 @@ def named(self: SpectrumMonitor) -> list[str]:
 # %% ../../nbs/models/10_monitoring.ipynb #3f84dd50
 @patch
 def report(self: SpectrumMonitor) -> str:
-    """A few lines for a person: whether and when the alarm rang, since when it may have been so, and which heads drove it."""
+    """A few lines for a person: whether and when the alarm rang, since when it may have
+    been so, and which heads drove it.
+    """
     if not self.alarm:
         highest = max((r.capital for r in self.readings), default=1.0)
         return f"no alarm in {self.t} readings; capital at most {highest:.3g} of {self.threshold:.0f}"
@@ -443,12 +450,14 @@ def captured_spectra(
     captured : CapturedAttention
         Of one batch, with ``keep="moments"`` or more.
     per_token : bool
-        Whether the eigenvalues are those of ``K'K / T``, which batches of any length share, or of ``K'K``.
+        Whether the eigenvalues are those of ``K'K / T``, which batches of any length
+        share, or of ``K'K``.
 
     Returns
     -------
     dict of str to array (d,)
-        From "layer 0, head 0" on: eigenvalues, the largest first; those at rounding level are 0.
+        From "layer 0, head 0" on: eigenvalues, the largest first; those at rounding
+        level are 0.
 
     Raises
     ------
@@ -544,15 +553,7 @@ def save(self: SpectrumMonitor, path: str | os.PathLike[str]) -> None:
     OSError
         If it cannot be written; nothing is left behind.
     """
-    path, data = Path(path), self._written()
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(beside, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(beside)
+    write_whole(path, self._written())
 
 
 @patch

@@ -5,16 +5,14 @@ import io
 import json
 import math
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from fastcore.basics import patch
 from scipy.special import ndtri
-from ..arrays import AnyArray, Frame, Numpy, as_lam
+from ..arrays import AnyArray, Frame, Numpy, as_lam, write_whole
 from .spectrum import as_spectra, condition_number, head_spectrum
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +39,9 @@ def average_threshold(alpha: float, heads: int) -> float:
     ...
 
 class Reading(NamedTuple):
-    """What one batch did: the time, the capital that the alarm looks at, whether it has rung, the rank of the batch's score,
-    and per head distance, capital and summaries."""
+    """What one batch did: the time, the capital that the alarm looks at, whether it has
+    rung, the rank of the batch's score, and per head distance, capital and
+    summaries."""
     t: int
     capital: float
     alarm: bool
@@ -106,7 +105,9 @@ class SpectrumMonitor:
         """The score of the batch, and behind it those of its heads, for log-spectra (..., heads, d)."""
 
     def reset(self) -> None:
-        """Start anew from the reference, with all capital put back; each start may raise a false alarm with probability alpha."""
+        """Start anew from the reference, with all capital put back; each start may raise a
+    false alarm with probability alpha.
+    """
 
     def update(self, spectra: AnyArray | Mapping[str, AnyArray]) -> Reading:
         """Take in the spectra of one batch.
@@ -123,7 +124,8 @@ class SpectrumMonitor:
     Raises
     ------
     TypeError, ValueError
-        On values that are not finite or negative, or heads that are not those of the reference; the state is unchanged.
+        On values that are not finite or negative, or heads that are not those of the
+        reference; the state is unchanged.
     """
 
     def _checked(self, spectra):
@@ -141,7 +143,9 @@ class SpectrumMonitor:
 
     @property
     def weights(self) -> Numpy:
-        """What each martingale counts in the alarm: that of the batch, then each head's (heads + 1,); they sum to one."""
+        """What each martingale counts in the alarm: that of the batch, then each head's
+    (heads + 1,); they sum to one.
+    """
 
     @property
     def log_capital(self) -> float:
@@ -156,7 +160,7 @@ class SpectrumMonitor:
         """Whether the alarm has ever rung since the start."""
 
     def change_point(self) -> int | None:
-        """The start that explains the readings best (10.7): an estimate of when the change came, not a test.
+        """The start that explains the readings best (10.7): an estimate of the change, no test.
 
     Returns
     -------
@@ -168,10 +172,14 @@ class SpectrumMonitor:
         """The heads with the largest capital, as a dict of name to capital, largest first."""
 
     def named(self) -> list[str]:
-        """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem 10.5 covers the naming."""
+        """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem
+    10.5 covers the naming.
+    """
 
     def report(self) -> str:
-        """A few lines for a person: whether and when the alarm rang, since when it may have been so, and which heads drove it."""
+        """A few lines for a person: whether and when the alarm rang, since when it may have
+    been so, and which heads drove it.
+    """
 
     def frame(self, heads: bool=False) -> Frame:
         """The readings as a DataFrame: one row a batch, or one a batch and head.

@@ -7,20 +7,18 @@ import copy
 import hashlib
 import io
 import math
-import os
 import pickle
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from fastcore.basics import patch
 
+from ..arrays import write_whole
 from .gates import HeadGates, closing, gate_of
 from .importance import SCORES, linear_part, rank_heads
 
@@ -437,17 +435,13 @@ def require_whole(mask):
 # %% ../../nbs/models/09h_routing.ipynb #be228b20
 @patch
 def save(self: HeadMask, path: str | PathLike[str]) -> None:
-    """Write the mask to a file that `HeadMask.load` reads, completely or not at all; it holds tensors and names, no code."""
-    path, buffer = Path(path), io.BytesIO()
+    """Write the mask to a file that `HeadMask.load` reads, whole or not at all.
+
+    It holds tensors and names, no code; an existing file is replaced.
+    """
+    buffer = io.BytesIO()
     torch.save(asdict(self), buffer)
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(buffer.getbuffer())
-        os.replace(beside, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(beside)
+    write_whole(path, buffer.getvalue())
 
 
 @patch(cls_method=True)

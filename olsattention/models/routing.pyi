@@ -5,18 +5,16 @@ import copy
 import hashlib
 import io
 import math
-import os
 import pickle
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from fastcore.basics import patch
+from ..arrays import write_whole
 from .gates import HeadGates, closing, gate_of
 from .importance import SCORES, linear_part, rank_heads
 if TYPE_CHECKING:
@@ -59,7 +57,10 @@ class HeadMask:
         ...
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the mask to a file that `HeadMask.load` reads, completely or not at all; it holds tensors and names, no code."""
+        """Write the mask to a file that `HeadMask.load` reads, whole or not at all.
+
+    It holds tensors and names, no code; an existing file is replaced.
+    """
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> HeadMask:

@@ -190,8 +190,10 @@ def fit_blocks(
         To add them to; it is changed. Not with a checkpoint.
     checkpoint : str or Path, optional
         File of the state so far. If it exists the pass goes on from there; it is kept at the end.
-    every, progress : float, bool
-        Seconds between two saves; whether to show a progress bar on standard error.
+    every : float
+        Seconds between two saves.
+    progress : bool
+        Whether to show a progress bar on standard error.
 
     Returns
     -------
@@ -200,7 +202,8 @@ def fit_blocks(
     Raises
     ------
     ValueError
-        If the source is empty, a block is bad (number and row are named; the checkpoint holds what was before), or the checkpoint is another's.
+        If the source is empty, the checkpoint is of another source, or a block is bad: then
+        its number and row are named, and the checkpoint holds what came before.
 
     Notes
     -----

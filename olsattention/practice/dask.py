@@ -64,14 +64,15 @@ def dask_state(
     ----------
     X : dask.array, shape (n, p), or dask.dataframe
     y : dask.array, shape (n,) or (n, k), or dask.dataframe or series
-        Cut into the same blocks; an array of known size is cut anew if it is not. The name of a column of a dataframe X takes
-        that out of it.
+        Cut into the same blocks; an array of known size is cut anew if it is not. The
+        name of a column of a dataframe X takes that out of it.
     weights : dask.array or series, optional
         One a row, not negative.
     fan_in : int
         How many states a task merges.
     compute : bool
-        Whether to compute it now, on the client that is active; otherwise a `dask.delayed` object is returned.
+        Whether to compute it now, on the client that is active; otherwise a
+        `dask.delayed` object is returned.
 
     Returns
     -------
@@ -80,11 +81,13 @@ def dask_state(
     Raises
     ------
     TypeError, ValueError
-        If the collections do not fit together; when computed, on blocks that are not finite and real (block and row are named).
+        If the collections do not fit together; when computed, on blocks that are not
+        finite and real (block and row are named).
 
     Notes
     -----
-    About two products like X'X a block. Triangles are sent, never rows. Source: (13b.1).
+    The products of chapter 13, one or two, on the workers. Triangles are sent, never rows.
+    Source: (13b.1).
     """
     if isinstance(y, str):
         X, y = X.drop(columns=y), X[y]
@@ -154,7 +157,8 @@ def dask_weights(
     lam: Number = 0.0,
     intercept: bool = True,
 ) -> da.Array:
-    """Attention of rows in memory, X_test (m, p), over the rows of a dask.array (n, p): a lazy dask.array (m, n).
+    """Attention of rows in memory, X_test (m, p), over the rows of a dask.array (n, p):
+    a lazy dask.array (m, n).
 
     ``dask_weights(...) @ y`` are the predictions. Source: (13.7).
     """

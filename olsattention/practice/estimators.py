@@ -88,6 +88,8 @@ class Fitted(BaseEstimator):
 class AttentionRegressor(RegressorMixin, Fitted):
     """Ridge or kernel ridge regression that says which training rows each prediction listens to.
 
+    A kernel keeps its factorisation, one or two arrays (n, n). Source: (3a.1) to (3a.4), (12.1) to (12b.3).
+
     Parameters
     ----------
     kernel : str or callable
@@ -108,8 +110,10 @@ class AttentionRegressor(RegressorMixin, Fitted):
         ``"auto each"``: the best for the criterion (12b.3).
     nu : float
         Of ``"matern"``.
-    degree, gamma, coef0 : int, float or None, float
-        Of ``"polynomial"``; `gamma` also of ``"rbf"``, ``"laplacian"`` and ``"exponential"`` (12b.2).
+    degree, coef0 : int, float
+        Of ``"polynomial"``.
+    gamma : float, optional
+        Of ``"polynomial"``, ``"rbf"``, ``"laplacian"`` and ``"exponential"`` (12b.2).
     scale : float, optional
         Of ``"exponential"``; default (12.1).
     order, period : int, float or None
@@ -122,27 +126,23 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Attributes
     ----------
     alpha_ : float or array (k,)
-        The penalty, or that of each outcome; 0.0 if a criterion has nothing to choose as the unpenalised functions interpolate.
+        The penalty, or that of each outcome; 0.0 if the unpenalised functions interpolate, and nothing is to be chosen.
     selection_ : SelectedLam or None
         How a criterion chose it.
-    df_, gcv_, loo_ : float or array (k,)
-        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error, the mean over outcomes,
-        or of each if they have their own penalties.
+    df_ : float or array (k,)
+        Effective degrees of freedom.
+    gcv_, loo_ : float or array (k,)
+        Generalised cross-validation, and mean squared leave-one-out error: mean over outcomes, or of each with its own penalty.
     coef_ : array, shape (p,) or (k, p)
         Only if ``kernel="linear"``.
-    dual_coef_, X_fit_ : array, shape (n,) or (n, k), and (n, p)
+    dual_coef_ : array, shape (n,) or (n, k)
         For other kernels: predictions are ``kernel(X, X_fit_) @ dual_coef_ + intercept_``, and for splines the slopes.
+    X_fit_ : array, shape (n, p)
+        For other kernels, the training rows.
     intercept_ : NumPy float or array (k,)
     kernel_params_ : dict
         Parameters of the kernel, defaults resolved.
     y_fit_ : array, shape (n,) or (n, k)
-
-    Notes
-    -----
-    Several outcomes share the penalty, unless there is one for each. A sparse X goes with ``kernel="linear"`` and is made dense:
-    the embedding of its rows is dense anyway. Computed and returned in float64. With array-API dispatch, torch tensors are fitted on
-    their device and come back. A kernel keeps its factorisation, one or two arrays (n, n); from 500 rows on, GCV and GML need no
-    eigenvectors. Source: (3a.1) to (3a.4), (12.1) to (12.4), (12b.1) to (12b.3).
     """
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de01
@@ -203,13 +203,13 @@ def fit(
     Parameters
     ----------
     X : array, tensor or DataFrame, shape (n, p)
-        Training rows; an index is remembered for `attention_weights` and `explain`, and one of y or the weights must be the
-        same. Nothing is kept that the caller could change.
+        Training rows, computed in float64. With ``kernel="linear"`` also a sparse matrix,
+        which is made dense. An index is remembered for `attention_weights` and `explain`;
+        one of y or the weights must be the same. Nothing is kept that the caller could change.
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
         Outcomes.
     sample_weight : array, shape (n,), or float, optional
         Not negative; a row of weight zero is as good as dropped. `weight_type` says what they mean to a criterion.
-
     groups : array, shape (n,), optional
         Labels of rows that ``alpha="loo"`` leaves out together.
 
@@ -275,7 +275,9 @@ def _require_same_index(X, **others):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12b17a03
 def _units_of(estimator, X):
-    """Means and standard deviations of the columns (p,) of rows X (n, p) that standardising divides by, or None."""
+    """Means and standard deviations of the columns (p,) of rows X (n, p) that
+    standardising divides by, or None.
+    """
     if not estimator.standardize:
         return None
     rows, linear = estimator._rows, estimator.kernel == "linear"
@@ -578,7 +580,9 @@ def rows_that_weigh(X, sample_weight, weight_type):
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de07
 @patch
 def predict(self: AttentionRegressor, X: Any, return_std: bool = False) -> SameKind:
-    """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the deviation of a new outcome (5d.4)."""
+    """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the
+    deviation of a new outcome (5d.4).
+    """
     check_is_fitted(self)
     if self._similarity is None and not return_std:
         X = _queries(self, X, "predict", prepared=False)
@@ -614,8 +618,9 @@ def attention_weights(self: AttentionRegressor, X: Any) -> SameKind:
     Returns
     -------
     array, tensor or DataFrame, shape (m, n)
-        Labelled if X and the training rows have an index. Rows sum to 1 if there is an intercept. If every outcome has its own
-        penalty, an array (k, m, n), one matrix for each.
+        Labelled if X and the training rows have an index. Rows sum to 1 if there is an
+        intercept. If every outcome has its own penalty, an array (k, m, n), one matrix
+        for each.
 
     Notes
     -----
@@ -657,16 +662,19 @@ def explain(
     Returns
     -------
     DataFrame
-        One row for each query, rank and (if there are several) output: ``query``, ``rank`` (from 1), ``row`` (the label of
-        the training row), ``weight``, ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution over
-        prediction), ``leverage`` (of the training row) and ``without`` (the prediction, had the row not been there).
+        One row for each query, rank and (if there are several) output: ``query``,
+        ``rank`` (from 1), ``row`` (the label of the training row), ``weight``,
+        ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution
+        over prediction), ``leverage`` (of the training row) and ``without`` (the
+        prediction, had the row not been there).
 
     Notes
     -----
-    Over all training rows the contributions add to the prediction and the shares to 1; with weights or outcomes of both
-    signs a share may be negative or above 1. The intercept is inside the weights.
-    Of groups the weights and contributions are sums, ``row`` is the label and ``rows`` their number; the rank is by the sum
-    of the sizes of the weights. Source: (12b.1), (5c.2).
+    Over all training rows the contributions add to the prediction and the shares to 1;
+    with weights or outcomes of both signs a share may be negative or above 1. The
+    intercept is inside the weights. Of groups the weights and contributions are sums,
+    ``row`` is the label and ``rows`` their number; the rank is by the sum of the sizes
+    of the weights. Source: (12b.1), (5c.2).
     """
     if top is not None and (not isinstance(top, (int, np.integer)) or top < 1):
         raise ValueError(f"top must be a whole number, at least 1, or None, got {top!r}")
@@ -751,7 +759,8 @@ from ..selection.without import influence as change_by_deletion
 # %% ../../nbs/practice/12b_estimators.ipynb #12160003
 @patch
 def influence(self: AttentionRegressor, X: Any, groups: AnyArray | None = None) -> SameKind:
-    """How every prediction changes if a training row, or a group of them, is deleted; exact at the same `alpha_`.
+    """How every prediction changes if a training row, or a group of them, is deleted;
+    exact at the same `alpha_`.
 
     Parameters
     ----------
@@ -763,7 +772,8 @@ def influence(self: AttentionRegressor, X: Any, groups: AnyArray | None = None) 
     Returns
     -------
     array, tensor or DataFrame, shape (m, n) or (m, G), with several outputs (m, n, k) or (m, G, k)
-        Labelled if X and the training rows have an index. Groups of the rows that count, in order of appearance.
+        Labelled if X and the training rows have an index. Groups of the rows that
+        count, in order of appearance.
 
     Notes
     -----
@@ -821,7 +831,9 @@ def _without(self: AttentionRegressor, X, groups):
 # %% ../../nbs/practice/12b_estimators.ipynb #9e5046fc
 @patch
 def _of_groups(self: AttentionRegressor, X, W, y, top, groups, without):
-    """The table of `explain` for groups, from weights (m, n), outcomes and predictions (m, G, k) without each."""
+    """The table of `explain` for groups, from weights (m, n), outcomes and predictions
+    (m, G, k) without each.
+    """
     codes, labels = as_groups(self._groups_of(groups), Table(W.T[self._kept()]))
     member = np.eye(len(labels))[codes]
     W, Y = W[:, self._kept()], y.reshape(len(y), -1)[self._kept()]
@@ -912,15 +924,17 @@ def predict_interval(
     coverage : float
         In (0, 1).
     method : {"jackknife+", "posterior"}
-        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for exchangeable rows whatever the law of the errors;
-        or the normal interval of `predict` with `return_std`.
+        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for
+        exchangeable rows whatever the law of the errors; or the normal interval of
+        `predict` with `return_std`.
     groups : array, shape (n,), optional
         Labels of training rows; those of one label are left out together (CV+).
 
     Returns
     -------
     Interval
-        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or DataFrames if X is a DataFrame.
+        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or
+        DataFrames if X is a DataFrame.
 
     Raises
     ------

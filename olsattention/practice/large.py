@@ -54,7 +54,8 @@ class KernelProduct:
     memory : int
         Bytes of panels that may be kept, in float32.
     root : array or tensor, shape (n,), optional
-        Roots of the weights of the rows: products are then with the matrix that has rows and columns times these.
+        Roots of the weights of the rows: products are then with the matrix that has
+        rows and columns times these.
     """
 
     X: SameKind
@@ -124,7 +125,19 @@ def _product(self: KernelProduct, X, V, kept):
 
 # %% ../../nbs/practice/13d_large.ipynb #fa462419
 class Preconditioner(NamedTuple):
-    """A low-rank smoother: U (n, r) in float32, squares (r,) of singular values, the trace that is left, and U'U (r, r)."""
+    """The preconditioner M of (13d.2), a low-rank smoother.
+
+    Attributes
+    ----------
+    U : array or tensor, shape (n, r)
+        Left singular vectors of the factor F, in float32.
+    squares : array or tensor, shape (r,)
+        Squares of its singular values.
+    left : float
+        The trace of ``K - F F'``.
+    overlap : array or tensor, shape (r, r)
+        ``U'U``, in float64.
+    """
 
     U: SameKind
     squares: SameKind
@@ -164,7 +177,8 @@ def random_pivots(
 
     Notes
     -----
-    O(n rank^2) operations, memory (n, rank) in float32. Source: (13d.2); Chen, Epperly, Tropp and Webber (2025).
+    O(n rank^2) operations, memory (n, rank) in float32. Source: (13d.2); Chen, Epperly,
+    Tropp and Webber (2025).
     """
     xp, left = products.xp, products.diagonal()
     F, whole = left[:, None][:, :0], float(xp.sum(left))
@@ -226,9 +240,11 @@ def conjugate_gradients(
     tol: float,
     most: int,
 ) -> tuple[SameKind, int, float]:
-    """Solve ``(K + lam I) A = B`` for every column of B (n, k) by preconditioned conjugate gradients, in the dtype of B.
+    """Solve ``(K + lam I) A = B`` for every column of B (n, k) by preconditioned
+    conjugate gradients, in the dtype of B.
 
-    Returns the solutions (n, k), the number of products, and the largest relative residual of the recurrence: a claim. Source: (13d.3).
+    Returns the solutions (n, k), the number of products, and the largest relative
+    residual of the recurrence: a claim. Source: (13d.3).
     """
     xp = array_api_compat.array_namespace(B)
     A, R = xp.zeros_like(B), B
@@ -255,7 +271,19 @@ def conjugate_gradients(
 
 # %% ../../nbs/practice/13d_large.ipynb #b7b05137
 class KernelSolution(NamedTuple):
-    """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64, products of the inner solves, and float64 residuals."""
+    """What `solve_kernel` found.
+
+    Attributes
+    ----------
+    solution : array or tensor, shape (n, k)
+        In float64.
+    residual : array or tensor, shape (k,)
+        Relative residuals, recomputed in float64.
+    products : int
+        Of the inner solves.
+    judgements : int
+        How often the residual was recomputed.
+    """
 
     solution: SameKind
     residual: SameKind
@@ -282,8 +310,10 @@ def solve_kernel(
     B : array or tensor, shape (n, k), float64
     lam : float
         Penalty > 0.
-    tol, share, most : float, float, int
-        Largest relative residual of a column; what each inner solve may leave of it (13d.4); most products of inner solves.
+    tol, share : float
+        Largest relative residual of a column, and what an inner solve may leave of it (13d.4).
+    most : int
+        Most products of inner solves.
 
     Returns
     -------
@@ -291,9 +321,7 @@ def solve_kernel(
 
     Notes
     -----
-    Warns if `tol` was not reached; the true residual is in the result. Where float32 makes no progress, for lam is below its rounding errors, the inner solves go on in float64, several times slower.
-    Those of float64 end it: no residual is below about ``eps * largest eigenvalue / lam``.
-    Source: (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
+    Warns above `tol`. Goes on in float64 where float32 is too coarse. Source: (13d.4).
     """
     xp = products.xp
     A, R, used, judged, double = xp.zeros_like(B), B, 0, 0, False
@@ -325,7 +353,9 @@ def solve_kernel(
 
 # %% ../../nbs/practice/13d_large.ipynb #3aec3599
 def _correction(products, M, R, scale, lam, share, most, double):
-    """What to add to A for its residuals R (n, k), from one inner solve in float32 or float64, and the products it took."""
+    """What to add to A for its residuals R (n, k), from one inner solve in float32 or
+    float64, and the products it took.
+    """
     xp = products.xp
     dtype, product = xp.float32, products.single_product
     if double:
@@ -357,7 +387,9 @@ def warn_above(residual, tol):
 
 # %% ../../nbs/practice/13d_large.ipynb #8c156a1d
 class LargeKernelRegressor(RegressorMixin, BaseEstimator):
-    """Kernel ridge regression for many rows: conjugate gradients with random pivots, refined to a true residual.
+    """Kernel ridge regression for many rows, to a residual that is true.
+
+    Conjugate gradients, preconditioned by random pivots and refined.
 
     Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
 
@@ -369,10 +401,18 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         The penalty > 0 beside the Gram matrix, or let the data choose.
     fit_intercept : bool
         Leave a constant unpenalised.
-    length_scale, kernel_params : float and dict, optional
-        Of the kernel; the default length is the root of the summed variances of the columns.
-    rank, tol, memory, probes : int, float, int, int
-        Of the preconditioner, default five times the root of n; relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
+    length_scale : float, optional
+        Of the kernel; default the root of the summed variances of the columns.
+    kernel_params : dict, optional
+        Further parameters of the kernel.
+    rank : int, optional
+        Of the preconditioner; default five times the root of n.
+    tol : float
+        Largest relative residual, recomputed in float64.
+    memory : int
+        Bytes of the Gram matrix that may be kept, in float32.
+    probes : int
+        Random probes of GCV.
     random_state : int, RandomState or None
     weight_type : {"precision", "frequency"}
         What `sample_weight` means to GCV: one over the variance of a row's error, up to a factor, or so many copies of it.
@@ -381,10 +421,14 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     ----------
     alpha_, dual_coef_, intercept_, X_fit_
         As in scikit-learn's KernelRidge, with a constant.
-    residual_, solution_ : float, KernelSolution
-        The largest relative residual of the systems (13d.1), recomputed; how many products it took.
-    gcv_, curve_ : RandomizedGCV or None, dict of float to RandomizedGCV
-        Scores with their standard errors, of the penalty and of all that were tried, if it was chosen.
+    residual_ : float
+        The largest relative residual of the systems (13d.1), recomputed.
+    solution_ : KernelSolution
+        Of these systems, with the products that it took.
+    gcv_ : RandomizedGCV or None
+        If the penalty was chosen, its score with a standard error.
+    curve_ : dict of float to RandomizedGCV
+        Scores of all penalties that were tried.
     """
 
     alpha_: float
@@ -397,24 +441,26 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     solution_: KernelSolution
     kernel_params_: dict[str, Any]
 
-    def __init__(
-        self,
-        kernel: str | Callable[..., Any] = "rbf",
-        alpha: str | float = "gcv",
-        *,
-        fit_intercept: bool = True,
-        length_scale: float | None = None,
-        kernel_params: dict[str, Any] | None = None,
-        rank: int | None = None,
-        tol: float = 1e-6,
-        memory: int = 2**29,
-        probes: int = 10,
-        random_state: Any = 0,
-        weight_type: str = "precision",
-    ) -> None:
-        given = dict(locals())
-        for name in given.keys() - {"self"}:
-            setattr(self, name, given[name])
+# %% ../../nbs/practice/13d_large.ipynb #ef851844
+@patch
+def __init__(
+    self: LargeKernelRegressor,
+    kernel: str | Callable[..., Any] = "rbf",
+    alpha: str | float = "gcv",
+    *,
+    fit_intercept: bool = True,
+    length_scale: float | None = None,
+    kernel_params: dict[str, Any] | None = None,
+    rank: int | None = None,
+    tol: float = 1e-6,
+    memory: int = 2**29,
+    probes: int = 10,
+    random_state: Any = 0,
+    weight_type: str = "precision",
+) -> None:
+    given = dict(locals())
+    for name in given.keys() - {"self"}:
+        setattr(self, name, given[name])
 
 # %% ../../nbs/practice/13d_large.ipynb #f9e217ff
 @patch
@@ -453,7 +499,9 @@ def kernel_of(estimator, X, w):
 
 # %% ../../nbs/practice/13d_large.ipynb #c87b47e8
 def fits(products, M, Z, lam, intercept, tol):
-    """Solutions c (n, k) and constants (k,) of (13d.1) for weighted outcomes Z, and the `KernelSolution` behind them."""
+    """Solutions c (n, k) and constants (k,) of (13d.1) for weighted outcomes Z, and the
+    `KernelSolution` behind them.
+    """
     one = products.root[:, None][:, : int(intercept)]
     found = solve_kernel(products, M, np.concatenate([Z, one], axis=1), lam, tol)
     u, w = found.solution[:, : Z.shape[1]], found.solution[:, Z.shape[1] :]
@@ -464,7 +512,9 @@ def fits(products, M, Z, lam, intercept, tol):
 
 # %% ../../nbs/practice/13d_large.ipynb #e7c8b30e
 def guess(M, Z, one, n):
-    """The penalty at which the low-rank smoother has its least GCV, for outcomes (n, k), a constant (n, 1) or (n, 0), of n rows."""
+    """The penalty at which the low-rank smoother has its least GCV, for outcomes
+    (n, k), a constant (n, 1) or (n, 0), of n rows.
+    """
     Z = Z - one @ (one.T @ Z) / max(float(np.sum(one**2)), 1e-300)
     z = np.asarray(M.U, dtype=float).T @ Z
     squares = np.asarray(M.squares)[:, None]
@@ -477,7 +527,9 @@ def guess(M, Z, one, n):
 
 # %% ../../nbs/practice/13d_large.ipynb #d11793ac
 def choose(products, M, Z, intercept, seed, probes, n):
-    """The penalty of least randomised GCV, downhill from a guess, and all that were tried; of n observations."""
+    """The penalty of least randomised GCV, downhill from a guess, and all that were
+    tried; of n observations.
+    """
     tried = {}
 
     def score(step):
@@ -505,7 +557,9 @@ def choose(products, M, Z, intercept, seed, probes, n):
 
 # %% ../../nbs/practice/13d_large.ipynb #dad8c7f2
 def mean_gcv(fit, Z, seed, probes, n):
-    """`randomized_gcv` of the mean of outcomes (m, k), from one set of fits, where the m rows stand for n observations."""
+    """`randomized_gcv` of the mean of outcomes (m, k), from one set of fits, where the
+    m rows stand for n observations.
+    """
     found = [randomized_gcv(fit, z, np.random.default_rng(seed), probes) for z in Z.T]
     m, df = len(Z), found[0].df
     if n - df <= 1e-9 * n:  # nothing is left to judge by
@@ -543,7 +597,9 @@ def fit(
     y: AnyArray,
     sample_weight: AnyArray | None = None,
 ) -> LargeKernelRegressor:
-    """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none negative; returns the estimator."""
+    """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none
+    negative; returns the estimator.
+    """
     X, y = valid_rows(self, X=X, y=y)
     require_penalty(self.alpha)
     self._rows = rows_that_weigh(X, sample_weight, self.weight_type)
@@ -565,6 +621,10 @@ def fit(
     self.intercept_ = float(b[0]) if single else b
     return self
 
+
+# scikit-learn reads the signature of fit as a class is made, when this one had none yet
+LargeKernelRegressor.__init_subclass__()
+
 # %% ../../nbs/practice/13d_large.ipynb #8f812648
 @patch
 def predict(self: LargeKernelRegressor, X: AnyArray) -> Numpy:
@@ -580,9 +640,11 @@ def predict(self: LargeKernelRegressor, X: AnyArray) -> Numpy:
 # %% ../../nbs/practice/13d_large.ipynb #d83302c2
 @patch
 def attention_weights(self: LargeKernelRegressor, X: AnyArray) -> Numpy:
-    """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are the predictions; a solve for each row.
+    """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are
+    the predictions; a solve for each row.
 
-    With ``c`` the kernel of a row with the training rows it is ``u + (1 - 1'u) / 1'w * w``, u and w as in (13d.1).
+    With ``c`` the kernel of a row with the training rows it is
+    ``u + (1 - 1'u) / 1'w * w``, u and w as in (13d.1).
     """
     check_is_fitted(self)
     one = self._products.root[:, None]
@@ -639,7 +701,8 @@ def random_features(
 
     Notes
     -----
-    Normal frequencies, Cauchy ones, or those of Student's t with 2 nu degrees of freedom. Source: (13d.5); Rahimi and Recht (2007).
+    Frequencies are normal, Cauchy, or Student's t with 2 nu degrees of freedom.
+    Source: (13d.5); Rahimi and Recht (2007).
     """
     normal = rng.standard_normal((D, p))
     if kernel == "laplacian":

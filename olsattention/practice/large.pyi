@@ -34,7 +34,8 @@ class KernelProduct:
     memory : int
         Bytes of panels that may be kept, in float32.
     root : array or tensor, shape (n,), optional
-        Roots of the weights of the rows: products are then with the matrix that has rows and columns times these.
+        Roots of the weights of the rows: products are then with the matrix that has
+        rows and columns times these.
     """
     X: SameKind
     kernel: Callable[..., Any]
@@ -66,7 +67,19 @@ class KernelProduct:
         ...
 
 class Preconditioner(NamedTuple):
-    """A low-rank smoother: U (n, r) in float32, squares (r,) of singular values, the trace that is left, and U'U (r, r)."""
+    """The preconditioner M of (13d.2), a low-rank smoother.
+
+    Attributes
+    ----------
+    U : array or tensor, shape (n, r)
+        Left singular vectors of the factor F, in float32.
+    squares : array or tensor, shape (r,)
+        Squares of its singular values.
+    left : float
+        The trace of ``K - F F'``.
+    overlap : array or tensor, shape (r, r)
+        ``U'U``, in float64.
+    """
     U: SameKind
     squares: SameKind
     left: float
@@ -95,7 +108,19 @@ def conjugate_gradients(product: Callable[[Any], Any], M: Preconditioner, B: Sam
     ...
 
 class KernelSolution(NamedTuple):
-    """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64, products of the inner solves, and float64 residuals."""
+    """What `solve_kernel` found.
+
+    Attributes
+    ----------
+    solution : array or tensor, shape (n, k)
+        In float64.
+    residual : array or tensor, shape (k,)
+        Relative residuals, recomputed in float64.
+    products : int
+        Of the inner solves.
+    judgements : int
+        How often the residual was recomputed.
+    """
     solution: SameKind
     residual: SameKind
     products: int
@@ -118,7 +143,9 @@ def warn_above(residual, tol):
     ...
 
 class LargeKernelRegressor(RegressorMixin, BaseEstimator):
-    """Kernel ridge regression for many rows: conjugate gradients with random pivots, refined to a true residual.
+    """Kernel ridge regression for many rows, to a residual that is true.
+
+    Conjugate gradients, preconditioned by random pivots and refined.
 
     Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
 
@@ -130,10 +157,18 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         The penalty > 0 beside the Gram matrix, or let the data choose.
     fit_intercept : bool
         Leave a constant unpenalised.
-    length_scale, kernel_params : float and dict, optional
-        Of the kernel; the default length is the root of the summed variances of the columns.
-    rank, tol, memory, probes : int, float, int, int
-        Of the preconditioner, default five times the root of n; relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
+    length_scale : float, optional
+        Of the kernel; default the root of the summed variances of the columns.
+    kernel_params : dict, optional
+        Further parameters of the kernel.
+    rank : int, optional
+        Of the preconditioner; default five times the root of n.
+    tol : float
+        Largest relative residual, recomputed in float64.
+    memory : int
+        Bytes of the Gram matrix that may be kept, in float32.
+    probes : int
+        Random probes of GCV.
     random_state : int, RandomState or None
     weight_type : {"precision", "frequency"}
         What `sample_weight` means to GCV: one over the variance of a row's error, up to a factor, or so many copies of it.
@@ -142,10 +177,14 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     ----------
     alpha_, dual_coef_, intercept_, X_fit_
         As in scikit-learn's KernelRidge, with a constant.
-    residual_, solution_ : float, KernelSolution
-        The largest relative residual of the systems (13d.1), recomputed; how many products it took.
-    gcv_, curve_ : RandomizedGCV or None, dict of float to RandomizedGCV
-        Scores with their standard errors, of the penalty and of all that were tried, if it was chosen.
+    residual_ : float
+        The largest relative residual of the systems (13d.1), recomputed.
+    solution_ : KernelSolution
+        Of these systems, with the products that it took.
+    gcv_ : RandomizedGCV or None
+        If the penalty was chosen, its score with a standard error.
+    curve_ : dict of float to RandomizedGCV
+        Scores of all penalties that were tried.
     """
     alpha_: float
     dual_coef_: Numpy
@@ -167,15 +206,19 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         """The products and the preconditioner of the rows that count (m, p)."""
 
     def fit(self, X: AnyArray, y: AnyArray, sample_weight: AnyArray | None=None) -> LargeKernelRegressor:
-        """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none negative; returns the estimator."""
+        """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none
+    negative; returns the estimator.
+    """
 
     def predict(self, X: AnyArray) -> Numpy:
         """Predictions at rows X (m, p), shape (m,) or (m, k)."""
 
     def attention_weights(self, X: AnyArray) -> Numpy:
-        """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are the predictions; a solve for each row.
+        """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are
+    the predictions; a solve for each row.
 
-    With ``c`` the kernel of a row with the training rows it is ``u + (1 - 1'u) / 1'w * w``, u and w as in (13d.1).
+    With ``c`` the kernel of a row with the training rows it is
+    ``u + (1 - 1'u) / 1'w * w``, u and w as in (13d.1).
     """
 
 def valid_rows(estimator, **given):
@@ -198,6 +241,7 @@ def mean_gcv(fit, Z, seed, probes, n):
 
 def require_penalty(alpha):
     ...
+LargeKernelRegressor.__init_subclass__()
 
 class RandomFeatures(NamedTuple):
     """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them with `random_features`."""

@@ -29,7 +29,9 @@ __all__ = ['sharded_ridge_attention', 'bytes_sent']
 
 # %% ../../nbs/practice/13c_sharded.ipynb #b1fc56f1
 def as_group(group):
-    """The process group behind what users have: a group, a one-dimensional DeviceMesh, or None for all ranks."""
+    """The process group behind what users have: a group, a one-dimensional DeviceMesh,
+    or None for all ranks.
+    """
     if not dist.is_available() or not dist.is_initialized():
         raise RuntimeError(
             "torch.distributed is not initialised: call init_process_group, or use ridge_attention on one device"
@@ -72,7 +74,9 @@ class AllSum(torch.autograd.Function):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #3ac07130
 def shift(x, step, group):
-    """What rank ``r - step`` has for rank r; zeros where there is no such rank. A negative step runs the other way."""
+    """What rank ``r - step`` has for rank r; zeros where there is no such rank. A
+    negative step runs the other way.
+    """
     rank, size = dist.get_rank(group), dist.get_world_size(group)
     found, sends = torch.zeros_like(x), []
     for peer, operation, tensor in (
@@ -92,7 +96,8 @@ def shift(x, step, group):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #fb659d0d
 def exclusive_scan(S, fade, group, step=1):
-    """The prefix (13c.2) of sums S (N, a, b) over the ranks before this one, which fade by `fade` (N,) or not (None).
+    """The prefix (13c.2) of sums S (N, a, b) over the ranks before this one, which fade
+    by `fade` (N,) or not (None).
 
     With ``step=-1`` over the ranks after it, as (13c.4) wants.
     """
@@ -144,14 +149,14 @@ def sharded_ridge_attention(
     decay: Number | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """`ridge_attention` over a sequence that is spread over the ranks of a process group, each of which calls it with its shard.
+    """`ridge_attention` over a sequence in shards, called by every rank with its own.
 
     Parameters
     ----------
     query : Tensor, shape (..., T_q, d)
     key : Tensor, shape (..., T_k, d)
     value : Tensor, shape (..., T_k, d_v)
-        This rank's tokens, after those of the ranks before it, of any number, of one floating dtype, on the device of the backend.
+        This rank's tokens, which follow those of the ranks before it; any number, of one dtype.
     lam : float or Tensor
         Penalty > 0, the same on all ranks; a tensor broadcasts to the heads.
     group : ProcessGroup or one-dimensional DeviceMesh, optional
@@ -179,9 +184,9 @@ def sharded_ridge_attention(
 
     Notes
     -----
-    A rank sends of each head one all-reduce of ``d * (d + d_v)`` numbers, or if causal ``1 + log2(W - 1)`` messages of that size;
-    the backward pass again. Differentiable once, the loss being the sum of those of all ranks: each rank gets the derivatives by its
-    shard, and by `lam` its own outputs' share, to be summed over ranks like that of any replicated parameter. Source: (13c.1), (13c.2), (13c.4).
+    Sends what (13c.5) says, and as much in the backward pass. Differentiable once; the loss is
+    the sum over ranks. A rank gets the derivatives by its shard, and of that by `lam` its own
+    share, to be summed over ranks. Source: (13c.1), (13c.2), (13c.4).
     """
     groups = shared_heads(query, key, value, is_causal, decay, enable_gqa)
     group, lam, dtype = as_group(group), head_penalty(lam, key), solving_dtype(key.dtype)
@@ -193,7 +198,9 @@ def sharded_ridge_attention(
 
 # %% ../../nbs/practice/13c_sharded.ipynb #f644351d
 def attend_shard(query, key, value, lam, gates, groups, group, is_causal):
-    """Outputs (N, groups, T_q, d_v) of a shard, heads in one dimension: the exchange, and what follows from it."""
+    """Outputs (N, groups, T_q, d_v) of a shard, heads in one dimension: the exchange,
+    and what follows from it.
+    """
     N, d, dtype = math.prod(key.shape[:-2]), key.shape[-1], lam.dtype
     q = query.reshape(N, groups, *query.shape[-2:])
     k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))
@@ -224,7 +231,9 @@ def shard_moments(k, v, gates, dtype):
 
 
 def solved(P, lam):
-    """Coefficients (N, d, d_v) of (13c.1), factored in float64: d x d matrices cost nothing beside the tokens."""
+    """Coefficients (N, d, d_v) of (13c.1), factored in float64: d x d matrices cost
+    nothing beside the tokens.
+    """
     d, wide = P.shape[1], P.double()
     A = wide[..., :d] + lam.double()[:, None, None] * torch.eye(
         d, dtype=torch.float64, device=P.device
@@ -273,7 +282,9 @@ def shared_heads(query, key, value, is_causal, decay, enable_gqa):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #4bc7027d
 def require_sound(P, S, **given):
-    """Raise if there is a NaN or an infinity, in this shard or another: only after the exchange, or the others would wait."""
+    """Raise if there is a NaN or an infinity, in this shard or another: only after the
+    exchange, or the others would wait.
+    """
     if not may_look(P):
         return
     for name, x in given.items():
@@ -288,7 +299,8 @@ def require_sound(P, S, **given):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #8bb40e6e
 def bytes_sent(form: str, W: int, T: int, d: int, d_v: int, itemsize: int = 4) -> float:
-    """Bytes that a rank sends for a head in a forward pass (13c.5); at most, for the ends of a causal scan send fewer.
+    """Bytes that a rank sends for a head in a forward pass (13c.5); at most, for the
+    ends of a causal scan send fewer.
 
     Parameters
     ----------

@@ -13,7 +13,19 @@ __all__ = ['Machine', 'Cost', 'stream_cost', 'attention_cost']
 
 # %% ../../nbs/practice/13e_size.ipynb #896f529e
 class Machine(NamedTuple):
-    """Rates of a worker: operations and bytes read a second, bytes sent a second, seconds before a message arrives."""
+    """Rates of a worker.
+
+    Attributes
+    ----------
+    operations : float
+        A second, as its code reaches them.
+    reading : float
+        Bytes a second.
+    network : float
+        Bytes sent a second.
+    latency : float
+        Seconds before a message arrives.
+    """
 
     operations: float
     reading: float = 2e9
@@ -22,7 +34,16 @@ class Machine(NamedTuple):
 
 # %% ../../nbs/practice/13e_size.ipynb #7b5a6558
 class Cost(NamedTuple):
-    """Seconds, bytes of memory of a worker, and bytes that a worker sends at most."""
+    """What a computation costs.
+
+    Attributes
+    ----------
+    seconds : float
+    memory : float
+        Bytes of a worker.
+    sent : float
+        Bytes that a worker sends at most.
+    """
 
     seconds: float
     memory: float
@@ -45,11 +66,17 @@ def stream_cost(
     Parameters
     ----------
     machine : Machine
-    n, p, k : float, int, int
-        Rows, columns, outcomes.
-    workers, fan_in : int
-    block, cached : int
-        Rows that are read, and processed, at a time.
+    n : float
+        Rows.
+    p, k : int
+        Columns and outcomes.
+    workers : int
+    fan_in : int
+        Of the tree of merges.
+    block : int
+        Rows that are read at a time.
+    cached : int
+        Rows that are processed at a time.
     harmless : bool
         Whether no variance inflation factor of the columns is large.
 
@@ -58,20 +85,39 @@ def stream_cost(
     Cost
     """
     q = 1 + p + k
-    each = (1 if harmless else 2) * q**2 / machine.operations + 8 * q / machine.reading
+    c = 1 if harmless else 2
+    each = c * q**2 / machine.operations + 8 * q / machine.reading
     levels = math.ceil(math.log(workers) / math.log(fan_in) - 1e-9) if workers > 1 else 0
-    merge = 4 * q**3 / machine.operations + 8 * q**2 / machine.network + machine.latency
-    seconds = n / workers * each + (fan_in - 1) * levels * merge
-    memory = 8 * (3 * q**2 + 2 * cached * q + block * q)
+    merge = 11 * q**3 / 3 / machine.operations + 8 * q**2 / machine.network
+    seconds = n / workers * each + (fan_in - 1) * levels * (merge + machine.latency)
+    memory = 8 * (3 * q**2 + c * cached * q + block * q)
     return Cost(seconds, memory, 8.0 * q**2 * (workers > 1))
 
 # %% ../../nbs/practice/13e_size.ipynb #9be23515
 def attention_cost(
     machine: Machine, T: float, d: int, heads: int = 1, ranks: int = 1, itemsize: int = 4
 ) -> Cost:
-    """What the forward pass of causal ridge attention costs over T tokens on several ranks, by the model (13e.3); a `Cost`."""
+    """What the forward pass of causal ridge attention costs, by the model (13e.3).
+
+    Parameters
+    ----------
+    machine : Machine
+    T : float
+        Tokens of the whole sequence.
+    d : int
+        Width of queries, keys and values.
+    heads, ranks : int
+        How many of each; the ranks share the tokens.
+    itemsize : int
+        Bytes of a number.
+
+    Returns
+    -------
+    Cost
+        Of a rank.
+    """
     sent = heads * bytes_sent("causal", ranks, T, d, d, itemsize)
     rounds = 1 + math.ceil(math.log2(ranks - 1)) if ranks > 1 else 0
-    work = 26 * heads * d**2 * T / ranks / machine.operations
+    work = 32 * heads * d**2 * T / ranks / machine.operations
     memory = heads * itemsize * (4 * d * T / ranks + 2 * d * d)
     return Cost(work + sent / machine.network + rounds * machine.latency, memory, sent)

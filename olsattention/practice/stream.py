@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import math
-import os
-import tempfile
 import warnings
 from functools import reduce
 from pathlib import Path
@@ -34,6 +32,7 @@ from olsattention.arrays import (
     qr_triangle,
     require_same_columns,
     to_numpy,
+    write_whole,
 )
 from ..regression.rfactor import VIF_HARMLESS
 from ..regression.smoother import CriterionSums, RidgePath, SpectralSmoother
@@ -51,14 +50,17 @@ __all__ = ['WeightType', 'BLOCK_ROWS', 'AT_ONCE', 'MAGIC', 'SAVED', 'LeastSquare
 
 # %% ../../nbs/practice/13_stream.ipynb #2f4d6bcd
 class LeastSquaresState:
-    """The R factor of ``[1 X y]`` of all rows seen so far: everything that least squares and ridge need of them.
+    """The R factor of ``[1 X y]`` of all rows seen so far: everything that least
+    squares and ridge need of them.
 
-    Begin with an empty one, `update` it with blocks of rows, `merge` it with others, and ask.
+    Begin with an empty one, `update` it with blocks of rows, `merge` it with others,
+    and ask.
 
     Attributes
     ----------
     R : ndarray, shape (1 + p + k, 1 + p + k), or None
-        The triangle (13.1), float64; of the weighted and faded rows. None before the first row.
+        The triangle (13.1), float64; of the weighted and faded rows. None before the
+        first row.
     count : float
         Rows with a positive weight, each faded as its row is.
     blocks : int
@@ -69,10 +71,13 @@ class LeastSquaresState:
         Columns of X and of Y.
     single : bool
         Whether outcomes came as vectors (b,); then answers do too.
+    note : dict or None
+        Of a loaded state, what was saved with it.
 
     Notes
     -----
-    The size depends on p and k only. Source: (13.1), Proposition 13.1; Demmel, Grigori, Hoemmen and Langou (2012).
+    The size depends on p and k only. Source: (13.1), Proposition 13.1; Demmel, Grigori,
+    Hoemmen and Langou (2012).
     """
 
     R: Numpy | None
@@ -87,7 +92,7 @@ class LeastSquaresState:
 
     def __init__(self) -> None:
         self.R, self.count, self.blocks = None, 0.0, 0
-        self.columns = self.outcomes = self.p = self.k = None
+        self.columns = self.outcomes = self.p = self.k = self.note = None
         self.single = True
         self._solved = {}
 
@@ -98,11 +103,14 @@ class LeastSquaresState:
 
 # %% ../../nbs/practice/13_stream.ipynb #a2bee2b7
 BLOCK_ROWS = 2048  # a block and what is made of it stay in cache
-# All products are SciPy's: NumPy may bring a BLAS of its own, and two pools of threads wait for each other's cores.
+# All products are SciPy's: NumPy may bring a BLAS of its own, and two pools of threads
+# wait for each other's cores.
 
 
 def inverse_and_vif(R: Numpy) -> tuple[Numpy, float]:
-    """``R^-1`` and the largest variance inflation factor (1b.5) of a triangle; infinite where it is singular."""
+    """``R^-1`` and the largest variance inflation factor (1b.5) of a triangle; infinite
+    where it is singular.
+    """
     inverse, info = dtrtri(R.T, lower=1)
     with np.errstate(over="ignore", invalid="ignore"):
         vif = np.max(np.sum(R**2, axis=0) * np.sum(inverse**2, axis=0))
@@ -110,7 +118,9 @@ def inverse_and_vif(R: Numpy) -> tuple[Numpy, float]:
 
 
 def whiten(R: Numpy, B: Numpy) -> Numpy:
-    """``B R^-1`` transposed, shape (q, b), by (13.3): a product where no variance inflation factor is large, else by solving."""
+    """``B R^-1`` transposed, shape (q, b), by (13.3): a product where no variance
+    inflation factor is large, else by solving.
+    """
     inverse, vif = inverse_and_vif(R)
     if vif <= VIF_HARMLESS:
         return dtrmm(1.0, inverse.T, B.T, lower=1)
@@ -118,7 +128,8 @@ def whiten(R: Numpy, B: Numpy) -> Numpy:
 
 # %% ../../nbs/practice/13_stream.ipynb #33478458
 def absorb(R: Numpy | None, B: Numpy) -> Numpy:
-    """The R factor of a triangle and a block of rows (13.2); Householder's where the block is news to the triangle.
+    """The R factor of a triangle and a block of rows (13.2); Householder's where the
+    block is news to the triangle.
 
     Parameters
     ----------
@@ -160,7 +171,8 @@ def _square(R):
 
 # %% ../../nbs/practice/13_stream.ipynb #182f81c2
 def absorb_gram(R: Numpy, G: Numpy) -> Numpy | None:
-    """The R factor of a triangle and of rows with Gram matrix G (q, q), or None where a variance inflation factor is large.
+    """The R factor of a triangle and of rows with Gram matrix G (q, q), or None where a
+    variance inflation factor is large.
 
     Source: (13.2), with the digits of (1b.6).
     """
@@ -234,10 +246,12 @@ def update(
     Parameters
     ----------
     X : array, tensor or DataFrame, shape (b, p)
-        Any number of rows, none included; computed in float64. The columns of a DataFrame must be those of the first block.
+        Any number of rows, none included; computed in float64. The columns of a
+        DataFrame must be those of the first block.
     y : array, tensor, Series or DataFrame, shape (b,) or (b, k)
     weights : array, shape (b,), optional
-        Not negative; a row counts as so many copies, or as one over its variance, see `sigma2`.
+        Not negative; a row counts as so many copies, or as one over its variance, see
+        `sigma2`.
 
     Returns
     -------
@@ -247,12 +261,14 @@ def update(
     Raises
     ------
     TypeError, ValueError
-        On input that is not finite and real, or other columns than before: the error names the block and the row, and the
-        state is as it was.
+        On input that is not finite and real, or other columns than before: the error
+        names the block and the row, and the state is as it was.
 
     Notes
     -----
-    One product like X'X where no variance inflation factor is large, elsewhere two; Householder's QR for blocks that are news. Extra memory: `BLOCK_ROWS` rows. Source: (13.2).
+    One product like X'X where no variance inflation factor is large, elsewhere two, and
+    Householder's QR for a block that is news to the triangle. Memory beside the block:
+    `BLOCK_ROWS` rows, or twice as many. Source: (13.2).
     """
     table, outcomes, w = checked(self, X, y, weights)
     if table.shape[0]:
@@ -299,7 +315,9 @@ AT_ONCE = 32 * BLOCK_ROWS  # rows whose Gram matrix is whitened as a whole
 
 
 def absorb_rows(R: Numpy | None, X: Numpy, y: Numpy, w: Numpy | None) -> Numpy:
-    """The triangle after rows X (b, p), outcomes and weights: by one product where that is harmless, else block by block."""
+    """The triangle after rows X (b, p), outcomes and weights: by one product where that
+    is harmless, else block by block.
+    """
     y = y.reshape(len(y), -1)
     buffer = np.empty((min(BLOCK_ROWS, len(X)), 1 + X.shape[1] + y.shape[1]))
     done = 0
@@ -364,7 +382,9 @@ def copy(self: LeastSquaresState) -> LeastSquaresState:
 # %% ../../nbs/practice/13_stream.ipynb #db44b270
 @patch
 def forget(self: LeastSquaresState, factor: float) -> LeastSquaresState:
-    """Multiply the weights of all rows so far by a factor in [0, 1] (13.4), and `count` with them; returns the state."""
+    """Multiply the weights of all rows so far by a factor in [0, 1] (13.4), and `count`
+    with them; returns the state.
+    """
     if not 0 <= as_lam(factor, "factor") <= 1:
         raise ValueError(f"factor must be in [0, 1], got {factor}")
     if self.R is not None:
@@ -455,9 +475,11 @@ def _outcomes(self: LeastSquaresState, values):
 def coefficients(
     self: LeastSquaresState, lam: Number = 0.0, intercept: bool = True
 ) -> tuple[SameKind, SameKind]:
-    """Coefficients of ridge, shape (p,) or (p, k), and the intercept, a number or (k,); least squares by default.
+    """Coefficients of ridge, shape (p,) or (p, k), and the intercept, a number or (k,);
+    least squares by default.
 
-    Warns of dependent columns if `lam` is 0; the minimum-norm answer is given. Source: (1b.3).
+    Warns of dependent columns if `lam` is 0; the minimum-norm answer is given. Source:
+    (1b.3).
     """
     s = self._apart(intercept)
     b, _ = s.smoother.coefficients(s.across, lam)
@@ -553,7 +575,9 @@ def gcv(self: LeastSquaresState, lam: Number = 0.0, intercept: bool = True) -> S
 def select_penalty(
     self: LeastSquaresState, criterion: str = "gcv", intercept: bool = True, **options: Any
 ) -> SelectedLam:
-    """The penalty that a criterion chooses, a `SelectedLam`; options as in `select_lam`. Leave-one-out would need the rows."""
+    """The penalty that a criterion chooses, a `SelectedLam`; options as in
+    `select_lam`. Leave-one-out would need the rows.
+    """
     return select_lam(OfState(self._apart(intercept)), None, criterion, **options)
 
 
@@ -580,8 +604,9 @@ def sigma2(
 ) -> SameKind:
     """Variance of the errors, a number or (k,): the residual sum of squares of least squares over ``n - df``.
 
-    `weight_type` says what n is: ``"precision"``, the number of rows, for weights that are one over a variance;
-    ``"frequency"``, the sum of the weights, for weights that are copies. NaN if nothing is left.
+    `weight_type` says what n is: ``"precision"``, the number of rows, for weights that
+    are one over a variance; ``"frequency"``, the sum of the weights, for weights that
+    are copies. NaN if nothing is left.
     """
     if weight_type not in ("precision", "frequency"):
         raise ValueError(
@@ -600,9 +625,11 @@ def standard_errors(
     intercept: bool = True,
     weight_type: WeightType = "precision",
 ) -> tuple[SameKind, SameKind]:
-    """Standard errors of the coefficients, (p,) or (p, k), and of the intercept, a number or (k,); source (13.6).
+    """Standard errors of the coefficients, (p,) or (p, k), and of the intercept, a
+    number or (k,); source (13.6).
 
-    Of what the noise does to ridge coefficients, not of their bias. A coefficient that is not determined has NaN if `lam` is 0.
+    Of what the noise does to ridge coefficients, not of their bias. A coefficient that
+    is not determined has NaN if `lam` is 0.
     """
     s, lam = self._apart(intercept), as_lam(lam)
     # rows of V diag(sqrt(mu) / (mu + lam)) U': the coefficients' weights on the triangle
@@ -628,7 +655,9 @@ def leverage(
     intercept: bool = True,
     weights: AnyArray | None = None,
 ) -> SameKind:
-    """The leverage (13.7) of rows X (m, p) that the state has seen, with their weights (m,) if they had any; shape (m,)."""
+    """The leverage (13.7) of rows X (m, p) that the state has seen, with their weights
+    (m,) if they had any; shape (m,).
+    """
     table = self._rows_of(X)
     constant, W, whole = self._embedded(table, lam, intercept)
     w = 1.0 if weights is None else checked_weights(weights, table.shape[0])
@@ -677,7 +706,9 @@ def attention_weights(
 # %% ../../nbs/practice/13_stream.ipynb #37a356e7
 @patch
 def _embedded(self: LeastSquaresState, table, lam, intercept):
-    """The constant's share, and centred rows in the triangle's directions, with the penalty and without, (m, p) each."""
+    """The constant's share, and centred rows in the triangle's directions, with the
+    penalty and without, (m, p) each.
+    """
     s = self._apart(intercept)
     rows = to_numpy(table.wide.values) - s.mean
     shares = np.asarray(s.smoother.weights(rows, lam))
@@ -711,25 +742,13 @@ def save(
     TypeError
         If a column label is neither text nor a number.
     """
-    path = Path(path)
     facts = {name: getattr(self, name) for name in SAVED} | {"note": note}
     buffer = io.BytesIO()
     R = np.empty((0, 0)) if self.R is None else self.R
     np.save(buffer, R, allow_pickle=False)
     payload = json.dumps(facts, default=plain).encode() + b"\n" + buffer.getvalue()
     digest = hashlib.sha256(payload).hexdigest().encode() + b"\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(MAGIC + digest + payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise OSError(
-            error.errno, f"the state could not be saved: {error.strerror}", str(path)
-        ) from error
+    write_whole(path, MAGIC + digest + payload)
 
 
 SAVED = ("count", "blocks", "columns", "outcomes", "p", "k", "single")

@@ -79,7 +79,8 @@ DEFAULTS = {
 class Similarity(NamedTuple):
     """A kernel with its parameters, and for kernels on the unit interval `low` and `width` of each column (p,).
 
-    `basis` (c, r) makes r independent functions of the c that are not penalised, an `intercept` among them.
+    `basis` (c, r) makes r independent functions of the c that are not penalised, an
+    `intercept` among them.
     """
 
     kernel: object
@@ -130,8 +131,9 @@ def _as_they_are(self: Similarity, X, Z):
 def fit_similarity(kernel, X, w, given, extra):
     """The `Similarity` of a kernel, by name or a function, for rows X (n, p) with weights w (n,) or None.
 
-    Of the parameters `given`, those are taken that the kernel has, and what is None is found from the rows (12.1). `extra` are
-    further ones, the only ones for a function. ``"precomputed"`` takes the matrix itself for X.
+    Of the parameters `given`, those are taken that the kernel has, and what is None is
+    found from the rows (12.1). `extra` are further ones, the only ones for a function.
+    ``"precomputed"`` takes the matrix itself for X.
     """
     if kernel == "precomputed":
         return Similarity(_given_matrix, extra)
@@ -187,7 +189,9 @@ def _one_per_column(scales, p):
 
 
 def _translated(kernel, given):
-    """Parameters `given` under the names of a kernel: scikit-learn's gamma is another name for a length scale (12b.2)."""
+    """Parameters `given` under the names of a kernel: scikit-learn's gamma is another
+    name for a length scale (12b.2).
+    """
     gamma, scale = (
         given.get("gamma"),
         "scale" if kernel == "exponential" else "length_scale",
@@ -253,7 +257,9 @@ class _Checked:
 
 
 def _given_matrix(X, Z, columns=None):
-    """The kernel "precomputed": rows X (m, n) are the matrix, of which the `columns` of training rows that count are taken."""
+    """The kernel "precomputed": rows X (m, n) are the matrix, of which the `columns` of
+    training rows that count are taken.
+    """
     return X + 0.0 if columns is None else X[:, columns]
 
 # %% ../../nbs/practice/12_tabular.ipynb #125e0103
@@ -269,7 +275,8 @@ def functions(self: Similarity, X, intercept):
 def _independent(T, intercept):
     """Coefficients (c, r) of independent functions that span the columns of T (n, c), orthonormal at the rows.
 
-    Where columns are dependent, slopes are those of least norm beside a constant that is free.
+    Where columns are dependent, slopes are those of least norm beside a constant that
+    is free.
     """
     xp = array_api_compat.array_namespace(T)
     ones, slopes = T[:, :1], T[:, int(intercept) :]
@@ -289,7 +296,9 @@ def _independent(T, intercept):
 # %% ../../nbs/practice/12_tabular.ipynb #49af95e6
 @patch
 def beside(self: Similarity, X, w, intercept):
-    """The same, with a basis (12.4) of what is not penalised at the rows X (n, p) with weights w (n,) or None."""
+    """The same, with a basis (12.4) of what is not penalised at the rows X (n, p) with
+    weights w (n,) or None.
+    """
     T = self.functions(X, intercept)
     T = T if w is None else T * w[:, None] ** 0.5
     return self._replace(intercept=intercept, basis=_independent(T, intercept))

@@ -35,7 +35,8 @@ DEFAULTS: Any
 class Similarity(NamedTuple):
     """A kernel with its parameters, and for kernels on the unit interval `low` and `width` of each column (p,).
 
-    `basis` (c, r) makes r independent functions of the c that are not penalised, an `intercept` among them.
+    `basis` (c, r) makes r independent functions of the c that are not penalised, an
+    `intercept` among them.
     """
     kernel: object
     parameters: dict
@@ -60,7 +61,9 @@ class Similarity(NamedTuple):
         """The functions that are not penalised, at rows X (m, p): none, a constant, or for splines all lines."""
 
     def beside(self, X, w, intercept):
-        """The same, with a basis (12.4) of what is not penalised at the rows X (n, p) with weights w (n,) or None."""
+        """The same, with a basis (12.4) of what is not penalised at the rows X (n, p) with
+    weights w (n,) or None.
+    """
 
     def unpenalised(self, X):
         """The functions that are not penalised, at rows X (m, p), shape (m, r); None if there are none."""
