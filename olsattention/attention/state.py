@@ -428,11 +428,10 @@ def _one(self: RidgeAttentionState, key, value):
     learns = any(x.requires_grad for x in (R, Z, key, value))
     if learns and not torch.is_grad_enabled():
         return self._become(*self._grown(key, value), 1)
-    if M is None and self.count == 0 and not learns:
-        M = self._unlearned()
+    if M is None and fading is None:
+        M = self._begun(R, Z, key, learns)
     if M is None or fading is not None:
-        news = math.inf if self._often() else _news(R, cast(key, R.dtype))
-        return self._become(*self._grown(key, value), 1)._rest(news, learns)
+        return self._become(*self._grown(key, value), 1)
     pair = cast(torch.cat([key, value], -1), M.dtype).reshape(len(M), 1, M.shape[-1])
     row, news = reduced(M, M[:, :0] if rows is None else rows, pair)
     news = float(news.detach().max()) if news.numel() else 0.0
@@ -442,8 +441,9 @@ def _one(self: RidgeAttentionState, key, value):
     if pairs is not None:
         pair, row = torch.cat([pairs, pair], 1), torch.cat([rows, row], 1)
     self._memory, self.count = Memory(R, Z, pair, row, M), self.count + 1
+    self._bounds = None
     if pair.shape[1] == WAITING:
-        self._become(*self._settled(), 0)._rest(news, learns)
+        self._become(*self._settled(), 0)
     return self
 
 
@@ -451,44 +451,29 @@ LOUD = 1e8  # leverage at most, of news that waits in float64
 
 # %% ../../nbs/attention/06f_state.ipynb #52c143df
 @patch
-def _often(self: RidgeAttentionState):
-    """Whether the triangle is asked for so often that inverting it would not be worth its cost."""
+def _begun(self: RidgeAttentionState, R, Z, key, learns):
+    """`inverse`, if a pair with this key may begin to wait, in float64 if it is news; else None."""
+    if self.count == 0 and not learns and self.dtype == torch.float32:
+        diagonal = R.diagonal(dim1=-2, dim2=-1)
+        if R.count_nonzero() == diagonal.numel() and not Z.any():  # nothing was learned
+            M = torch.cat(
+                [torch.diag_embed(diagonal.double().reciprocal()), Z.double()], -1
+            )
+            return M.reshape(math.prod(self.heads), *M.shape[-2:])
     last, apart = self._reads
-    return max(self.count - last, apart) < OFTEN
-
-
-OFTEN = 24  # tokens from one time to the next
-
-
-def _news(R, key):
-    """The largest leverage of a key (..., 1, d) for each head."""
-    p = torch.linalg.solve_triangular(R.mT, key.mT, upper=False).detach()
-    return float((p * p).sum(-2).max()) if p.numel() else 0.0
-
-
-@patch
-def _rest(self: RidgeAttentionState, news, learns):
-    """Invert the triangle, if pairs with the leverage `news` can wait: in float64, if they are news."""
-    R, Z = self._memory[:2]
-    if not news <= 1:
+    if max(self.count - last, apart) < OFTEN:
+        return None
+    p = torch.linalg.solve_triangular(R.mT, cast(key, R.dtype).mT, upper=False).detach()
+    news = float((p * p).sum(-2).max()) if p.numel() else 0.0
+    if not news <= 1:  # so written that NaN is news
         if learns or self.dtype == torch.float64 or not news <= LOUD:
-            return self
+            return None
         R, Z = R.double(), Z.double()
     M = inverse(R, Z)
-    M = M.reshape(math.prod(self.heads), *M.shape[-2:])
-    self._memory, self._bounds = self._memory._replace(inverse=M), None
-    return self
-
-
-@patch
-def _unlearned(self: RidgeAttentionState):
-    """As `inverse`, in float64, of a state in float32 that knows nothing but its penalty; None of another."""
-    R, Z = self._memory[:2]
-    diagonal = R.diagonal(dim1=-2, dim2=-1)
-    if self.dtype == torch.float64 or R.count_nonzero() != diagonal.numel() or Z.any():
-        return None
-    M = torch.cat([torch.diag_embed(1 / diagonal.double()), -Z.double()], -1)
     return M.reshape(math.prod(self.heads), *M.shape[-2:])
+
+
+OFTEN = 24  # tokens from one time that the triangle is asked for to the next, for an inverse to be worth its cost
 
 # %% ../../nbs/attention/06f_state.ipynb #67509f4a
 @patch

@@ -147,14 +147,8 @@ class RidgeAttentionState:
     def _one(self, key, value):
         """One pair more: it waits, or enters the triangle. On a GPU, which must not be asked, it enters."""
 
-    def _often(self):
-        """Whether the triangle is asked for so often that inverting it would not be worth its cost."""
-
-    def _rest(self, news, learns):
-        """Invert the triangle, if pairs with the leverage `news` can wait: in float64, if they are news."""
-
-    def _unlearned(self):
-        """As `inverse`, in float64, of a state in float32 that knows nothing but its penalty; None of another."""
+    def _begun(self, R, Z, key, learns):
+        """`inverse`, if a pair with this key may begin to wait, in float64 if it is news; else None."""
 
     def _faded(self, key, value, gate):
         """Whether one pair now waits while all fades, by a gate or none."""
@@ -242,9 +236,6 @@ AGAIN = 64
 HUGE = 10000000000.0
 LOUD = 100000000.0
 OFTEN = 24
-
-def _news(R, key):
-    ...
 LASTING = 0.8
 NEWS: Any
 
