@@ -4,6 +4,7 @@ import itertools
 import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from fractions import Fraction
 
 import numpy as np
@@ -1794,6 +1795,153 @@ def test_vmap_over_any_argument_is_a_loop(options, which):
 
     want = torch.stack([attend(x) for x in many])
     torch.testing.assert_close(torch.func.vmap(attend)(many), want, rtol=1e-10, atol=1e-12)
+
+
+# ---- documents and shapes where there is nothing to look at --------------------------------------------------
+
+LENGTHS = [3, 2, 4]
+
+
+def documents_alone(q, k, v, lam, ids, states=None, gates=None):
+    """Outputs, leverage, errors and coefficients of documents, each by its own call."""
+    found, learned = [], []
+    for j, a in enumerate(torch.unique_consecutive(ids, return_counts=True)[1].cumsum(0)):
+        b = int(a)
+        a = sum(len(x.output[0]) for x in found)
+        fade = None if gates is None else gates[a:b]
+        prior = None if states is None else states.map(lambda x: x[:, j])
+        parts = (x[:, a:b] for x in (q, k, v))
+        options = {"is_causal": True, "decay": fade, "state": prior}
+        found.append(ridge_attention(*parts, lam, full_output=True, **options))
+        learned.append(found[-1].state.coefficients)
+    parts = zip(*((x.output, x.leverage[..., None], x.error) for x in found))
+    return *(torch.cat(x, 1) for x in parts), torch.stack(learned, 1)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("prior", [False, True])
+def test_documents_in_transforms_and_graphs_are_documents_alone(gated, prior):
+    q, k, v = heads(2, 9, 4, 3)
+    ids = torch.repeat_interleave(torch.tensor([5, 1, 7]), torch.tensor(LENGTHS))
+    gates = 0.7 + 0.3 * torch.rand(9, generator=rng()).double() if gated else None
+    states = None
+    if prior:
+        states = RidgeAttentionState(0.5, 4, 3, (2, 3), dtype=torch.float64)
+        pairs = heads(2, 3, 6, 4, 3, seed=1)[1:]
+        states.update(*pairs)
+    want = documents_alone(q, k, v, 0.5, ids, states, gates)
+    options = {"is_causal": True, "decay": gates, "state": states}
+
+    def attend(q, k, v, ids=ids):
+        told = ridge_attention(
+            q, k, v, 0.5, document_ids=ids, full_output=True, **options
+        )
+        return told.output, told.leverage[..., None], told.error, told.state.coefficients
+
+    def output(q, k, v):
+        return ridge_attention(q, k, v, 0.5, document_ids=ids, **options)
+
+    ahead = torch.ones_like(k)
+    for found in (
+        attend(q, k, v),
+        torch.func.vjp(attend, q, k, v)[0],
+        torch.func.jvp(lambda k: attend(q, k, v), (k,), (ahead,))[0],
+        torch.compile(attend, backend="eager", fullgraph=prior)(q, k, v),
+        (torch.compile(output, backend="eager", fullgraph=True)(q, k, v),),
+        (torch.func.vjp(output, q, k, v)[0],),
+    ):
+        for one, other in zip(found, want, strict=len(found) == 4):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    step = 1e-6 * ahead
+    slopes = [
+        (a - b) / 2e-6 for a, b in zip(attend(q, k + step, v), attend(q, k - step, v))
+    ]
+    found = torch.func.jvp(lambda k: attend(q, k, v), (k,), (ahead,))[1]
+    for one, other in zip(found, slopes):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    if prior:
+        return
+    # heads mapped, and a row of documents for each
+    many = torch.stack([ids, torch.arange(9) // 4, torch.zeros(9, dtype=torch.long)])
+    found = torch.func.vmap(attend, (None, None, None, 0))(q, k, v, many)
+    for i, row in enumerate(many):
+        alone = documents_alone(q, k, v, 0.5, row, None, gates)
+        for one, other in zip(found, alone):
+            one = one[i][:, : len(row.unique())] if one[i].shape[1] == 3 else one[i]
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    cuts = torch.tensor([[0, 3, 5, 9], [0, 4, 8, 9], [0, 0, 9, 9]])
+    by_cuts = torch.func.vmap(
+        lambda c: ridge_attention(q, k, v, 0.5, cu_seqlens=c, **options)
+    )(cuts)
+    torch.testing.assert_close(by_cuts, found[0], rtol=1e-10, atol=1e-12)
+    with pytest.raises(ValueError, match="come back"):
+        torch.func.vmap(attend, (None, None, None, 0))(q, k, v, ids[None] // 5 % 2)
+    with pytest.raises(ValueError, match="must not decrease, and lead from 0"):
+        torch.func.vmap(
+            lambda c: ridge_attention(q, k, v, 0.5, cu_seqlens=c, **options)
+        )(cuts + 1)
+
+
+def test_documents_with_a_window_can_be_transformed():
+    q, k, v = heads(3, 9, 4, 3)
+    ids = torch.repeat_interleave(torch.tensor([5, 1, 7]), torch.tensor(LENGTHS))
+
+    def attend(q, k, v):
+        return ridge_attention(q, k, v, 0.5, is_causal=True, document_ids=ids, window=2)
+
+    want = torch.empty_like(v)
+    for t in range(9):
+        seen = slice(t - 1 if t and ids[t - 1] == ids[t] else t, t + 1)
+        want[:, t : t + 1] = ridge_attention(
+            q[:, t : t + 1], k[:, seen], v[:, seen], 0.5
+        )
+    torch.testing.assert_close(attend(q, k, v), want, rtol=1e-10, atol=1e-12)
+    mapped = torch.func.vmap(attend)(q, k, v)
+    torch.testing.assert_close(mapped, want, rtol=1e-10, atol=1e-12)
+    given = [x.clone().requires_grad_() for x in (q, k, v)]
+    wanted = torch.autograd.grad(attend(*given).sin().sum(), given)
+    loss = lambda *given: attend(*given).sin().sum()
+    each = torch.func.vmap(torch.func.grad(loss, (0, 1, 2)))(q, k, v)
+    for one, other in zip(each, wanted):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+
+
+SHAPED = [
+    {},
+    {"is_causal": True},
+    {"is_causal": True, "decay": 0.9},
+    {"is_causal": True, "window": 4},
+    {"is_causal": True, "document_ids": torch.arange(9) // 4},
+    {"is_causal": True, "document_ids": torch.arange(9) // 4, "window": 2},
+    {"is_causal": True, "cu_seqlens": torch.tensor([0, 4, 9]), "decay": 0.9},
+    {"is_causal": True, "key_mask": torch.arange(9) > 2, "weight": 0.5},
+]
+
+
+@pytest.mark.parametrize("options", SHAPED)
+@pytest.mark.parametrize("where", ["meta", "fake"])
+def test_answers_of_tensors_without_numbers_have_their_shapes(options, where):
+    q, k, v = heads(2, 9, 4, 3)
+    packed = "document_ids" in options or "cu_seqlens" in options
+
+    def told(q, k, v, **options):
+        out = [ridge_attention(q, k, v, 0.5, **options)]
+        if not packed:
+            told = ridge_attention(q, k, v, 0.5, full_output=True, **options)
+            out += [told.leverage, told.error, told.state.R, told.state.Z]
+        (out[0].sum() + 0).backward()
+        return [(x.shape, x.dtype) for x in (*out, k.grad)]
+
+    want = told(*(x.clone().requires_grad_() for x in (q, k, v)), **options)
+    fake = FakeTensorMode()
+    move = fake.from_tensor if where == "fake" else lambda x: x.to("meta")
+    given = [move(x).requires_grad_() for x in (q, k, v)]
+    moved = {n: move(x) if isinstance(x, torch.Tensor) else x for n, x in options.items()}
+    with fake if where == "fake" else nullcontext():
+        assert told(*given, **moved) == want
+        if packed and "window" not in options:
+            with pytest.raises(ValueError, match="depends on how many there are"):
+                ridge_attention(*given, 0.5, full_output=True, **moved)
 
 
 # ---- a state from moments, and moved -------------------------------------------------------------------------

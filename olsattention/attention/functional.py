@@ -9,12 +9,11 @@ from contextlib import ExitStack
 from typing import Literal, NamedTuple, TypedDict, Unpack, overload
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
 
 from .causal import causal_ridge
 from .cuts import starts_of
 from .forgetting import gates_of
-from .gated import gated_ridge
+from .gated import by_token, gated_ridge, most_documents
 from ..selection.gcv import BoundaryWarning, select_lam
 from olsattention.attention.heads import (
     UPCAST,
@@ -23,6 +22,7 @@ from olsattention.attention.heads import (
     head_factor,
     head_penalty,
     head_triangle,
+    in_graph,
     may_look,
     moment,
     outside_autocast,
@@ -31,6 +31,7 @@ from olsattention.attention.heads import (
     require_pairs,
     require_width,
     solving_dtype,
+    transformed,
 )
 from ..regression.smoother import SpectralSmoother
 from .state import RidgeAttentionState
@@ -429,7 +430,7 @@ def _solved(
 ):
     """The answers of heads that fit together, with all that is known if it is asked for."""
     local = starts is not None or window is not None
-    if local and is_causal and state is None and not full_output and _in_graph(query):
+    if local and is_causal and state is None and not full_output and in_graph(query):
         return _local_in_one_node(query, key, value, gates, lam, g, window, starts)
     if starts is not None:
         given = query, key, value, gates, lam, g, state, window
@@ -450,7 +451,7 @@ def _solved(
         if not is_causal or not N:
             found = _full(q, k, v, flat, *prior, diagnostics=full_output)
         else:
-            causal = _in_one_node if _in_graph(q) else _causal
+            causal = _in_one_node if in_graph(q) else _causal
             found = causal(q, k, v, flat, *prior, fades, chunk, full_output)
         memory = _triangle(flat, *found[1:3]) if full_output else None
     except LostDigits:
@@ -536,7 +537,7 @@ def _window_by_rows(q, k, v, lam, window):
 def _packed(query, key, value, gates, lam, g, state, window, full_output, starts):
     """The answers of heads in which documents stand one after another."""
     heads, T, d, d_v = key.shape[:-2], key.shape[-2], key.shape[-1], value.shape[-1]
-    N, D = math.prod(heads), int(starts.sum(-1).max()) if starts.numel() else 0
+    N, D = math.prod(heads), _how_many(starts, state, full_output)
     q = query.reshape(N, g, *query.shape[-2:])
     k, v, begins = key.reshape(N, T, d), value.reshape(N, T, d_v), starts.reshape(N, T)
     several = lam[..., None].expand(*heads, D)
@@ -567,10 +568,25 @@ def _packed(query, key, value, gates, lam, g, state, window, full_output, starts
         out, after, leverage.reshape(*heads, T), error.reshape(value.shape)
     )
 
+
+def _how_many(starts, state, asked):
+    """How many documents a row (..., T) has at most; if that cannot be seen, what the state says, or 1 if nobody asks."""
+    if in_graph(starts) and (state is not None or not asked):
+        return 1 if state is None else state.heads[-1]
+    if not in_graph(starts) or torch.compiler.is_compiling():
+        return most_documents(starts)  # where a graph breaks
+    raise ValueError(
+        "the states of documents have a shape that depends on how many there are, which tensors without numbers do not say; "
+        "call without full_output"
+    )
+
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3317
 def _left(starts, gates, D):
     """The product of the gates (N, T) of each document, (N, D)."""
     document = starts.long().cumsum(1) - 1
+    if transformed():
+        own = document[:, None] == torch.arange(D, device=gates.device)[:, None]
+        return torch.where(own, gates[:, None], gates.new_ones(())).prod(2)
     whole = gates.new_ones(len(gates), D)
     return whole.scatter_reduce(1, document, gates, "prod")
 
@@ -598,16 +614,15 @@ def _of_documents(state):
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3316
 def _apart(q, k, v, gates, lam, starts, g, state, window, ungated):
     """As `gated_ridge` with documents and diagnostics, each head and document by itself."""
-    (N, _, T, d), d_v, D = (
-        q.shape,
-        v.shape[-1],
-        int(starts.sum(-1).max()) if starts.numel() else 0,
-    )
+    (N, _, T, d), d_v = q.shape, v.shape[-1]
     if state is not None:
         raise ValueError(
             "documents with a window, or with keys as nearly dependent as these, cannot go on from states: "
             "take a larger lam, or float64"
         )
+    if starts.numel() and (in_graph(q) or transformed()):
+        return by_token(q, k, v, gates, lam, None, starts, window)
+    D = most_documents(starts)
     out, h, e = q.new_zeros(N, g, T, d_v), lam.new_zeros(N, T), lam.new_zeros(N, T, d_v)
     G, B = lam.new_zeros(N, D, d, d).double(), lam.new_zeros(N, D, d, d_v).double()
     options = dict(is_causal=True, window=window, full_output=True, enable_gqa=True)
@@ -772,6 +787,8 @@ def _require_sound(out, G, B, query, key, value):
 
 # %% ../../nbs/attention/06g_functional.ipynb #b048d46b
 def _require_finite(query, key, value):
+    if in_graph(query) or transformed():
+        return
     for name, x in (("query", query), ("key", key), ("value", value)):
         bad = (~x.isfinite()).nonzero()
         if len(bad):
@@ -786,11 +803,6 @@ def _causal(q, k, v, lam, G, B, gates, chunk, diagnostics):
     if gates is None:
         return causal_ridge(q, k, v, lam, G, B, diagnostics=diagnostics, chunk=chunk)
     return gated_ridge(q, k, v, gates, lam, G, B, diagnostics=diagnostics)
-
-
-def _in_graph(x):
-    """Whether this is being written down for later, by a compiler or with tensors that have shapes only."""
-    return torch.compiler.is_compiling() or isinstance(x, FakeTensor)
 
 
 def _in_one_node(q, k, v, lam, G, B, gates, chunk, diagnostics):
