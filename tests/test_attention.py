@@ -6,6 +6,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from fractions import Fraction
+from functools import partial
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -1809,7 +1811,7 @@ def documents_alone(q, k, v, lam, ids, states=None, gates=None):
         b = int(a)
         a = sum(len(x.output[0]) for x in found)
         fade = None if gates is None else gates[a:b]
-        prior = None if states is None else states.map(lambda x: x[:, j])
+        prior = None if states is None else states.map(itemgetter((slice(None), j)))
         parts = (x[:, a:b] for x in (q, k, v))
         options = {"is_causal": True, "decay": fade, "state": prior}
         found.append(ridge_attention(*parts, lam, full_output=True, **options))
@@ -1833,9 +1835,7 @@ def test_documents_in_transforms_and_graphs_are_documents_alone(gated, prior):
     options = {"is_causal": True, "decay": gates, "state": states}
 
     def attend(q, k, v, ids=ids):
-        told = ridge_attention(
-            q, k, v, 0.5, document_ids=ids, full_output=True, **options
-        )
+        told = ridge_attention(q, k, v, 0.5, document_ids=ids, full_output=True, **options)
         return told.output, told.leverage[..., None], told.error, told.state.coefficients
 
     def output(q, k, v):
@@ -1877,9 +1877,9 @@ def test_documents_in_transforms_and_graphs_are_documents_alone(gated, prior):
     with pytest.raises(ValueError, match="come back"):
         torch.func.vmap(attend, (None, None, None, 0))(q, k, v, ids[None] // 5 % 2)
     with pytest.raises(ValueError, match="must not decrease, and lead from 0"):
-        torch.func.vmap(
-            lambda c: ridge_attention(q, k, v, 0.5, cu_seqlens=c, **options)
-        )(cuts + 1)
+        torch.func.vmap(lambda c: ridge_attention(q, k, v, 0.5, cu_seqlens=c, **options))(
+            cuts + 1
+        )
 
 
 def test_documents_with_a_window_can_be_transformed():
@@ -1892,15 +1892,16 @@ def test_documents_with_a_window_can_be_transformed():
     want = torch.empty_like(v)
     for t in range(9):
         seen = slice(t - 1 if t and ids[t - 1] == ids[t] else t, t + 1)
-        want[:, t : t + 1] = ridge_attention(
-            q[:, t : t + 1], k[:, seen], v[:, seen], 0.5
-        )
+        want[:, t : t + 1] = ridge_attention(q[:, t : t + 1], k[:, seen], v[:, seen], 0.5)
     torch.testing.assert_close(attend(q, k, v), want, rtol=1e-10, atol=1e-12)
     mapped = torch.func.vmap(attend)(q, k, v)
     torch.testing.assert_close(mapped, want, rtol=1e-10, atol=1e-12)
     given = [x.clone().requires_grad_() for x in (q, k, v)]
     wanted = torch.autograd.grad(attend(*given).sin().sum(), given)
-    loss = lambda *given: attend(*given).sin().sum()
+
+    def loss(*given):
+        return attend(*given).sin().sum()
+
     each = torch.func.vmap(torch.func.grad(loss, (0, 1, 2)))(q, k, v)
     for one, other in zip(each, wanted):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
@@ -2088,31 +2089,76 @@ def test_a_single_precision_state_goes_in_and_out_of_calls(form, tmp_path):
         assert a.dtype == torch.float32 and float((a - b).norm() / b.norm()) < 1e-4
 
 
-def learned(key, value, query):
+def learned(key, value, query, kind="plain"):
     """The answer of a state of one head after some pairs, one by one."""
-    state = RidgeAttentionState(0.1, key.shape[-1], value.shape[-1], dtype=query.dtype)
+    d, d_v, place = key.shape[-1], value.shape[-1], {"dtype": query.dtype}
+    window = 4 if kind == "window" else None
+    state = RidgeAttentionState(0.1, d, d_v, window=window, **place)
     for k, v in zip(key, value, strict=True):
-        state.update(k, v)
+        state.update(k, v, 0.9 if kind == "gates" else None)
+    if kind == "merged":
+        state = state.merge(RidgeAttentionState(0.1, d, d_v, **place).update(key, value))
+    elif kind == "downdated":
+        state.downdate(key[2], value[2])
+    elif kind == "moments":
+        G, B = key.double().mT @ key.double(), key.double().mT @ value.double()
+        state = RidgeAttentionState.from_moments(G, B, 0.1)
+        return state.attend(query.double()).to(query.dtype)
     return state.attend(query)
 
 
+def weights_of_the_learned(kind):
+    """How often each of nine pairs counts in `learned`."""
+    weights = torch.full((9,), 2.0 if kind == "merged" else 1.0)
+    if kind == "gates":
+        weights = 0.9 ** torch.arange(8, -1, -1)
+    weights[: 5 if kind == "window" else 0] = 0
+    weights[2] = 0 if kind == "downdated" else weights[2]
+    return weights.double()
+
+
+@pytest.mark.parametrize(
+    "kind", ["plain", "gates", "window", "merged", "downdated", "moments"]
+)
 @pytest.mark.parametrize("common", [0.0, 1e3])
-def test_a_state_that_cannot_look_keeps_its_digits_too(common):
+def test_a_state_that_cannot_look_keeps_its_digits_too(common, kind):
     generator = torch.Generator().manual_seed(0)
     shapes = (3, 9, 6), (3, 9, 2), (3, 6)
     key, value, query = (torch.randn(*s, generator=generator) for s in shapes)
     given = key + common, value, query + common
-    want = torch.stack([learned(*(x.double() for x in one)) for one in zip(*given)])
-    compiled = torch.compile(torch.vmap(learned), backend="eager")
-    for found in (torch.vmap(learned)(*given), compiled(*given)):
+    root = weights_of_the_learned(kind).sqrt()[:, None]
+    prior = 0.1**0.5 * torch.eye(6).double()
+    want = []
+    for k, v, q in zip(*(x.double() for x in given)):
+        rows, outcomes = torch.cat([root * k, prior]), torch.cat([root * v, 0 * k[:6, :2]])
+        want.append(q @ torch.linalg.lstsq(rows, outcomes, driver="gelsd").solution)
+    want = torch.stack(want)
+    attend = partial(learned, kind=kind)
+    compiled = torch.compile(torch.vmap(attend), backend="eager", fullgraph=True)
+    for found in (torch.vmap(attend)(*given), compiled(*given)):
         assert found.dtype == torch.float32 and far(found.double(), want) < 1e-6
     with FakeTensorMode():
-        shape = learned(*(torch.empty(s)[0] for s in shapes)).shape
+        shape = attend(*(torch.empty(s)[0] for s in shapes)).shape
     assert shape == (2,)
     key, value, query = (x[0] for x in given)
-    slope = torch.func.grad(lambda k: learned(k, value, query).sum())(key)
+    slope = torch.func.grad(lambda k: attend(k, value, query).sum())(key)
     wide = key.double().requires_grad_()
-    (exact,) = torch.autograd.grad(
-        learned(wide, value.double(), query.double()).sum(), wide
-    )
+    (exact,) = torch.autograd.grad(attend(wide, value.double(), query.double()).sum(), wide)
     assert far(slope.double(), exact) < 1e-5
+
+
+def test_states_that_differ_cannot_be_merged_unseen():
+    _, k, v = heads(2, 4, 3, 2)
+    merged = torch.vmap(
+        lambda k, v, lam: (
+            RidgeAttentionState(lam, 3, 2, dtype=torch.float64)
+            .update(k, v)
+            .merge(RidgeAttentionState(0.5, 3, 2, dtype=torch.float64).update(k, v))
+            .coefficients
+        )
+    )(k, v, torch.tensor([0.5, 0.6]).double())
+    twice = RidgeAttentionState(0.5, 3, 2, dtype=torch.float64).update(
+        k[0].repeat(2, 1), v[0].repeat(2, 1)
+    )
+    torch.testing.assert_close(merged[0], twice.coefficients, rtol=1e-10, atol=1e-12)
+    assert merged[1].isnan().all()

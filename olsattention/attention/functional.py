@@ -142,7 +142,7 @@ def _aligned(query, key, value, is_causal, enable_gqa):
     g = 1
     if enable_gqa and asked and heads and 1 < asked[-1] != heads[-1]:
         # query heads are a multiple of key heads; what stands before them broadcasts
-        g, left = divmod(asked[-1], max(1, heads[-1]))
+        g, left = asked[-1] // max(1, heads[-1]), asked[-1] % max(1, heads[-1])
         asked = (*asked[:-1], heads[-1]) if not left else None
     both = None if asked is None else _common(asked, heads)
     if both is None:

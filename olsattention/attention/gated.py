@@ -676,6 +676,26 @@ def by_token(
     sums = (left * S + weighted @ x[:, None] for S, x in zip(priors, (k, v)))
     return out.to(query.dtype), *sums, h.to(narrow), e.to(narrow)
 
+# %% ../../nbs/attention/06c3_gated.ipynb #50788287
+def without_chunks(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    decay: torch.Tensor,
+    lam: torch.Tensor,
+    priors: tuple[torch.Tensor, torch.Tensor],
+    starts: torch.Tensor | None,
+    known: bool,
+    diagnostics: bool,
+) -> tuple[torch.Tensor, ...]:
+    """What `gated_ridge` finds where there are no chunks; priors, if not known, are zeros, and sums of documents are wrong unless there are diagnostics."""
+    if starts is not None and (known or diagnostics):
+        found = by_token(query, key, value, decay, lam, priors, starts)
+        return found if diagnostics else found[:3]
+    decay = decay if starts is None else torch.where(starts, 0.0, decay)
+    sums = (x[:, 0] for x in priors)
+    return forgetful_ridge(query, key, value, decay, lam, *sums, diagnostics=diagnostics)
+
 # %% ../../nbs/attention/06c3_gated.ipynb #36e73d15
 def gated_ridge(
     query: torch.Tensor,
@@ -714,30 +734,24 @@ def gated_ridge(
     (N, _, T, d), d_v = query.shape, value.shape[-1]
     plain, known = starts is None, gram is not None and moment is not None
     unseen = in_graph(query) or transformed() or not T or not N
-    if not known:
-        one = plain or unseen and not diagnostics  # whose sums nobody asks for
-        D = 1 if one else most_documents(starts)
+    if known:
+        gram, moment = (x[:, None] if plain else x for x in (gram, moment))
+    else:  # nobody asks for the sums of documents that are unseen
+        D = 1 if plain or unseen and not diagnostics else most_documents(starts)
         gram, moment = lam.new_zeros(N, D, d, d), lam.new_zeros(N, D, d, d_v)
-    elif plain:
-        gram, moment = gram[:, None], moment[:, None]
     if long := long_documents(decay, starts):
         return one_by_one(long, (query, key, value), lam, (gram, moment), diagnostics)
     cuts = None if unseen else planned(decay, d, starts)
-    if cuts is None and not plain and (known or diagnostics):
-        priors = gram, moment
-        found = by_token(query, key, value, decay, lam, priors, starts)
-        return found if diagnostics else found[:3]
     if cuts is None:
-        decay = decay if plain else torch.where(starts, 0.0, decay)
-        given = query, key, value, decay, lam, gram[:, 0], moment[:, 0]
-        return forgetful_ridge(*given, diagnostics=diagnostics)
+        given = query, key, value, decay, lam, (gram, moment), starts
+        return without_chunks(*given, known, diagnostics)
     if not known:
         cuts = cuts._replace(begins=torch.where(cuts.begins >= 0, -2, cuts.begins))
     given = query, key, value, *chunk_gates(decay, cuts), lam, gram, moment
     if diagnostics:
         (out, h, e), finals, *_ = attend(Sequence(*given), cuts, traced=True)
-        more = h[:, 0, :, 0], e[:, 0]
     else:
-        (out, *finals), more = GatedRidge.apply(cuts, *given), ()
+        out, *finals = GatedRidge.apply(cuts, *given)
+    more = (h[:, 0, :, 0], e[:, 0]) if diagnostics else ()
     finals = [x[:, 0] for x in finals] if plain else finals
     return out.to(query.dtype), *finals, *more

@@ -87,6 +87,9 @@ class RidgeAttentionState:
     def _settled(self):
         """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
 
+    def _ready(self):
+        """R and Z with all pairs that wait, for a change; in float64 where, on a processor, it will not be seen to lose digits."""
+
     def _with(self, R, Z, key, value):
         """The triangle and its outcomes after T pairs more."""
 
@@ -217,6 +220,9 @@ AGAIN = 64
 HUGE = 10000000000.0
 LASTING = 0.8
 NEWS: Any
+
+def _same_penalties(one, other):
+    ...
 
 def _kept(function, R, Z):
     ...
