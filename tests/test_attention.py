@@ -4,7 +4,10 @@ import itertools
 import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from fractions import Fraction
+from functools import partial
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -1924,6 +1927,152 @@ def test_vmap_over_any_argument_is_a_loop(options, which):
     torch.testing.assert_close(torch.func.vmap(attend)(many), want, rtol=1e-10, atol=1e-12)
 
 
+# ---- documents and shapes where there is nothing to look at --------------------------------------------------
+
+LENGTHS = [3, 2, 4]
+
+
+def documents_alone(q, k, v, lam, ids, states=None, gates=None):
+    """Outputs, leverage, errors and coefficients of documents, each by its own call."""
+    found, learned = [], []
+    for j, a in enumerate(torch.unique_consecutive(ids, return_counts=True)[1].cumsum(0)):
+        b = int(a)
+        a = sum(len(x.output[0]) for x in found)
+        fade = None if gates is None else gates[a:b]
+        prior = None if states is None else states.map(itemgetter((slice(None), j)))
+        parts = (x[:, a:b] for x in (q, k, v))
+        options = {"is_causal": True, "decay": fade, "state": prior}
+        found.append(ridge_attention(*parts, lam, full_output=True, **options))
+        learned.append(found[-1].state.coefficients)
+    parts = zip(*((x.output, x.leverage[..., None], x.error) for x in found))
+    return *(torch.cat(x, 1) for x in parts), torch.stack(learned, 1)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("prior", [False, True])
+def test_documents_in_transforms_and_graphs_are_documents_alone(gated, prior):
+    q, k, v = heads(2, 9, 4, 3)
+    ids = torch.repeat_interleave(torch.tensor([5, 1, 7]), torch.tensor(LENGTHS))
+    gates = 0.7 + 0.3 * torch.rand(9, generator=rng()).double() if gated else None
+    states = None
+    if prior:
+        states = RidgeAttentionState(0.5, 4, 3, (2, 3), dtype=torch.float64)
+        pairs = heads(2, 3, 6, 4, 3, seed=1)[1:]
+        states.update(*pairs)
+    want = documents_alone(q, k, v, 0.5, ids, states, gates)
+    options = {"is_causal": True, "decay": gates, "state": states}
+
+    def attend(q, k, v, ids=ids):
+        told = ridge_attention(q, k, v, 0.5, document_ids=ids, full_output=True, **options)
+        return told.output, told.leverage[..., None], told.error, told.state.coefficients
+
+    def output(q, k, v):
+        return ridge_attention(q, k, v, 0.5, document_ids=ids, **options)
+
+    ahead = torch.ones_like(k)
+    for found in (
+        attend(q, k, v),
+        torch.func.vjp(attend, q, k, v)[0],
+        torch.func.jvp(lambda k: attend(q, k, v), (k,), (ahead,))[0],
+        torch.compile(attend, backend="eager", fullgraph=prior)(q, k, v),
+        (torch.compile(output, backend="eager", fullgraph=True)(q, k, v),),
+        (torch.func.vjp(output, q, k, v)[0],),
+    ):
+        for one, other in zip(found, want, strict=len(found) == 4):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    step = 1e-6 * ahead
+    slopes = [
+        (a - b) / 2e-6 for a, b in zip(attend(q, k + step, v), attend(q, k - step, v))
+    ]
+    found = torch.func.jvp(lambda k: attend(q, k, v), (k,), (ahead,))[1]
+    for one, other in zip(found, slopes):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    if prior:
+        return
+    # heads mapped, and a row of documents for each
+    many = torch.stack([ids, torch.arange(9) // 4, torch.zeros(9, dtype=torch.long)])
+    found = torch.func.vmap(attend, (None, None, None, 0))(q, k, v, many)
+    for i, row in enumerate(many):
+        alone = documents_alone(q, k, v, 0.5, row, None, gates)
+        for one, other in zip(found, alone):
+            one = one[i][:, : len(row.unique())] if one[i].shape[1] == 3 else one[i]
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    cuts = torch.tensor([[0, 3, 5, 9], [0, 4, 8, 9], [0, 0, 9, 9]])
+    by_cuts = torch.func.vmap(
+        lambda c: ridge_attention(q, k, v, 0.5, cu_seqlens=c, **options)
+    )(cuts)
+    torch.testing.assert_close(by_cuts, found[0], rtol=1e-10, atol=1e-12)
+    with pytest.raises(ValueError, match="come back"):
+        torch.func.vmap(attend, (None, None, None, 0))(q, k, v, ids[None] // 5 % 2)
+    with pytest.raises(ValueError, match="must not decrease, and lead from 0"):
+        torch.func.vmap(lambda c: ridge_attention(q, k, v, 0.5, cu_seqlens=c, **options))(
+            cuts + 1
+        )
+
+
+def test_documents_with_a_window_can_be_transformed():
+    q, k, v = heads(3, 9, 4, 3)
+    ids = torch.repeat_interleave(torch.tensor([5, 1, 7]), torch.tensor(LENGTHS))
+
+    def attend(q, k, v):
+        return ridge_attention(q, k, v, 0.5, is_causal=True, document_ids=ids, window=2)
+
+    want = torch.empty_like(v)
+    for t in range(9):
+        seen = slice(t - 1 if t and ids[t - 1] == ids[t] else t, t + 1)
+        want[:, t : t + 1] = ridge_attention(q[:, t : t + 1], k[:, seen], v[:, seen], 0.5)
+    torch.testing.assert_close(attend(q, k, v), want, rtol=1e-10, atol=1e-12)
+    mapped = torch.func.vmap(attend)(q, k, v)
+    torch.testing.assert_close(mapped, want, rtol=1e-10, atol=1e-12)
+    given = [x.clone().requires_grad_() for x in (q, k, v)]
+    wanted = torch.autograd.grad(attend(*given).sin().sum(), given)
+
+    def loss(*given):
+        return attend(*given).sin().sum()
+
+    each = torch.func.vmap(torch.func.grad(loss, (0, 1, 2)))(q, k, v)
+    for one, other in zip(each, wanted):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+
+
+SHAPED = [
+    {},
+    {"is_causal": True},
+    {"is_causal": True, "decay": 0.9},
+    {"is_causal": True, "window": 4},
+    {"is_causal": True, "document_ids": torch.arange(9) // 4},
+    {"is_causal": True, "document_ids": torch.arange(9) // 4, "window": 2},
+    {"is_causal": True, "cu_seqlens": torch.tensor([0, 4, 9]), "decay": 0.9},
+    {"is_causal": True, "key_mask": torch.arange(9) > 2, "weight": 0.5},
+]
+
+
+@pytest.mark.parametrize("options", SHAPED)
+@pytest.mark.parametrize("where", ["meta", "fake"])
+def test_answers_of_tensors_without_numbers_have_their_shapes(options, where):
+    q, k, v = heads(2, 9, 4, 3)
+    packed = "document_ids" in options or "cu_seqlens" in options
+
+    def told(q, k, v, **options):
+        out = [ridge_attention(q, k, v, 0.5, **options)]
+        if not packed:
+            told = ridge_attention(q, k, v, 0.5, full_output=True, **options)
+            out += [told.leverage, told.error, told.state.R, told.state.Z]
+        (out[0].sum() + 0).backward()
+        return [(x.shape, x.dtype) for x in (*out, k.grad)]
+
+    want = told(*(x.clone().requires_grad_() for x in (q, k, v)), **options)
+    fake = FakeTensorMode()
+    move = fake.from_tensor if where == "fake" else lambda x: x.to("meta")
+    given = [move(x).requires_grad_() for x in (q, k, v)]
+    moved = {n: move(x) if isinstance(x, torch.Tensor) else x for n, x in options.items()}
+    with fake if where == "fake" else nullcontext():
+        assert told(*given, **moved) == want
+        if packed and "window" not in options:
+            with pytest.raises(ValueError, match="depends on how many there are"):
+                ridge_attention(*given, 0.5, full_output=True, **moved)
+
+
 # ---- a state from moments, and moved -------------------------------------------------------------------------
 
 
@@ -2068,31 +2217,76 @@ def test_a_single_precision_state_goes_in_and_out_of_calls(form, tmp_path):
         assert a.dtype == torch.float32 and float((a - b).norm() / b.norm()) < 1e-4
 
 
-def learned(key, value, query):
+def learned(key, value, query, kind="plain"):
     """The answer of a state of one head after some pairs, one by one."""
-    state = RidgeAttentionState(0.1, key.shape[-1], value.shape[-1], dtype=query.dtype)
+    d, d_v, place = key.shape[-1], value.shape[-1], {"dtype": query.dtype}
+    window = 4 if kind == "window" else None
+    state = RidgeAttentionState(0.1, d, d_v, window=window, **place)
     for k, v in zip(key, value, strict=True):
-        state.update(k, v)
+        state.update(k, v, 0.9 if kind == "gates" else None)
+    if kind == "merged":
+        state = state.merge(RidgeAttentionState(0.1, d, d_v, **place).update(key, value))
+    elif kind == "downdated":
+        state.downdate(key[2], value[2])
+    elif kind == "moments":
+        G, B = key.double().mT @ key.double(), key.double().mT @ value.double()
+        state = RidgeAttentionState.from_moments(G, B, 0.1)
+        return state.attend(query.double()).to(query.dtype)
     return state.attend(query)
 
 
+def weights_of_the_learned(kind):
+    """How often each of nine pairs counts in `learned`."""
+    weights = torch.full((9,), 2.0 if kind == "merged" else 1.0)
+    if kind == "gates":
+        weights = 0.9 ** torch.arange(8, -1, -1)
+    weights[: 5 if kind == "window" else 0] = 0
+    weights[2] = 0 if kind == "downdated" else weights[2]
+    return weights.double()
+
+
+@pytest.mark.parametrize(
+    "kind", ["plain", "gates", "window", "merged", "downdated", "moments"]
+)
 @pytest.mark.parametrize("common", [0.0, 1e3])
-def test_a_state_that_cannot_look_keeps_its_digits_too(common):
+def test_a_state_that_cannot_look_keeps_its_digits_too(common, kind):
     generator = torch.Generator().manual_seed(0)
     shapes = (3, 9, 6), (3, 9, 2), (3, 6)
     key, value, query = (torch.randn(*s, generator=generator) for s in shapes)
     given = key + common, value, query + common
-    want = torch.stack([learned(*(x.double() for x in one)) for one in zip(*given)])
-    compiled = torch.compile(torch.vmap(learned), backend="eager")
-    for found in (torch.vmap(learned)(*given), compiled(*given)):
+    root = weights_of_the_learned(kind).sqrt()[:, None]
+    prior = 0.1**0.5 * torch.eye(6).double()
+    want = []
+    for k, v, q in zip(*(x.double() for x in given)):
+        rows, outcomes = torch.cat([root * k, prior]), torch.cat([root * v, 0 * k[:6, :2]])
+        want.append(q @ torch.linalg.lstsq(rows, outcomes, driver="gelsd").solution)
+    want = torch.stack(want)
+    attend = partial(learned, kind=kind)
+    compiled = torch.compile(torch.vmap(attend), backend="eager", fullgraph=True)
+    for found in (torch.vmap(attend)(*given), compiled(*given)):
         assert found.dtype == torch.float32 and far(found.double(), want) < 1e-6
     with FakeTensorMode():
-        shape = learned(*(torch.empty(s)[0] for s in shapes)).shape
+        shape = attend(*(torch.empty(s)[0] for s in shapes)).shape
     assert shape == (2,)
     key, value, query = (x[0] for x in given)
-    slope = torch.func.grad(lambda k: learned(k, value, query).sum())(key)
+    slope = torch.func.grad(lambda k: attend(k, value, query).sum())(key)
     wide = key.double().requires_grad_()
-    (exact,) = torch.autograd.grad(
-        learned(wide, value.double(), query.double()).sum(), wide
-    )
+    (exact,) = torch.autograd.grad(attend(wide, value.double(), query.double()).sum(), wide)
     assert far(slope.double(), exact) < 1e-5
+
+
+def test_states_that_differ_cannot_be_merged_unseen():
+    _, k, v = heads(2, 4, 3, 2)
+    merged = torch.vmap(
+        lambda k, v, lam: (
+            RidgeAttentionState(lam, 3, 2, dtype=torch.float64)
+            .update(k, v)
+            .merge(RidgeAttentionState(0.5, 3, 2, dtype=torch.float64).update(k, v))
+            .coefficients
+        )
+    )(k, v, torch.tensor([0.5, 0.6]).double())
+    twice = RidgeAttentionState(0.5, 3, 2, dtype=torch.float64).update(
+        k[0].repeat(2, 1), v[0].repeat(2, 1)
+    )
+    torch.testing.assert_close(merged[0], twice.coefficients, rtol=1e-10, atol=1e-12)
+    assert merged[1].isnan().all()

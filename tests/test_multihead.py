@@ -975,6 +975,25 @@ def test_a_nested_tensor_keeps_its_layout(layout):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_a_nested_tensor_with_holes_keeps_them(is_causal):
+    layer = MultiheadRidgeAttention(8, 2, batch_first=True)
+    whole = torch.randn(3, 6, 8, requires_grad=True)
+    begins, lengths = torch.tensor([0, 1, 2]), torch.tensor([3, 4, 2])
+    x = torch.nested.narrow(whole, 1, begins, lengths, layout=torch.jagged)
+    found, _ = layer(x, x, x, need_weights=False, is_causal=is_causal)
+    parts = [whole[i, a : a + n] for i, (a, n) in enumerate(zip(begins, lengths))]
+    want = [layer(one, one, one, is_causal=is_causal)[0] for one in parts]
+    for got, one in zip((x + found).unbind(), map(torch.add, parts, want)):
+        torch.testing.assert_close(got, one, rtol=1e-4, atol=1e-5)
+    ours, theirs = (
+        torch.autograd.grad(sum(y.sin().sum() for y in answers), whole)[0]
+        for answers in (found.unbind(), want)
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_the_layer_can_be_quantised_as_pytorchs():
     layer = MultiheadRidgeAttention(8, 2, batch_first=True)
     x = torch.randn(2, 5, 8)

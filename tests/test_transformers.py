@@ -46,6 +46,8 @@ from transformers import (
     Qwen2MoeForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3NextConfig,
+    RecurrentGemmaConfig,
     StaticCache,
     TimesFmConfig,
     TimesFmModelForPrediction,
@@ -735,6 +737,55 @@ def test_a_scale_of_its_own_is_refused():
 
 def test_a_window_that_is_off_is_no_obstacle():
     close(mistral(None)(TOKENS).logits, llama()(TOKENS).logits)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"cu_seq_lens_q": torch.tensor([0, 8, 20])},
+        {"seq_idx": torch.tensor([[0] * 8 + [1] * 12])},
+        {"sliding_window": 3},
+    ],
+)
+def test_what_limits_a_causal_layer_is_not_dropped_by_one_that_looks_both_ways(told):
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 2, 20, 4).double() for _ in range(3))
+    causal, both = torch.nn.Module(), torch.nn.Module()
+    both.is_causal = False
+    shown = torch.ones(1, 1, 1, 20, dtype=torch.bool)
+    for given, more in ((None, {"is_causal": False}), (None, {}), (shown, {})):
+        module = both if given is None and not more else causal
+        with pytest.raises(ValueError, match="of causal layers only"):
+            _forward(module, q, k, v, given, 0.5, **more, **told)
+    window, first = told.get("sliding_window", 20), 0 if "sliding_window" in told else 8
+    found = _forward(causal, q, k, v, None, 0.5, **told)[0]
+    for t in (7, 8, 9, 19):
+        low = max(t - window + 1, first if t >= first else 0)
+        seen = slice(low, t + 1)
+        want = ridge_attention(q[:, :, t : t + 1], k[:, :, seen], v[:, :, seen], 2.0)
+        close(found[:, t], want[:, :, 0], 1e-12)
+
+
+def test_a_window_is_there_for_the_last_token_too():
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, 2, n, 4).double() for n in (1, 20, 20))
+    found = _forward(torch.nn.Module(), q, k, v, None, 0.5, sliding_window=4)[0]
+    want = ridge_attention(q, k[:, :, -4:], v[:, :, -4:], 2.0).transpose(1, 2)
+    close(found, want, 1e-12)
+    more = _forward(torch.nn.Module(), q, k, v, None, 0.5, sliding_window=99)[0]
+    close(more, ridge_attention(q, k, v, 2.0).transpose(1, 2), 1e-12)
+
+
+def test_a_ridge_cache_is_for_attention_in_every_layer():
+    kinds = ["linear_attention", "linear_attention", "linear_attention", "full_attention"]
+    config = Qwen3NextConfig(
+        num_hidden_layers=4, layer_types=kinds, attn_implementation="ridge"
+    )
+    with pytest.raises(ValueError, match="linear_attention: use DynamicCache"):
+        RidgeCache(config)
+    config = RecurrentGemmaConfig(num_hidden_layers=3, attn_implementation="ridge")
+    with pytest.raises(ValueError, match="layers of this model are linear_attention"):
+        RidgeCache(config)
 
 
 def test_what_is_harmless_or_absent_is_ignored():

@@ -73,7 +73,8 @@ def stub_of_module(tree):
             ]
             body.append(node)
         elif isinstance(node, ast.Assign) and not stays(node.value):
-            body += [ast.parse(f"{target.id}: Any").body[0] for target in node.targets]
+            names = [x.id for x in node.targets if isinstance(x, ast.Name)]
+            body += [ast.parse(f"{name}: Any").body[0] for name in names]
         else:
             body.append(node)
     text = ast.unparse(ast.Module(body, []))

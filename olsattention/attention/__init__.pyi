@@ -71,6 +71,7 @@ from .mixer import (
     MixerState as MixerState,
 )
 from .huggingface import (
+    ATTENTION as ATTENTION,
     register_ridge_attention as register_ridge_attention,
     RidgeCache as RidgeCache,
 )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from .causal import cut, join
+from .heads import bare, in_graph, require_all
 
 # %% auto #0
 __all__ = []
@@ -188,8 +189,8 @@ INTEGERS = torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8
 def by_lengths(cu_seqlens: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """As `starts_of`, from the number of tokens before each document and in all."""
     T = shape[-1]
-    if torch.compiler.is_compiling():
-        return in_a_graph(cu_seqlens, T).expand(shape)
+    if in_graph(cu_seqlens) or bare(cu_seqlens) is not cu_seqlens:
+        return unseen(cu_seqlens, T).expand(shape)
     found = cu_seqlens.tolist()
     if cu_seqlens.ndim != 1 or len(found) < 2 or found[0] != 0 or found[-1] != T:
         raise ValueError(
@@ -202,11 +203,11 @@ def by_lengths(cu_seqlens: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor
     return starts.expand(shape)
 
 
-def in_a_graph(cu_seqlens: torch.Tensor, T: int) -> torch.Tensor:
-    """Which of T tokens begin a document (T,), where numbers cannot be looked at: the graph does, when it runs."""
+def unseen(cu_seqlens: torch.Tensor, T: int) -> torch.Tensor:
+    """Which of T tokens begin a document (T,), in a graph or a transform."""
     ends = cu_seqlens.long()
     good = (ends[0] == 0) & (ends[-1] == T) & (ends.diff() >= 0).all()
-    torch._assert_async(
+    require_all(
         good, "cu_seqlens must not decrease, and lead from 0 to the number of tokens"
     )
     starts = torch.zeros(T + 1, dtype=torch.bool, device=ends.device)
@@ -225,14 +226,12 @@ def by_ids(document_ids: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
             f"document_ids must broadcast to {tuple(shape)}, the keys without their width, "
             f"got {tuple(document_ids.shape)}"
         ) from None
-    starts = torch.ones(shape, dtype=torch.bool, device=ids.device)
-    starts[..., 1:] = ids[..., 1:] != ids[..., :-1]
-    if torch.compiler.is_compiling():
+    first = torch.ones_like(ids[..., :1], dtype=torch.bool)
+    starts = torch.cat([first, ids[..., 1:] != ids[..., :-1]], -1)
+    if in_graph(ids) or bare(ids) is not ids:
         runs, sort = starts.sum(-1), ids.sort(-1).values
         different = 1 + (sort[..., 1:] != sort[..., :-1]).sum(-1)
-        torch._assert_async(
-            (runs == different).all(), APART.format("document_ids come back")
-        )
+        require_all(runs == different, APART.format("document_ids come back"))
         return starts
     for row in document_ids.reshape(-1, document_ids.shape[-1]) if ids.numel() else ():
         runs = row.unique_consecutive()

@@ -29,29 +29,36 @@ def cut_gated(query, key, value, gate, a, b, dtype):
     return *(x[..., a:b, :].to(dtype) for x in (query, key, value)), gate[:, a:b].to(dtype)
 
 # %% ../../nbs/attention/06c_forgetting.ipynb #42eeaa27
-def attend_block(q, k, v, gate, lam, G, B):
-    """Outputs (N, g, T, d_v) of a few tokens by (6c.4), moments, leverage (N, T), one-step-ahead errors (N, T, d_v), and the inflation of its systems."""
+def attend_among(q, k, v, Gamma, lam, G, B):
+    """Outputs (N, g, T, d_v) by (6c.4) of tokens t for which pair s counts Gamma (N, T, T), beside moments G (N, T, d, d) and B (N, T, d, d_v).
+
+    Also leverage (N, T), one-step-ahead errors (N, T, d_v), and the inflation of its systems.
+    """
     N, T, d = k.shape
-    Gamma, share = discounts(gate)
     others = Gamma.tril(-1)
     A = (others @ (k[..., :, None] * k[..., None, :]).flatten(2)).unflatten(2, (d, d))
-    A = A + share[..., None, None] * G[:, None]
-    after = A[:, -1] + k[:, -1, :, None] * k[:, -1, None]
+    A = A + G
     A = A + (lam[:, None, None, None] * torch.eye(d, dtype=A.dtype, device=A.device))
     A = A.flatten(0, 1)
     W = inverse_cholesky(A)
     inflated, W = inflation(W, A.diagonal(dim1=1, dim2=2)), W.unflatten(0, (N, T))
     asked = torch.cat([q, k[:, None]], 1).permute(0, 2, 3, 1)  # (N, T, d, g + 1)
-    x = (W.mT @ (W @ asked)).permute(0, 3, 1, 2)
-    known = (
-        share[:, None, :, None] * (x @ B[:, None])
-        + (others[:, None] * (x @ k[:, None].mT)) @ v[:, None]
-    )
-    B = share[:, -1, None, None] * B + k.mT @ (Gamma[:, -1, :, None] * v)
+    x = W.mT @ (W @ asked)
+    known, x = (x.mT @ B).transpose(1, 2), x.permute(0, 3, 1, 2)
+    known = known + (others[:, None] * (x @ k[:, None].mT)) @ v[:, None]
     error, by_key = v - known[:, -1], (x * k[:, None]).sum(-1, keepdim=True)
     news = by_key[:, -1:]
     out = known[:, :-1] + by_key[:, :-1] / (1 + news) * error[:, None]
-    return out, after, B, (news / (1 + news))[:, 0, :, 0], error, inflated
+    return out, (news / (1 + news))[:, 0, :, 0], error, inflated
+
+
+def attend_block(q, k, v, gate, lam, G, B):
+    """Outputs of a few tokens, moments after them, and what else `attend_among` says, of moments G (N, d, d) and B (N, d, d_v) before them."""
+    Gamma, share = discounts(gate)
+    before = (share[..., None, None] * S[:, None] for S in (G, B))
+    out, *more = attend_among(q, k, v, Gamma, lam, *before)
+    left, weighted = share[:, -1, None, None], (Gamma[:, -1, :, None] * k).mT
+    return out, left * G + weighted @ k, left * B + weighted @ v, *more
 
 # %% ../../nbs/attention/06c_forgetting.ipynb #a7d9fa59
 def gates_of(decay, shape, dtype, device):

@@ -9,12 +9,11 @@ from contextlib import ExitStack
 from typing import Literal, NamedTuple, TypedDict, Unpack, overload
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
 
 from .causal import causal_ridge
 from .cuts import starts_of
 from .forgetting import gates_of
-from .gated import gated_ridge
+from .gated import by_token, gated_ridge, most_documents
 from ..selection.gcv import BoundaryWarning, select_lam
 from olsattention.attention.heads import (
     UPCAST,
@@ -23,6 +22,7 @@ from olsattention.attention.heads import (
     head_factor,
     head_penalty,
     head_triangle,
+    in_graph,
     may_look,
     moment,
     outside_autocast,
@@ -31,6 +31,7 @@ from olsattention.attention.heads import (
     require_pairs,
     require_width,
     solving_dtype,
+    transformed,
 )
 from ..regression.smoother import SpectralSmoother
 from .state import RidgeAttentionState
@@ -141,7 +142,7 @@ def _aligned(query, key, value, is_causal, enable_gqa):
     g = 1
     if enable_gqa and asked and heads and 1 < asked[-1] != heads[-1]:
         # query heads are a multiple of key heads; what stands before them broadcasts
-        g, left = divmod(asked[-1], max(1, heads[-1]))
+        g, left = asked[-1] // max(1, heads[-1]), asked[-1] % max(1, heads[-1])
         asked = (*asked[:-1], heads[-1]) if not left else None
     both = None if asked is None else _common(asked, heads)
     if both is None:
@@ -379,11 +380,19 @@ def _documents(cu_seqlens, document_ids, key, state):
     if cu_seqlens is None and document_ids is None:
         return None
     starts = starts_of(cu_seqlens, document_ids, key.shape[:-1], key.device)
-    if not _in_graph(starts):
-        return _Documents(starts, int(starts.sum(-1).max()) if starts.numel() else 0)
+    if not in_graph(starts):
+        return _Documents(starts, most_documents(starts))
     if state is not None:
         return _Documents(starts, state.heads[-1])
     return _Documents(starts, None if cu_seqlens is None else cu_seqlens.shape[0] - 1)
+
+def _counted(documents):
+    """How many there are, where that is asked for in a graph: a compiler's breaks there."""
+    if torch.compiler.is_compiling():
+        return most_documents(documents.starts)
+    raise ValueError(
+        "a graph must know how many documents there are: give cu_seqlens instead of document_ids, or their state"
+    )
 
 # %% ../../nbs/attention/06g_functional.ipynb #ec6bd235
 def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_output):
@@ -488,7 +497,7 @@ def _solved(
         if not is_causal or not N:
             found = _full(q, k, v, flat, *prior, diagnostics=full_output, rounded=rounded)
         else:
-            causal = _in_one_node if _in_graph(q) else _quickly
+            causal = _in_one_node if in_graph(q) else _quickly
             found = causal(q, k, v, flat, *prior, fades, None, chunk, None, full_output)
         memory = _triangle(flat, *found[1:3]) if full_output else None
     except LostDigits:
@@ -580,10 +589,7 @@ def _packed(query, key, value, gates, lam, g, state, window, full_output, docume
     fades, begins = (x if x is None else x.reshape(N, T) for x in (gates, documents.starts))
     several, G, B = None, None, None
     if state is not None or full_output:
-        if D is None:
-            raise ValueError(
-                "a graph must know how many documents there are: give cu_seqlens instead of document_ids, or their state"
-            )
+        D = _counted(documents) if D is None else D
         several = lam[..., None].expand(*heads, D)
         G, B = _prior(state, (*heads, D), d, d_v, several)
         G = lam.new_zeros(N, D, d, d) if G is None else G.unflatten(0, (N, D))
@@ -607,6 +613,9 @@ def _packed(query, key, value, gates, lam, g, state, window, full_output, docume
 def _left(starts, gates, D):
     """The product of the gates (N, T) of each document, (N, D)."""
     document = starts.long().cumsum(1) - 1
+    if transformed():
+        own = document[:, None] == torch.arange(D, device=gates.device)[:, None]
+        return torch.where(own, gates[:, None], gates.new_ones(())).prod(2)
     whole = gates.new_ones(len(gates), D)
     return whole.scatter_reduce(1, document, gates, "prod")
 
@@ -635,12 +644,15 @@ def _of_documents(state):
 def _apart(q, k, v, lam, G, gates, starts, window, only=None):
     """As `gated_ridge` with documents and diagnostics, each document by itself, and each head unless all have the same; those of tokens `only` (N, T)."""
     (N, g, T, d), d_v = q.shape, v.shape[-1]
-    D = int(starts.sum(-1).max()) if starts.numel() else 0
-    if G is not None and bool(G.any()):
+    if G is not None and bool(bare(G).any()):
         raise ValueError(
             "documents with a window, or with keys as nearly dependent as these, cannot go on from states: "
             "take a larger lam, or float64"
         )
+    if starts.numel() and transformed():
+        gates = torch.ones_like(k[..., 0], dtype=lam.dtype) if gates is None else gates
+        return by_token(q, k, v, gates, lam, None, starts, window)
+    D = most_documents(starts)
     out, h, e = q.new_zeros(N, g, T, d_v), lam.new_zeros(N, T), lam.new_zeros(N, T, d_v)
     G, B = lam.new_zeros(N, D, d, d).double(), lam.new_zeros(N, D, d, d_v).double()
     options = dict(is_causal=True, window=window, full_output=True, enable_gqa=True)
@@ -853,6 +865,8 @@ def _require_sound(out, G, B, query, key, value):
 
 # %% ../../nbs/attention/06g_functional.ipynb #b048d46b
 def _require_finite(query, key, value):
+    if in_graph(query) or transformed():
+        return
     for name, x in (("query", query), ("key", key), ("value", value)):
         bad = (~x.isfinite()).nonzero()
         if len(bad):
@@ -878,11 +892,6 @@ def _quickly(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
     return gated_ridge(q, k, v, gates, lam, G, B, diagnostics=diagnostics)
 
 
-def _in_graph(x):
-    """Whether this is being written down for later, by a compiler or with tensors that have shapes only."""
-    return torch.compiler.is_compiling() or isinstance(x, FakeTensor)
-
-
 def _in_one_node(q, k, v, lam, G, B, *options):
     """As `_quickly`, in an operation that a graph does not look into; moments, on a processor, in double precision."""
     (N, _, _, d), d_v = q.shape, v.shape[-1]
@@ -895,7 +904,7 @@ def _in_one_node(q, k, v, lam, G, B, *options):
 def _local(given, *named):
     """What `_quickly` finds of heads with a window or documents, in one node of a graph or at once; faults are told of the tensors `named`."""
     q, k, v, lam, G, B, gates, starts, _, window, diagnostics = given
-    if _in_graph(q):
+    if in_graph(q):
         return _in_one_node(*given)
     try:
         return _quickly(*given)

@@ -21,10 +21,12 @@ from olsattention.attention.cuts import (
     rows_of,
     without_firsts,
 )
-from .forgetting import discounts, forgetful_ridge
+from .forgetting import attend_among, discounts, forgetful_ridge
 from olsattention.attention.heads import (
     LOST,
     LostDigits,
+    bare,
+    in_graph,
     may_look,
     outside_autocast,
     transformed,
@@ -1137,6 +1139,71 @@ def one_by_one(
     G, B = (torch.cat([x[:, None] for x in S], 1) for S in (G, B))
     return torch.cat(out, -2), G, B, *(torch.cat(x, 1) for x in more)
 
+# %% ../../nbs/attention/06c3_gated.ipynb #f63258cb
+def most_documents(starts: torch.Tensor) -> int:
+    """How many documents a row has at most, of starts (..., T)."""
+    return int(bare(starts.sum(-1).max()).max()) if starts.numel() else 0
+
+
+def by_token(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    decay: torch.Tensor,
+    lam: torch.Tensor,
+    priors: tuple[torch.Tensor, torch.Tensor] | None,
+    starts: torch.Tensor,
+    window: int | None = None,
+) -> tuple[torch.Tensor, ...]:
+    """What `gated_ridge` finds with diagnostics for documents, in operations that do not ask where they begin; one system a token.
+
+    They may have a window, or priors (N, D, d, d) and (N, D, d, d_v); without priors there are no sums. Answers are NaN where there
+    are more documents than priors. Memory quadratic in T.
+    """
+    narrow, wide = lam.dtype, torch.float64 if lam.device.type == "cpu" else lam.dtype
+    q, k, v, gates, lam = (x.to(wide) for x in (query, key, value, decay, lam))
+    Gamma, _ = discounts(torch.where(starts, 0.0, gates))
+    if priors is None:
+        nothing = (x.new_zeros(1, 1, k.shape[2], x.shape[2]) for x in (k, v))
+        seen = Gamma if window is None else Gamma.triu(1 - window)
+        out, h, e, _ = attend_among(q, k, v, seen, lam, *nothing)
+        return out.to(query.dtype), None, None, h.to(narrow), e.to(narrow)
+    priors, document = [x.to(wide) for x in priors], starts.long().cumsum(1) - 1
+    D = priors[0].shape[1]
+    lam = torch.where(document[:, -1] < D, lam, float("nan"))
+    number = torch.arange(D, device=k.device)[:, None]
+    member = (document[:, None] == number).to(wide)  # (N, D, T)
+    share = (Gamma @ (gates * starts)[..., None])[..., 0]  # what is left of a prior
+    known = ((share[..., None] * member.mT) @ S.flatten(2) for S in priors)
+    known = (x.unflatten(2, S.shape[2:]) for x, S in zip(known, priors))
+    out, h, e, _ = attend_among(q, k, v, Gamma, lam, *known)
+    ends = torch.cat([starts[:, 1:], torch.ones_like(starts[:, :1])], 1)
+    last = member * ends[:, None]
+    left = (last @ share[..., None] + 1 - last.sum(2, keepdim=True))[..., None]
+    weighted = ((last @ Gamma)[..., None] * k[:, None]).mT
+    sums = (left * S + weighted @ x[:, None] for S, x in zip(priors, (k, v)))
+    return out.to(query.dtype), *sums, h.to(narrow), e.to(narrow)
+
+# %% ../../nbs/attention/06c3_gated.ipynb #50788287
+def without_chunks(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    decay: torch.Tensor,
+    lam: torch.Tensor,
+    priors: tuple[torch.Tensor, torch.Tensor],
+    starts: torch.Tensor | None,
+    known: bool,
+    diagnostics: bool,
+) -> tuple[torch.Tensor, ...]:
+    """What `gated_ridge` finds where there are no chunks; priors, if not known, are zeros, and sums of documents are wrong unless there are diagnostics."""
+    if starts is not None and (known or diagnostics):
+        found = by_token(query, key, value, decay, lam, priors, starts)
+        return found if diagnostics else found[:3]
+    decay = decay if starts is None else torch.where(starts, 0.0, decay)
+    sums = (x[:, 0] for x in priors)
+    return forgetful_ridge(query, key, value, decay, lam, *sums, diagnostics=diagnostics)
+
 # %% ../../nbs/attention/06c3_gated.ipynb #36e73d15
 def gated_ridge(
     query: torch.Tensor,
@@ -1176,8 +1243,9 @@ def gated_ridge(
     """
     (N, _, T, d), d_v, plain = query.shape, value.shape[-1], starts is None
     known, sums = gram is not None and moment is not None, sums or plain
-    D = 1 if plain else int(starts.sum(1).max()) if starts.numel() else 0
-    unseen = torch.compiler.is_compiling() or transformed() or not T or not N
+    unseen = in_graph(query) or transformed() or not T or not N
+    # nobody asks for the sums of documents that are unseen
+    D = 1 if plain or unseen and not diagnostics else most_documents(starts)
     if not unseen and (long := long_documents(decay, starts)):
         return one_by_one(long, (query, key, value), lam, (gram, moment), diagnostics)
     cuts = None if unseen else planned(decay, d, starts)
@@ -1187,9 +1255,8 @@ def gated_ridge(
     elif plain:
         gram, moment = gram[:, None], moment[:, None]
     if cuts is None:
-        decay = decay if plain else torch.where(starts, 0.0, decay)
-        given = query, key, value, decay, lam, gram[:, 0], moment[:, 0]
-        return forgetful_ridge(*given, diagnostics=diagnostics)
+        given = query, key, value, decay, lam, (gram, moment), starts
+        return without_chunks(*given, known, diagnostics)
     apart = not (plain or known or diagnostics)
     plan = plan_of(cuts, key.device, D, known, apart, sums)
     given = *(x.contiguous() for x in (query, key, value)), decay, lam, gram, moment

@@ -9,7 +9,11 @@ from numbers import Real
 from typing import ParamSpec, TypeVar
 
 import torch
-from torch._C._functorch import peek_interpreter_stack
+from torch._C._functorch import (
+    get_unwrapped,
+    is_functorch_wrapped_tensor,
+    peek_interpreter_stack,
+)
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 
@@ -71,9 +75,7 @@ def require_same_width(query, key):
 # %% ../../nbs/attention/06_heads.ipynb #e01a6462
 def may_look(x):
     """Whether a decision may depend on the numbers in x: on a GPU it would stall the queue, in a graph there are none yet."""
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
-        return False
-    return not (transformed() or isinstance(x, FakeTensor))
+    return x.device.type == "cpu" and not (transformed() or in_graph(x))
 
 # %% ../../nbs/attention/06_heads.ipynb #7b30d77c
 def transformed():
@@ -81,6 +83,28 @@ def transformed():
     if torch.compiler.is_compiling():
         return False
     return peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+
+
+def in_graph(x):
+    """Whether x is being written down for later, by a compiler, or has a shape only."""
+    if torch.compiler.is_compiling():
+        return True
+    return x.device.type == "meta" or isinstance(x, FakeTensor)
+
+
+def bare(x):
+    """What a transform of `torch.func` has wrapped: numbers that exist, with a dimension more, somewhere, where `vmap` maps."""
+    while is_functorch_wrapped_tensor(x):
+        x = get_unwrapped(x)
+    return x
+
+
+def require_all(good, message):
+    """Raise ValueError unless all of these truths are true; a graph does when it runs."""
+    if in_graph(good):
+        torch._assert_async(good.all(), message)
+    elif not bool(bare(good).all()):
+        raise ValueError(message)
 
 # %% ../../nbs/attention/06_heads.ipynb #b9eabbe5
 def solving_dtype(dtype):

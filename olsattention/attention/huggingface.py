@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 # %% auto #0
-__all__ = ['register_ridge_attention', 'RidgeCache']
+__all__ = ['ATTENTION', 'register_ridge_attention', 'RidgeCache']
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #a361394b
 class Seen:
@@ -238,6 +238,9 @@ def _forward(
     else:
         # the mask knows, whatever the layer says of itself
         causal = mask.dtype != torch.bool
+    limits = documents, None if isinstance(attention_mask, Seen) else window
+    if not causal and any(x is not None for x in limits):
+        raise ValueError(BOTH_WAYS)
     if not causal or query.shape[-2] == 1 and documents is None:
         out = _full(q, k, v, lam, mask, window)
     else:
@@ -250,11 +253,17 @@ MERGED = (
     "RidgeCache has merged its tokens and cannot let those go that leave a window (of config.sliding_window); "
     "use the default cache"
 )
+BOTH_WAYS = (
+    "ridge attention reads cu_seq_lens_q, seq_idx and sliding_window of causal layers only; attention that looks both ways takes "
+    "one sequence a row, and keys up to all others: pad with an attention_mask, or take another attn_implementation"
+)
 _forward.is_ridge_attention = True  # `_is_ridge` knows it by this
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #7c0de412
 def _full(query, key, value, lam, mask, window=None):
     """Every query uses all keys that are no padding, and, if these are positions, not in the future nor before its window."""
+    if mask is None and window is not None:  # of the last token
+        key, value = (x[..., -window:, :] for x in (key, value))
     if mask is not None and mask.dtype != torch.bool:
         mask = (mask <= 0) & (True if window is None else mask > -window)
     return ridge_attention(query, key, value, lam, key_mask=mask, enable_gqa=True)
@@ -375,7 +384,8 @@ def _read(mask, key):
         if not fits:
             raise ValueError(
                 f"the mask is for {shape[-1]} keys, but there are {key.shape[-2]}: a model with encoder and decoder needs "
-                "a cache for each, past_key_values=EncoderDecoderCache(RidgeCache(model.config), DynamicCache())"
+                "a cache for each, past_key_values=EncoderDecoderCache(RidgeCache(model.config), DynamicCache()), and one with layers of "
+                "other kinds DynamicCache(config=model.config)"
             )
         mask = mask.positions.to(key.device)
     elif not fits or mask.dtype != torch.bool:
@@ -603,7 +613,7 @@ class RidgeCache(Cache):
     ImportError
         Without transformers.
     ValueError
-        If the model has another attention, which needs every token. Later: if it changes keys or values between cache and
+        If the model has another attention, which needs every token, or layers that are no attention. Later: if it changes keys or values between cache and
         attention; if tokens that were merged are padding, or are to be removed again (assisted generation).
 
     Notes
@@ -623,6 +633,12 @@ class RidgeCache(Cache):
             raise ValueError(
                 f"RidgeCache is for ridge attention, but the model has attn_implementation={name!r}, which needs every token"
             )
+        kinds = set(getattr(config, "layer_types", None) or ()) - ATTENTION
+        if kinds:
+            raise ValueError(
+                f"RidgeCache is for attention in every layer, but layers of this model are {', '.join(sorted(map(str, kinds)))}: "
+                "use DynamicCache(config=model.config)"
+            )
         super().__init__(layers=[RidgeLayer() for _ in range(config.num_hidden_layers)])
 
     def update(
@@ -636,3 +652,6 @@ class RidgeCache(Cache):
         if any(layer.awaited for layer in self.layers):
             raise ValueError(ALTERED.format("nothing came to ridge attention of"))
         return super().update(key_states, value_states, layer_idx, *args, **kwargs)
+
+
+ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "attention"}

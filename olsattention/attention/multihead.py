@@ -563,15 +563,21 @@ def _forward_nested(
             "nested tensors are for self-attention, with batch_first=True, need_weights=False and without "
             "key_padding_mask; else pass padded tensors, with a mask"
         )
-    x = query.to_padded_tensor(0.0)
-    lengths = torch.tensor([len(one) for one in query.unbind()], device=x.device)
+    parts = query.unbind()
+    holes = query.layout == torch.jagged and query.lengths() is not None
+    whole = nn.utils.rnn.pad_sequence(parts, True) if holes else None
+    x = query.to_padded_tensor(0.0) if whole is None else whole
+    lengths = torch.tensor([len(one) for one in parts], device=x.device)
     padding = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
     out, _ = self.forward(x, x, x, padding, False, attn_mask, is_causal=is_causal)
-    if (
-        query.layout == torch.jagged
-    ):  # with the very offsets, so that the sum of both is one too
-        offsets = {"offsets": query.offsets(), "lengths": query.lengths()}
-        if query.lengths() is None:
-            return torch.nested.nested_tensor_from_jagged(out[~padding], **offsets), None
+    if query.layout == torch.jagged:
+        # with the very offsets, so that the sum of both is one too
+        offsets, values = query.offsets(), out[~padding]
+        if holes:
+            places = offsets[:-1, None] + torch.arange(x.shape[1], device=x.device)
+            gaps = values.new_zeros(*query.values().shape[:-1], values.shape[-1])
+            values = gaps.index_copy(0, places[~padding], values)
+        made = torch.nested.nested_tensor_from_jagged
+        return made(values, offsets, query.lengths()), None
     ones = [one[:n] for one, n in zip(out, lengths.tolist())]
     return torch.nested.as_nested_tensor(ones, layout=query.layout), None

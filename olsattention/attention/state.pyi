@@ -234,10 +234,16 @@ class RidgeAttentionState:
         """Read a state that `save` wrote; only tensors and numbers are read. Raises ValueError if the file holds none."""
 AGAIN = 64
 HUGE = 10000000000.0
+
+def _sure(R, Z):
+    ...
 LOUD = 100000000.0
 OFTEN = 24
 LASTING = 0.8
 NEWS: Any
+
+def _same_penalties(one, other):
+    ...
 
 def _kept(function, R, Z):
     ...
