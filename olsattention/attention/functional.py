@@ -18,6 +18,7 @@ from ..selection.gcv import BoundaryWarning, select_lam
 from olsattention.attention.heads import (
     UPCAST,
     LostDigits,
+    bare,
     factor,
     head_factor,
     head_penalty,
@@ -385,6 +386,7 @@ def _documents(cu_seqlens, document_ids, key, state):
     if state is not None:
         return _Documents(starts, state.heads[-1])
     return _Documents(starts, None if cu_seqlens is None else cu_seqlens.shape[0] - 1)
+
 
 def _counted(documents):
     """How many there are, where that is asked for in a graph: a compiler's breaks there."""
