@@ -440,7 +440,9 @@ def _begun(self: RidgeAttentionState, R, Z, key, learns):
     if self.count == 0 and not learns and self.dtype == torch.float32:
         diagonal = R.diagonal(dim1=-2, dim2=-1)
         if R.count_nonzero() == diagonal.numel() and not Z.any():  # nothing was learned
-            M = torch.cat([torch.diag_embed(diagonal.double().reciprocal()), Z.double()], -1)
+            M = torch.cat(
+                [torch.diag_embed(diagonal.double().reciprocal()), Z.double()], -1
+            )
             return M.reshape(math.prod(self.heads), *M.shape[-2:])
     last, apart = self._reads
     if max(self.count - last, apart) < OFTEN:
