@@ -955,6 +955,15 @@ def test_one_tensor_as_key_and_value():
         torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-12)
 
 
+def test_an_inflation_that_leaves_four_digits_is_harmless():
+    from olsattention.attention.heads import keeps_digits
+
+    for dtype, harmless, lost in ((torch.float32, 30.0, 40.0), (torch.float64, 1e10, 1e11)):
+        assert keeps_digits(torch.tensor(harmless), dtype)
+        assert not keeps_digits(torch.tensor(lost), dtype)
+        assert not keeps_digits(torch.tensor(torch.nan), dtype)
+
+
 def test_a_learned_penalty_learns():
     g = rng(0)
     k = torch.randn(64, 40, 6, generator=g)

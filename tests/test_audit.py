@@ -175,6 +175,19 @@ def test_at_leverage_one_only_what_is_not_determined_is_missing():
     )
 
 
+def test_what_is_not_determined_is_found_through_weights():
+    draw = np.random.default_rng(0)
+    A, w, y = draw.normal(size=(14, 2)), draw.uniform(0.2, 4, size=14), draw.normal(size=14)
+    A[4:, 1] = 0  # the first group alone knows the second slope
+    s, groups = SpectralSmoother.from_design(A, weights=w), np.arange(14) // 4
+    asked = np.array([[1.0, 0.0], [0.5, 1.0]])
+    found = influence(s, asked, y, 0.0, groups=groups)
+    assert np.isnan(found[1, 0]) and np.isfinite(found[0]).all()
+    part = SpectralSmoother.from_design(A[4:, :1], weights=w[4:])
+    after = part.predict(asked[:1, :1], y[4:], 0.0) - s.predict(asked[:1], y, 0.0)
+    np.testing.assert_allclose(found[0, 0], after[0], atol=1e-12)
+
+
 def test_deleted_groups_at_interpolation_have_their_limit():
     K, K_new = kernels.laplacian(X), kernels.laplacian(NEW, X)
     s = SpectralSmoother.from_gram(K)

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from olsattention import CaptureError, capture_attention, register_ridge_attention
+from olsattention.models.capture import AttentionCall
 
 transformers = pytest.importorskip("transformers")
 transformers.utils.logging.set_verbosity_error()
@@ -261,6 +262,16 @@ def test_pytorchs_multihead_attention(options, need_weights, padding):
                 assert (call.weights().mean(1) - weights)[~PADDING].abs().max() < 1e-6
 
 
+def test_a_query_that_sees_nothing_gets_zero():
+    query, key, value = torch.randn(
+        3, 1, 2, 4, 3, generator=torch.Generator().manual_seed(2)
+    )
+    seen = torch.ones(1, 1, 4, 4).tril(-1).bool()
+    call = AttentionCall("", query, key, value, mask=seen)
+    assert not call.attend()[:, :, 0].any() and not call.weights()[:, :, 0].any()
+    assert torch.allclose(call.weights()[:, :, 1:].sum(-1), torch.ones(()))
+
+
 def test_pytorchs_transformer_has_three_kinds_of_attention():
     torch.manual_seed(0)
     model = nn.Transformer(16, 2, 2, 2, 32, batch_first=True).eval()
@@ -281,6 +292,8 @@ class ByHand(nn.Module):
         self.q, self.k = nn.Linear(16, 16), nn.Linear(16, 16 // groups)
         self.v = nn.Linear(16, width or 16 // groups)
         self.way, self.groups = way, groups
+        if way == "in one product":
+            self.num_heads = 2  # its heads stand among the sequences
 
     def forward(self, x):
         q, k, v = self.q(x), self.k(x), self.v(x)
@@ -308,6 +321,14 @@ class ByHand(nn.Module):
             return ((q @ k.mT) / 4).softmax(2) @ v
         if self.way == "turned":
             return (v.mT @ (q @ k.mT).softmax(-1).mT).mT
+        if self.way == "biased":
+            bias = torch.arange(81.0).reshape(9, 9) / 81
+            return ((q @ k.mT + bias) * 0.3).softmax(-1) @ v
+        if self.way == "in one product":
+            q, k, v = (x.flatten(0, 1) for x in (q, k, v))
+            bias = torch.arange(81.0).reshape(9, 9) / 81
+            scores = torch.baddbmm(bias, q, k.mT, beta=2, alpha=0.3)
+            return (scores.softmax(-1) @ v).unflatten(0, (2, 2))
         if self.way == "cap":
             return (5 * torch.tanh(q @ k.mT / 5)).softmax(-1) @ v
         return torch.relu(q @ k.mT) @ v
@@ -324,6 +345,8 @@ class ByHand(nn.Module):
         ("before", {}),
         ("flat", {}),
         ("turned", {}),
+        ("biased", {}),
+        ("in one product", {}),
     ],
 )
 def test_attention_written_by_hand(way, options, mode):
@@ -438,6 +461,11 @@ def test_ridge_generation_with_a_cache_that_stops_growing():
     assert torch.equal(out, wanted)
     for call in captured.calls:
         assert (call.attend() - call.output).abs().max() < 1e-4
+    with capture_attention(model) as captured:  # beside padding, masks are positions
+        model.generate(TOKENS, attention_mask=LEFT, **options)
+    for call in captured.calls:
+        real = call.fresh[:, None, :, None] if call.fresh.shape[1] == 9 else True
+        assert ((call.attend() - call.output) * real).abs().max() < 1e-4
 
 
 # ---- bounded memory, and what is left behind ---------------------------------------------------------------

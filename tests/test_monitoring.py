@@ -238,7 +238,7 @@ def test_one_head_of_many_is_found_and_named_and_nobody_else():
 def test_a_report_before_and_after():
     rng = np.random.default_rng(15)
     monitor = make(rng)
-    assert monitor.report().startswith("no alarm in 0 readings")
+    assert monitor.report() == "no alarm in 0 readings; capital at most 1 of 100"
     monitor.update(spectra(rng))
     assert "no alarm in 1 readings" in monitor.report() and monitor.named() == []
     while not monitor.alarm:
