@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from olsattention.arrays import (
     AnyArray,
@@ -671,6 +671,7 @@ def _draw_history(ax, weights):
     limit = np.nanpercentile(np.abs(values), 99.5) or 1.0
     ax.set_facecolor("0.93")
     ax.set(ylabel="forecast made in")
+    ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))  # whole years
     return ax.imshow(
         values,
         aspect="auto",
@@ -755,7 +756,7 @@ def plot_ratios(
         ax.plot([r["min"], r["max"]], [row, row], color=colour, linewidth=1.2)
         ax.plot(r["median"], row, "o", color=colour, markersize=5)
         ax.annotate(
-            f"{r['median']:.2g}" if r["median"] < 100 else f"{r['median']:.0f}",
+            format(float(format(r["median"], ".2g")), "g"),  # two digits, no exponent
             (r["median"], row),
             xytext=(0, 5),
             textcoords="offset points",
@@ -1040,6 +1041,7 @@ def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
         interpolation="nearest",
     )
     for axis, names, most in zip((ax.yaxis, ax.xaxis), labels, (16, 5)):
+        axis.set_major_locator(MaxNLocator(most, integer=True))
         if names is not None:
             at = np.arange(0, len(names), max(1, -(-len(names) // most)))
             axis.set_ticks(at, [str(names[i]) for i in at])

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from olsattention.arrays import AnyArray, Column, Frame, Numpy, as_matrix, as_regression, to_numpy
 from .regression.ridge import spectral_filter
 if TYPE_CHECKING:

@@ -614,7 +614,31 @@ def test_a_folded_cell_says_what_it_hides(code, label):
     for directive in ("#| exporti", "#| code-fold: true"):
         (cell,) = book.translate(notebook(f"{directive}\n{code}"), "x").cells
         assert "hide-input" in cell.metadata.tags
-        assert cell.metadata.mystnb.code_prompt_show == label
+        told = label if directive == "#| exporti" else label.removesuffix(" of the module")
+        assert cell.metadata.mystnb.code_prompt_show == told
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("(1.1) error 2e-16 ≤ 1e-12\n(1.1) error 0 ≤ 1e-12", None),
+        (
+            "(1.1) error 2e-16 ≤ 1e-12\n(1.1) error 1e-13 ≤ 1e-12\n(1.1) error 0 ≤ 1e-12\nx",
+            "(1.1) error at most 1e-13 ≤ 1e-12, 3 times\nx",
+        ),
+        ("a\n" + 4 * "Theorem 1.1 holds\n" + "b", "a\nTheorem 1.1 holds, 4 times\nb"),
+        (3 * "(1.1) holds\n" + "(1.2) holds", "(1.1) holds, 3 times\n(1.2) holds"),
+        ("(1.1) error 0 ≤ 1e-12\n(1.1) error 0 ≤ 1e-9\n(1.1) error 0 ≤ 1e-12", None),
+        ("nothing\nnothing\nnothing", None),
+    ],
+)
+def test_a_check_that_says_the_same_is_shown_once(printed, shown):
+    assert book.in_one_line(printed) == (printed if shown is None else shown)
+
+
+def test_comments_stand_above_lines_that_are_too_long():
+    code = "with a:\n    b()    # why\nc = '#'"
+    assert book.comments_above(code) == "with a:\n    # why\n    b()\nc = '#'"
 
 
 def test_cells_that_speak_to_nbdev_alone_disappear():
