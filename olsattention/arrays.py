@@ -28,11 +28,13 @@ def as_lam(lam: Number, name: str = "lam", like: SameKind = None) -> SameKind:
     Parameters
     ----------
     lam : float or 0-d array
-        The penalty. A 0-d torch tensor is returned as it is, so that gradients reach it.
+        The penalty. A 0-d torch tensor is returned as it is, so that gradients reach
+        it.
     name : str
         What to call it in an error.
     like : array, optional
-        The array that the penalty will stand beside: a tensor takes its dtype and device, beside NumPy it is a float.
+        The array that the penalty will stand beside: a tensor takes its dtype and
+        device, beside NumPy it is a float.
 
     Returns
     -------
@@ -78,7 +80,8 @@ def to_numpy(x: Any) -> Numpy:
 
 
 def penalties(lams: Iterable[Number], like: Array) -> Array:
-    """Validated penalties as one array (L,) in the library, dtype and device of `like`; gradients survive."""
+    """Validated penalties as one array (L,) in the library, dtype and device of `like`;
+    gradients survive."""
     xp = array_api_compat.array_namespace(like)
     place = {"dtype": like.dtype, "device": array_api_compat.device(like)}
     lams = [as_lam(lam, f"lams[{i}]", like) for i, lam in enumerate(lams)]
@@ -90,14 +93,16 @@ def penalties(lams: Iterable[Number], like: Array) -> Array:
 
 # %% ../nbs/00_notation.ipynb #a46f56ef
 def as_flag(flag: object, name: str = "intercept") -> bool:
-    """Validate a yes or no; a number in its place is more likely a penalty that slipped."""
+    """Validate a yes or no; a number in its place is more likely a penalty that
+    slipped."""
     if not isinstance(flag, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {flag!r}")
     return bool(flag)
 
 # %% ../nbs/00_notation.ipynb #9c0751cf
 def lam_from_mean(lam_mean: Scalar, n: int) -> Scalar:
-    """The sum-of-squares penalty `lam = n * lam_mean` that equals a mean-of-squares penalty.
+    """The sum-of-squares penalty `lam = n * lam_mean` that equals a mean-of-squares
+    penalty.
 
     Parameters
     ----------
@@ -109,7 +114,8 @@ def lam_from_mean(lam_mean: Scalar, n: int) -> Scalar:
     Returns
     -------
     float
-        Penalty of ``sum((y - f)**2) + lam * norm(f)**2``, which is what this package calls ``lam``.
+        Penalty of ``sum((y - f)**2) + lam * norm(f)**2``, which is what this package
+        calls ``lam``.
 
     Raises
     ------
@@ -118,13 +124,15 @@ def lam_from_mean(lam_mean: Scalar, n: int) -> Scalar:
 
     Notes
     -----
-    Source: Wahba (1990), equation (1.2.4), writes the mean; Hoerl and Kennard (1970) the sum.
+    Source: Wahba (1990), equation (1.2.4), writes the mean; Hoerl and Kennard (1970)
+    the sum.
     """
     return as_lam(lam_mean, "lam_mean") * _as_count(n)
 
 
 def mean_from_lam(lam: Scalar, n: int) -> Scalar:
-    """The inverse of `lam_from_mean`: the mean-of-squares penalty ``lam / n`` of a penalty for n rows."""
+    """The inverse of `lam_from_mean`: the mean-of-squares penalty ``lam / n`` of a
+    penalty for n rows."""
     return as_lam(lam) / _as_count(n)
 
 
@@ -154,7 +162,8 @@ def _label(label):
 
 
 class Table(NamedTuple):
-    """A validated matrix with the labels it came with (`None` where it came without)."""
+    """A validated matrix with the labels it came with (`None` where it came
+    without)."""
 
     values: SameKind
     name: str = "X"
@@ -173,7 +182,8 @@ class Table(NamedTuple):
 
     @property
     def xp(self) -> Any:
-        """The array namespace of the values: NumPy's or torch's, behind the array API standard."""
+        """The array namespace of the values: NumPy's or torch's, behind the array API
+        standard."""
         return array_api_compat.array_namespace(self.values)
 
     @property
@@ -192,7 +202,8 @@ class Table(NamedTuple):
 
 # %% ../nbs/00_notation.ipynb #74d8ea32
 def _to_float(values, name):
-    """Real floating values of at least single precision; anything else is an error that says why."""
+    """Real floating values of at least single precision; anything else is an error that
+    says why."""
     xp = array_api_compat.array_namespace(values)
     if xp.isdtype(values.dtype, ("integral", "bool")):
         return xp.astype(values, xp.float64)
@@ -233,7 +244,8 @@ def _as_array(x, name):
 
 # %% ../nbs/00_notation.ipynb #0017a001
 def _require_numbers(values, name, columns):
-    """Raise an error that names the first entry of an object array (n,) or (n, p) that is no number."""
+    """Raise an error that names the first entry of an object array (n,) or (n, p) that
+    is no number."""
     if values.ndim not in (1, 2):
         return
     for where, value in np.ndenumerate(values):
@@ -261,12 +273,14 @@ def _place(where, columns=None):
 
 # %% ../nbs/00_notation.ipynb #b93e5893
 def as_floats(values: AnyArray | float, name: str) -> SameKind:
-    """Arrays, tensors, numbers or lists of any shape in a floating dtype of at least single precision."""
+    """Arrays, tensors, numbers or lists of any shape in a floating dtype of at least
+    single precision."""
     return _to_float(_as_array(values, name), name)
 
 # %% ../nbs/00_notation.ipynb #672049b7
 def _require_finite(values, name, columns=None):
-    """Raise a ValueError that names the first bad position, so that it can be found in the data."""
+    """Raise a ValueError that names the first bad position, so that it can be found in
+    the data."""
     xp = array_api_compat.array_namespace(values)
     if bool(xp.isfinite(xp.sum(values))):  # cheap, and true of nearly all data
         return
@@ -281,7 +295,8 @@ def _require_finite(values, name, columns=None):
 
 # %% ../nbs/00_notation.ipynb #8dbd30b4
 def _one_dimensional(labelled, queries):
-    """What to write instead of a vector: the row that queries are likely to be, or the column that it might be."""
+    """What to write instead of a vector: the row that queries are likely to be, or the
+    column that it might be."""
     row = "X.iloc[[i]]" if labelled else "x[None, :]"
     column = "x.to_frame()" if labelled else "x[:, None]"
     ways = [f"for one column write {column}", f"for one row {row}"]
@@ -312,7 +327,8 @@ def as_matrix(X: AnyArray | Table, name: str = "X", min_rows: int = 1) -> Table:
     TypeError
         If it holds anything but real numbers.
     ValueError
-        If it is not two-dimensional, is too small, or contains NaN or infinity (the first position is named).
+        If it is not two-dimensional, is too small, or contains NaN or infinity (the
+        first position is named).
     """
     if isinstance(X, Table):
         return X  # it has been through this door
@@ -479,7 +495,8 @@ def labels_of(y: object) -> Any:
 
 
 def labelled(values: SameKind, index: Any = None, columns: Any = None) -> SameKind:
-    """`values` as a DataFrame (2-d) or Series (1-d) if any label is known, else as they are.
+    """`values` as a DataFrame (2-d) or Series (1-d) if any label is known, else as they
+    are.
 
     Parameters
     ----------
@@ -511,7 +528,8 @@ def matmul(A: Array, B: Array) -> Array:
 
 
 def outside_level() -> int:
-    """The `stacklevel` with which a warning points at the first caller outside this package."""
+    """The `stacklevel` with which a warning points at the first caller outside this
+    package."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("olsattention."):
         level, frame = level + 1, frame.f_back
@@ -542,7 +560,8 @@ def triangular_inverse(R: Array) -> Array:
 
 # %% ../nbs/00_notation.ipynb #2b92341b
 def qr_triangle(X: Array) -> Array:
-    """The triangle R of a Householder QR decomposition, with a diagonal that is not negative.
+    """The triangle R of a Householder QR decomposition, with a diagonal that is not
+    negative.
 
     Parameters
     ----------

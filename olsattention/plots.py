@@ -171,7 +171,8 @@ def plot_shrinkage(
     kinds: Sequence[str] = ("ridge", "pcr"),
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the factor by which each filter multiplies a direction, against its eigenvalue.
+    """Draw the factor by which each filter multiplies a direction, against its
+    eigenvalue.
 
     Parameters
     ----------
@@ -198,7 +199,8 @@ def plot_shrinkage(
 
 # %% ../nbs/14_plots.ipynb #0c13e280
 def _places(labels, most):
-    """Where ticks go, and what they say: at round years where labels are dates, else at every so many labels."""
+    """Where ticks go, and what they say: at round years where labels are dates, else at
+    every so many labels."""
     years = getattr(labels, "year", None)
     if years is None or len(labels) <= most:
         at = np.arange(0, len(labels), max(1, -(-len(labels) // most)))
@@ -213,7 +215,8 @@ def _places(labels, most):
 # %% ../nbs/14_plots.ipynb #d51dd27e
 @_styled
 def plot_weights(weights: AnyArray, ax: Axes | None = None) -> Axes:
-    """Draw attention weights as a heat map: forecasts down, training rows across, red positive, blue negative.
+    """Draw attention weights as a heat map: forecasts down, training rows across, red
+    positive, blue negative.
 
     Parameters
     ----------
@@ -247,7 +250,8 @@ def plot_weights(weights: AnyArray, ax: Axes | None = None) -> Axes:
 
 # %% ../nbs/14_plots.ipynb #933d7a24
 def _matrix(ax, x, width, height, values):
-    """A matrix as a heat map whose left edge is at x, in the middle of the line y = 0."""
+    """A matrix as a heat map whose left edge is at x, in the middle of the line y =
+    0."""
     limit = np.abs(values).max() or 1.0
     ax.imshow(
         values / limit,
@@ -280,7 +284,8 @@ def _bracket(ax, left, right, at, text):
 def plot_two_readings(
     X_test: AnyArray, X_train: AnyArray, y: AnyArray, ax: Axes | None = None
 ) -> Axes:
-    """Draw a least-squares forecast as one product: bracketed above as a regression, below as attention.
+    """Draw a least-squares forecast as one product: bracketed above as a regression,
+    below as attention.
 
     Parameters
     ----------
@@ -327,7 +332,8 @@ def plot_two_readings(
 # %% ../nbs/14_plots.ipynb #fba0f9a2
 @_styled
 def plot_ridge_path(path: RidgePath, ax: Axes | None = None) -> Axes:
-    """Draw the coefficients of a `RidgePath` against its degrees of freedom, with the leave-one-out minimum dashed.
+    """Draw the coefficients of a `RidgePath` against its degrees of freedom, with the
+    leave-one-out minimum dashed.
 
     Parameters
     ----------
@@ -389,12 +395,14 @@ def plot_digits_lost(
 def plot_kernels(
     kernels: Mapping[str, Callable[..., Any]], at: float = 0.3, ax: Axes | None = None
 ) -> Axes:
-    """Draw kernels of one variable on [0, 1] as functions of one argument, the other held fixed.
+    """Draw kernels of one variable on [0, 1] as functions of one argument, the other
+    held fixed.
 
     Parameters
     ----------
     kernels : dict of str to callable
-        For each label a function ``kernel(X, Z)`` that returns an array of shape (n, m).
+        For each label a function ``kernel(X, Z)`` that returns an array of shape (n,
+        m).
     at : float
         The argument that is held fixed.
     ax : Axes, optional
@@ -420,12 +428,14 @@ def plot_kernels(
 def plot_samples(
     kernels: Mapping[str, Callable[..., Any]], seed: int = 0, ax: Axes | None = None
 ) -> Axes:
-    """Draw one Gaussian random function on [0, 1] for each kernel, all from the same noise, one above the other.
+    """Draw one Gaussian random function on [0, 1] for each kernel, all from the same
+    noise, one above the other.
 
     Parameters
     ----------
     kernels : dict of str to callable
-        For each label a function ``kernel(X)`` that returns the Gram matrix, shape (n, n).
+        For each label a function ``kernel(X)`` that returns the Gram matrix, shape (n,
+        n).
     seed : int
         Of the noise.
     ax : Axes, optional
@@ -449,7 +459,8 @@ def plot_samples(
 # %% ../nbs/14_plots.ipynb #e7363025
 @_styled
 def plot_criterion(selected: SelectedLam, ax: Axes | None = None) -> Axes:
-    """Draw the curve of a `SelectedLam` against the penalty, divided by its least value, with a dot at the choice.
+    """Draw the curve of a `SelectedLam` against the penalty, divided by its least
+    value, with a dot at the choice.
 
     Parameters
     ----------
@@ -664,7 +675,8 @@ def plot_spread(
 
 # %% ../nbs/14_plots.ipynb #c89d3c11
 def _draw_history(ax, weights):
-    """The triangle of weights over two axes of time, with the future in grey; the image, for its colour bar."""
+    """The triangle of weights over two axes of time, with the future in grey; the
+    image, for its colour bar."""
     down, across = _years(weights.index), _years(weights.columns)
     step = (across[-1] - across[0]) / max(1, len(across) - 1)
     values = weights.to_numpy()
@@ -692,12 +704,14 @@ def _years(periods):
 def plot_attention_history(
     weights: Frame, series: Column, diagnostics: Frame, figure: Figure | None = None
 ) -> Numpy:
-    """Draw a series, the attention of forecasts made through time to their past, and diagnostics, on one time axis.
+    """Draw a series, the attention of forecasts made through time to their past, and
+    diagnostics, on one time axis.
 
     Parameters
     ----------
     weights : DataFrame, shape (m, n)
-        Forecast origins down, training periods across, both in a PeriodIndex; NaN where a period was not yet known.
+        Forecast origins down, training periods across, both in a PeriodIndex; NaN where
+        a period was not yet known.
     series : Series
         What is forecast, in a PeriodIndex.
     diagnostics : DataFrame, m rows
@@ -776,7 +790,8 @@ def plot_ratios(
 
 # %% ../nbs/14_plots.ipynb #878e1985
 def _log_limits(ax, ratios):
-    """Limits and ticks with 1 in view, and room beside the outermost dots for the numbers above them."""
+    """Limits and ticks with 1 in view, and room beside the outermost dots for the
+    numbers above them."""
     least = min(1, *(r["min"] for r in ratios))
     most = max(1, *(r["max"] for r in ratios))
     room = 1.3 * (most / least) ** 0.15
@@ -788,7 +803,8 @@ def _log_limits(ax, ratios):
 # %% ../nbs/14_plots.ipynb #d7552f97
 @_styled
 def plot_ensemble(results: Iterable[EnsembleDecomposition], ax: Axes | None = None) -> Axes:
-    """Draw what the error of an average of heads consists of, against the number of heads.
+    """Draw what the error of an average of heads consists of, against the number of
+    heads.
 
     Parameters
     ----------
@@ -832,7 +848,8 @@ def plot_ensemble(results: Iterable[EnsembleDecomposition], ax: Axes | None = No
 # %% ../nbs/14_plots.ipynb #26c60160
 @_styled
 def plot_risk(curve, ax=None):
-    """Draw squared bias, variance and risk against the penalty, with a dot where the risk is least.
+    """Draw squared bias, variance and risk against the penalty, with a dot where the
+    risk is least.
 
     Parameters
     ----------
@@ -916,7 +933,8 @@ def plot_head_map(report, column, ax=None):
     report : DataFrame
         With columns ``layer`` and ``head``, as `head_report` gives it.
     column : str
-        What to draw. Colours run from white, or from blue over white if there are negative numbers.
+        What to draw. Colours run from white, or from blue over white if there are
+        negative numbers.
     ax : Axes, optional
 
     Returns
@@ -951,7 +969,8 @@ def plot_null_band(spectrum, null, ax=None):
     spectrum : array_like, shape (d,)
         The largest first.
     null : array_like, shape (N, d)
-        Of N sets of data without structure; the band reaches from the least to the greatest.
+        Of N sets of data without structure; the band reaches from the least to the
+        greatest.
     ax : Axes, optional
 
     Returns
@@ -1008,13 +1027,15 @@ def plot_fan(reference, spectrum=None, ax=None):
 # %% ../nbs/14_plots.ipynb #14160002
 @_styled
 def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
-    """Draw how predictions change by deletions, as a heat map: predictions down, what is deleted across.
+    """Draw how predictions change by deletions, as a heat map: predictions down, what
+    is deleted across.
 
     Parameters
     ----------
     influence : array, tensor or DataFrame, shape (m, n) or (m, G)
-        As `olsattention.influence` gives it; a DataFrame's labels are written on the axes. Grey where it is NaN;
-        colours end where all but one in two hundred of the changes do.
+        As `olsattention.influence` gives it; a DataFrame's labels are written on the
+        axes. Grey where it is NaN; colours end where all but one in two hundred of the
+        changes do.
     ax : Axes, optional
 
     Raises
@@ -1057,12 +1078,14 @@ def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
 def plot_forecast(
     explanation: Frame, interval: tuple[float, float, float], ax: Axes | None = None
 ) -> Axes:
-    """Draw one forecast with its interval, and where it would be without each of the rows that it listens to.
+    """Draw one forecast with its interval, and where it would be without each of the
+    rows that it listens to.
 
     Parameters
     ----------
     explanation : DataFrame
-        Of one query and one output, as `AttentionRegressor.explain` gives it: columns ``row``, ``without``.
+        Of one query and one output, as `AttentionRegressor.explain` gives it: columns
+        ``row``, ``without``.
     interval : tuple of float
         The prediction, and the lower and upper end of its interval.
     ax : Axes, optional
@@ -1145,7 +1168,8 @@ def plot_importance(
 
 # %% ../nbs/14_plots.ipynb #99316ea2
 def _half(x):
-    """The least power of ten that half of the numbers stay below; 1 if they are zero."""
+    """The least power of ten that half of the numbers stay below; 1 if they are
+    zero."""
     middle = float(np.median(np.abs(x)))
     return 10.0 ** np.ceil(np.log10(middle)) if middle else 1.0
 
@@ -1157,7 +1181,8 @@ def plot_budget(
     guess: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the loss of a model against how many of its heads are kept, one line a score.
+    """Draw the loss of a model against how many of its heads are kept, one line a
+    score.
 
     Parameters
     ----------
@@ -1172,7 +1197,8 @@ def plot_budget(
     Returns
     -------
     Axes
-        Scores whose names begin with "source" are dashed, ``random`` is grey, and ``effect`` black.
+        Scores whose names begin with "source" are dashed, ``random`` is grey, and
+        ``effect`` black.
 
     Raises
     ------
@@ -1197,10 +1223,12 @@ def plot_budget(
 
 # %% ../nbs/14_plots.ipynb #c604cd0b
 class Mark(NamedTuple):
-    """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a control if it moves.
+    """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a
+    control if it moves.
 
-    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x` and `y` are labels, (q,) and (r,), and
-    `z` (r, q) is what is shown, red above zero and blue below. `colour` counts the colours of the book.
+    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x`
+    and `y` are labels, (q,) and (r,), and `z` (r, q) is what is shown, red above zero
+    and blue below. `colour` counts the colours of the book.
     """
 
     kind: str
@@ -1212,7 +1240,8 @@ class Mark(NamedTuple):
 
 # %% ../nbs/14_plots.ipynb #ea9c70f9
 class Panel(NamedTuple):
-    """One pair of axes of a `Sliding` figure: a title, marks, labels, and whether an axis is logarithmic."""
+    """One pair of axes of a `Sliding` figure: a title, marks, labels, and whether an
+    axis is logarithmic."""
 
     title: str
     marks: Sequence[Mark]
@@ -1223,7 +1252,8 @@ class Panel(NamedTuple):
 
 # %% ../nbs/14_plots.ipynb #4a389f5e
 def _limits(panel, axis):
-    """The least and the largest number on an axis at any position, a little apart; None for labels."""
+    """The least and the largest number on an axis at any position, a little apart; None
+    for labels."""
     if any(mark.kind == "cells" for mark in panel.marks):
         return None
     values = np.concatenate([np.ravel(getattr(mark, axis)) for mark in panel.marks])
@@ -1257,7 +1287,8 @@ class Sliding:
     Raises
     ------
     ValueError
-        If an array has neither the shape of what stands still nor that of what moves, or `start` is no position.
+        If an array has neither the shape of what stands still nor that of what moves,
+        or `start` is no position.
     """
 
     controls: Mapping[str, Sequence[str]]
@@ -1322,7 +1353,8 @@ def _now(array, positions, still=1):
 # %% ../nbs/14_plots.ipynb #c5db3b72
 @patch
 def draw(self: Sliding, *positions: int) -> Any:
-    """Draw one position, a number for each control and by default the start; returns the array of Axes."""
+    """Draw one position, a number for each control and by default the start; returns
+    the array of Axes."""
     positions = positions or self.start
     if len(positions) != len(self.sizes) or not all(map(_within, positions, self.sizes)):
         raise ValueError(f"positions must be below {self.sizes}, got {positions}")
@@ -1377,7 +1409,8 @@ def _set_axes(ax, panel):
 
 # %% ../nbs/14_plots.ipynb #8a04a507
 def _listed(array, sizes, still=1):
-    """An array for JSON: one list for all positions, or one for each, the last control fastest; null where not finite."""
+    """An array for JSON: one list for all positions, or one for each, the last control
+    fastest; null where not finite."""
     if array.dtype != object:
         array = np.where(np.isfinite(array), array, None)
     if array.ndim == still:

@@ -163,10 +163,12 @@ def plot_budget(curves: pd.DataFrame, names: dict[str, str] | None=None, guess: 
     ...
 
 class Mark(NamedTuple):
-    """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a control if it moves.
+    """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a
+    control if it moves.
 
-    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x` and `y` are labels, (q,) and (r,), and
-    `z` (r, q) is what is shown, red above zero and blue below. `colour` counts the colours of the book.
+    `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x`
+    and `y` are labels, (q,) and (r,), and `z` (r, q) is what is shown, red above zero
+    and blue below. `colour` counts the colours of the book.
     """
     kind: str
     x: Any
@@ -176,7 +178,8 @@ class Mark(NamedTuple):
     colour: int = 0
 
 class Panel(NamedTuple):
-    """One pair of axes of a `Sliding` figure: a title, marks, labels, and whether an axis is logarithmic."""
+    """One pair of axes of a `Sliding` figure: a title, marks, labels, and whether an
+    axis is logarithmic."""
     title: str
     marks: Sequence[Mark]
     xlabel: str = ''
@@ -205,7 +208,8 @@ class Sliding:
     Raises
     ------
     ValueError
-        If an array has neither the shape of what stands still nor that of what moves, or `start` is no position.
+        If an array has neither the shape of what stands still nor that of what moves,
+        or `start` is no position.
     """
     controls: Mapping[str, Sequence[str]]
     panels: Sequence[Panel]
@@ -220,7 +224,8 @@ class Sliding:
         ...
 
     def draw(self, *positions: int) -> Any:
-        """Draw one position, a number for each control and by default the start; returns the array of Axes."""
+        """Draw one position, a number for each control and by default the start; returns
+    the array of Axes."""
 
     def to_dict(self) -> dict[str, Any]:
         """All positions as lists, texts and numbers, for JSON."""

@@ -399,6 +399,29 @@ def test_no_exported_cell_is_longer_than_a_reader_holds(name):
     assert not long, f"nbs/{name} exports cells of more than 60 lines: {long}"
 
 
+def docstring_lines(source):
+    """Yield the lines of the docstrings of a cell, as they stand."""
+    lines, documented = source.splitlines(), (ast.FunctionDef, ast.ClassDef)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and ast.get_docstring(node):
+            yield from lines[node.body[0].lineno - 1 : node.body[0].end_lineno]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_docstrings_are_wrapped(name):
+    """A terminal shows them as they stand, and so does `help`."""
+    cells = [code for _, code in book.code_cells(read(name)) if "def " in code]
+    plain = [code for code in cells if not re.search(r"(?m)^\s*[%!]", code)]
+    long = [line for code in plain for line in docstring_lines(code) if len(line) > 88]
+    assert not long, f"nbs/{name}: wrap at 88 characters: {long}"
+
+
+def test_a_long_docstring_is_noticed():
+    source = f'class A:\n    def f(self):\n        """One.\n\n        {"x" * 90}"""'
+    assert max(map(len, docstring_lines(source))) > 88
+    assert not list(docstring_lines(f"def f():\n    return {'x' * 90!r}"))
+
+
 def test_the_median_exported_cell_has_5_to_15_lines_of_code():
     finished = [name for name in NOTEBOOKS if Path(name).stem not in STILL_LONG]
     counts = [

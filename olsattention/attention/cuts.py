@@ -38,7 +38,8 @@ def walk(ends: torch.Tensor) -> list[list[int]]:
 
 # %% ../../nbs/attention/06c2_cuts.ipynb #bbf378e9
 class Cuts(NamedTuple):
-    """Where the chunks of N heads begin and end: all heads have as many, the last of some are empty."""
+    """Where the chunks of N heads begin and end: all heads have as many, the last of
+    some are empty."""
 
     size: int  # tokens a chunk, C
     count: int  # chunks a head, n
@@ -53,7 +54,8 @@ class Cuts(NamedTuple):
 def cuts_of(
     gates: torch.Tensor, size: int, starts: torch.Tensor | None = None, floor: float = FLOOR
 ) -> Cuts:
-    """The `Cuts` of heads with these gates (N, T), without derivatives; starts (N, T) say which token begins a document."""
+    """The `Cuts` of heads with these gates (N, T), without derivatives; starts (N, T)
+    say which token begins a document."""
     N, T = gates.shape
     size = max(1, min(size, T))
     ends = chunk_ends(
@@ -138,7 +140,8 @@ def by_lengths(cu_seqlens: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor
 
 
 def in_a_graph(cu_seqlens: torch.Tensor, T: int) -> torch.Tensor:
-    """Which of T tokens begin a document (T,), where numbers cannot be looked at: the graph does, when it runs."""
+    """Which of T tokens begin a document (T,), where numbers cannot be looked at: the
+    graph does, when it runs."""
     ends = cu_seqlens.long()
     good = (ends[0] == 0) & (ends[-1] == T) & (ends.diff() >= 0).all()
     torch._assert_async(
@@ -149,7 +152,8 @@ def in_a_graph(cu_seqlens: torch.Tensor, T: int) -> torch.Tensor:
 
 # %% ../../nbs/attention/06c2_cuts.ipynb #96da7d0a
 def by_ids(document_ids: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """As `starts_of`, from a number for every token; (B, T) goes with tokens (B, H, T)."""
+    """As `starts_of`, from a number for every token; (B, T) goes with tokens (B, H,
+    T)."""
     ids = document_ids
     if ids.ndim == 2 and len(shape) == 3:
         ids = ids[:, None]
@@ -216,7 +220,8 @@ def put_rows(whole: torch.Tensor, rows: torch.Tensor, cuts: Cuts, a: int, b: int
 
 
 def in_order(rows: torch.Tensor, cuts: Cuts, N: int, T: int) -> torch.Tensor:
-    """All chunks (N n, g C, w) as tokens (N, g, T, w), in an operation that has derivatives."""
+    """All chunks (N n, g C, w) as tokens (N, g, T, w), in an operation that has
+    derivatives."""
     rows = rows.unflatten(0, (N, -1)).unflatten(2, (-1, cuts.size))
     rows = rows.transpose(1, 2).flatten(2, 3)
     if cuts.index is None:
@@ -227,7 +232,8 @@ def in_order(rows: torch.Tensor, cuts: Cuts, N: int, T: int) -> torch.Tensor:
 
 
 def mask_of(cuts: Cuts, a: int, b: int, dtype: torch.dtype) -> torch.Tensor | None:
-    """1 where a row of chunks a to b is a token, 0 elsewhere, (N n, C); None if all are, or are zero anyway."""
+    """1 where a row of chunks a to b is a token, 0 elsewhere, (N n, C); None if all
+    are, or are zero anyway."""
     if cuts.filled is None:
         return None
     filled = cuts.filled[:, a * cuts.size : b * cuts.size]

@@ -63,7 +63,8 @@ def head_lam(
     Returns
     -------
     Tensor, shape (...)
-        In the solving dtype, without derivatives. At least what keeps the head's system positive definite there.
+        In the solving dtype, without derivatives. At least what keeps the head's system
+        positive definite there.
 
     Raises
     ------
@@ -101,7 +102,8 @@ def _penalty_of(K, V, criterion, dtype):
 
 # %% ../../nbs/attention/06g_functional.ipynb #f7260601
 def _mask(key_mask, key):
-    """A mask of keys in the shape (..., T) of the keys; a mask (B, T) goes with keys (B, H, T, d)."""
+    """A mask of keys in the shape (..., T) of the keys; a mask (B, T) goes with keys
+    (B, H, T, d)."""
     shape = key.shape[:-1]
     if key_mask is None:
         return torch.ones(shape, dtype=torch.bool, device=key.device)
@@ -123,7 +125,8 @@ def _mask(key_mask, key):
 
 # %% ../../nbs/attention/06g_functional.ipynb #986832d6
 def _aligned(query, key, value, is_causal, enable_gqa):
-    """The three with leading dimensions that agree, and the number of query heads that share a key head."""
+    """The three with leading dimensions that agree, and the number of query heads that
+    share a key head."""
     require_heads(query=query, key=key, value=value)
     require_width(query, key)
     T_q, T = query.shape[-2], key.shape[-2]
@@ -180,7 +183,8 @@ class RidgeAttentionOutput(NamedTuple):
     leverage : Tensor, shape (..., T_k)
         ``k_t' A^-1 k_t`` with the system of token t: how much a value follows itself.
     error : Tensor, shape (..., T_k, d_v)
-        Causal: the value minus its prediction from the tokens before it. Full: minus its prediction from all other tokens.
+        Causal: the value minus its prediction from the tokens before it. Full: minus
+        its prediction from all other tokens.
     """
 
     output: torch.Tensor
@@ -190,12 +194,14 @@ class RidgeAttentionOutput(NamedTuple):
 
     @property
     def residual(self) -> torch.Tensor:
-        """The value minus its fit, which has seen it: ``(1 - leverage) * error``, shape (..., T_k, d_v)."""
+        """The value minus its fit, which has seen it: ``(1 - leverage) * error``, shape
+        (..., T_k, d_v)."""
         return (1 - self.leverage[..., None]) * self.error
 
 # %% ../../nbs/attention/06g_functional.ipynb #f451370a
 class _Options(TypedDict, total=False):
-    """How `ridge_attention` may be asked; it returns a tensor or, with `full_output`, all that it knows."""
+    """How `ridge_attention` may be asked; it returns a tensor or, with `full_output`,
+    all that it knows."""
 
     is_causal: bool
     key_mask: torch.Tensor | None
@@ -252,35 +258,35 @@ def ridge_attention(
     full_output: bool = False,
     chunk: int | None = None,
 ) -> torch.Tensor | RidgeAttentionOutput:
-    """Attention that is ridge regression: every query is answered by the exact regression of values on keys.
+    """Attention that is ridge regression: of values on keys, exact for every query.
+
+    Raises TypeError or ValueError on what does not fit together and, but for a GPU, on
+    NaN and singular systems. See chapter 6g.
 
     Parameters
     ----------
     query, key, value : Tensor, shapes (..., T_q, d), (..., T_k, d) and (..., T_k, d_v)
         All of one floating dtype, half precision included, on one device.
     lam, scale : float, Tensor or, of lam, "gcv"
-        Penalty > 0, in the unit of squared keys, also by head or (..., d) by channel. ``"gcv"`` lets every head choose (not if
-        causal). None takes that of `state`; a number may differ. A factor `scale` of ``QK'`` is the same as ``lam / scale``.
+        Penalty > 0, in the unit of squared keys, also by head or (..., d) by channel.
+        ``"gcv"`` lets every head choose (not if causal). None takes that of `state`; a
+        number may differ. A factor `scale` of ``QK'`` is the same as ``lam / scale``.
     is_causal, enable_gqa : bool
-        Whether query t knows the keys up to t only, and ``T_q == T_k``; whether there may be a multiple of query heads.
+        Whether query t knows keys up to t only; whether query heads may be a multiple.
     key_mask : Tensor of bool, (..., T_k) or (B, T_k), optional
-        False where a key is padding, whatever it holds. Outputs that have no key are zero, and causal ones at padding.
+        False at padding; outputs without a key, or causal ones at padding, are zero.
     decay, weight : float or Tensor, broadcasting to shape (..., T_k), optional
-        Gates in [0, 1] by which the past fades before each token, but not the penalty (causal); how much each pair counts.
+        Gates in [0, 1]: the past fades, but not the penalty (causal); how pairs count.
     window : int, optional
         How many pairs a token knows, its own among them (causal).
-    cu_seqlens, document_ids : Tensor of integers, shapes (D + 1,) and (..., T_k), optional
-        Where packed documents begin (causal), which know nothing of one another; states have them as a last leading dimension.
+    cu_seqlens, document_ids : Tensor of int, shapes (D + 1,) and (..., T_k), optional
+        Where packed documents begin (causal); states have them as last leading one.
     state : RidgeAttentionState, optional
         Of earlier tokens.
     full_output : bool
-        Whether to return a `RidgeAttentionOutput` instead of the output, (..., T_q, d_v) in the dtype of the query.
+        Whether to return a `RidgeAttentionOutput`, not the output (..., T_q, d_v).
     chunk : int, optional
         Tokens a chunk of the causal form.
-
-    Notes
-    -----
-    Raises TypeError or ValueError on what does not fit together and, but for a GPU, on NaN and singular systems. See chapter 6g.
     """
     dtype = query.dtype
     query, key, value, g = _aligned(query, key, value, is_causal, enable_gqa)
@@ -294,7 +300,8 @@ def ridge_attention(
 
 # %% ../../nbs/attention/06g_functional.ipynb #6482c2d2
 def _penalty(lam, key, value, key_mask, scale, is_causal, state, starts=None):
-    """The penalty of each head, in units of squared keys, and that of each channel or None."""
+    """The penalty of each head, in units of squared keys, and that of each channel or
+    None."""
     state = state if starts is None else _of_documents(state)
     if lam is None:
         if state is None:
@@ -375,7 +382,8 @@ def _starts(cu_seqlens, document_ids, key):
 
 # %% ../../nbs/attention/06g_functional.ipynb #ec6bd235
 def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_output):
-    """Raise unless a window or documents come with an order, and go together with what else is asked."""
+    """Raise unless a window or documents come with an order, and go together with what
+    else is asked."""
     packed = cu_seqlens is not None or document_ids is not None
     if window is None and not packed:
         return
@@ -399,7 +407,8 @@ def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_outp
 
 # %% ../../nbs/attention/06g_functional.ipynb #f5f32366
 def _in_units(query, key, value, gates, channels, weight):
-    """The tokens in units in which weights and penalties are one, and the root of each weight or None."""
+    """The tokens in units in which weights and penalties are one, and the root of each
+    weight or None."""
     if weight is not None:
         of = solving_dtype(key.dtype)
         root = weights_of(weight, key.shape[:-1], of, key.device)
@@ -427,7 +436,8 @@ def _out_of_units(found, dtype, channels, root, packed):
 def _solved(
     query, key, value, gates, lam, g, state, window, full_output, starts, is_causal, chunk
 ):
-    """The answers of heads that fit together, with all that is known if it is asked for."""
+    """The answers of heads that fit together, with all that is known if it is asked
+    for."""
     local = starts is not None or window is not None
     if local and is_causal and state is None and not full_output and _in_graph(query):
         return _local_in_one_node(query, key, value, gates, lam, g, window, starts)
@@ -518,7 +528,8 @@ def _require_window(state, heads, key, value, window):
 
 # %% ../../nbs/attention/06g_functional.ipynb #ff4f5dd0
 def _window_by_rows(q, k, v, lam, window):
-    """As `windowed_ridge` with diagnostics, token by token and by reflections in float64."""
+    """As `windowed_ridge` with diagnostics, token by token and by reflections in
+    float64."""
     wide, parts = torch.float64, []
     own, q, k, v, lam = lam.dtype, *(x.to(wide) for x in (q, k, v, lam))
     for t in range(k.shape[1]):
@@ -597,7 +608,8 @@ def _of_documents(state):
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3316
 def _apart(q, k, v, gates, lam, starts, g, state, window, ungated):
-    """As `gated_ridge` with documents and diagnostics, each head and document by itself."""
+    """As `gated_ridge` with documents and diagnostics, each head and document by
+    itself."""
     (N, _, T, d), d_v, D = (
         q.shape,
         v.shape[-1],
@@ -652,7 +664,8 @@ def _times(q, omega, dtype):
 
 # %% ../../nbs/attention/06g_functional.ipynb #f1987dd6
 def _by_rows(q, k, v, gates, lam, state, is_causal):
-    """As `_full`, `causal_ridge` or `gated_ridge` with diagnostics, by reflections in float64; and the last triangle."""
+    """As `_full`, `causal_ridge` or `gated_ridge` with diagnostics, by reflections in
+    float64; and the last triangle."""
     (N, g, T, _), wide = q.shape, torch.float64
     R = Z = None
     if state is not None:
@@ -685,7 +698,8 @@ def _by_rows(q, k, v, gates, lam, state, is_causal):
 
 # %% ../../nbs/attention/06g_functional.ipynb #f57fa892
 def _asked(R, Z, q, k):
-    """Answers to queries (N, g, T, d); ``k'A^-1 k`` and predictions of keys (N, T, d)."""
+    """Answers to queries (N, g, T, d); ``k'A^-1 k`` and predictions of keys (N, T,
+    d)."""
     asked, by_key = (
         torch.linalg.solve_triangular(R.mT, x.mT, upper=False) for x in (q.flatten(1, 2), k)
     )
@@ -782,19 +796,22 @@ def _require_finite(query, key, value):
 
 # %% ../../nbs/attention/06g_functional.ipynb #f8d8488f
 def _causal(q, k, v, lam, G, B, gates, chunk, diagnostics):
-    """Causal heads in one dimension, without gates or with: what `causal_ridge` returns."""
+    """Causal heads in one dimension, without gates or with: what `causal_ridge`
+    returns."""
     if gates is None:
         return causal_ridge(q, k, v, lam, G, B, diagnostics=diagnostics, chunk=chunk)
     return gated_ridge(q, k, v, gates, lam, G, B, diagnostics=diagnostics)
 
 
 def _in_graph(x):
-    """Whether this is being written down for later, by a compiler or with tensors that have shapes only."""
+    """Whether this is being written down for later, by a compiler or with tensors that
+    have shapes only."""
     return torch.compiler.is_compiling() or isinstance(x, FakeTensor)
 
 
 def _in_one_node(q, k, v, lam, G, B, gates, chunk, diagnostics):
-    """As `_causal`, in an operation that a graph does not look into; moments, on a processor, in double precision."""
+    """As `_causal`, in an operation that a graph does not look into; moments, on a
+    processor, in double precision."""
     (N, _, _, d), d_v = q.shape, v.shape[-1]
     G = lam.new_zeros(N, d, d) if G is None else G
     B = lam.new_zeros(N, d, d_v) if B is None else B
@@ -804,7 +821,8 @@ def _in_one_node(q, k, v, lam, G, B, gates, chunk, diagnostics):
 # %% ../../nbs/attention/06g_functional.ipynb #06f26c2e
 @outside_autocast
 def _heads_of_a_graph(q, k, v, lam, G, B, gates, chunk, diagnostics):
-    """What the operation does: outputs, moments, leverages and errors, the last two empty without `diagnostics`."""
+    """What the operation does: outputs, moments, leverages and errors, the last two
+    empty without `diagnostics`."""
     try:
         out, *found = _causal(q, k, v, lam, G, B, gates, chunk, diagnostics)
     except LostDigits:
@@ -831,7 +849,8 @@ def _shapes(q, k, v, lam, G, B, gates, chunk, diagnostics):
 
 # %% ../../nbs/attention/06g_functional.ipynb #b5ed809d
 def _derivatives_of(function, given, needed, by):
-    """Derivatives by the `needed` of the tensors `given`, from those by what the function of them finds, inside an operation."""
+    """Derivatives by the `needed` of the tensors `given`, from those by what the
+    function of them finds, inside an operation."""
     given = [
         x if x is None else x.detach().requires_grad_(asked)
         for x, asked in zip(given, needed)
@@ -850,7 +869,8 @@ def _derivatives_of(function, given, needed, by):
 
 
 def _derivatives(q, k, v, lam, G, B, gates, chunk, diagnostics, by, needed):
-    """Derivatives by the `needed` ones of the first seven, given those by the outputs: what is done outside of graphs, done again."""
+    """Derivatives by the `needed` ones of the first seven, given those by the outputs:
+    what is done outside of graphs, done again."""
     again = lambda *given: _heads_of_a_graph(*given, chunk, diagnostics)
     return _derivatives_of(again, (q, k, v, lam, G, B, gates), needed, by)
 
@@ -906,7 +926,8 @@ FORWARD.register_autograd(CausalHeads.backward, setup_context=CausalHeads.setup_
 
 # %% ../../nbs/attention/06g_functional.ipynb #230d8b58
 def _joined(x, dim, n):
-    """What `vmap` maps over, n of each, joined with the heads, which are the first dimension of all that is given."""
+    """What `vmap` maps over, n of each, joined with the heads, which are the first
+    dimension of all that is given."""
     if isinstance(x, (list, tuple)):
         return [_joined(one, d, n) for one, d in zip(x, dim)]
     if not isinstance(x, torch.Tensor):
@@ -932,7 +953,8 @@ BACKWARD.register_vmap(_mapped(torch.ops.olsattention.causal_heads_backward))
 
 # %% ../../nbs/attention/06g_functional.ipynb #cad40f2b
 def _local_in_one_node(query, key, value, gates, lam, g, window, starts):
-    """Heads with a window or documents, in an operation that a graph does not look into."""
+    """Heads with a window or documents, in an operation that a graph does not look
+    into."""
     N, T = math.prod(key.shape[:-2]), key.shape[-2]
     q = query.reshape(N, g, *query.shape[-2:])
     k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))

@@ -36,7 +36,8 @@ MORE = 4  # terms more, where derivatives of the terms are taken
 
 
 def coefficients(r: torch.Tensor, eps: float, more: int = 0) -> torch.Tensor:
-    """The coefficients (6c3.2) for r (M, C), in the shape (n, M, C, 1); zero for a token that needs fewer than n."""
+    """The coefficients (6c3.2) for r (M, C), in the shape (n, M, C, 1); zero for a
+    token that needs fewer than n."""
     s = (1 + r).sqrt()
     rho = (1 - s) / (1 + s)
     with torch.no_grad():
@@ -54,7 +55,8 @@ def coefficients(r: torch.Tensor, eps: float, more: int = 0) -> torch.Tensor:
 def series(
     step: Callable[[torch.Tensor], torch.Tensor], T: torch.Tensor, c: torch.Tensor
 ) -> torch.Tensor:
-    """``sum_j c_j T_j(2X - I)`` of rows T, where ``step(T)`` is ``2 (2X - I)`` of them."""
+    """``sum_j c_j T_j(2X - I)`` of rows T, where ``step(T)`` is ``2 (2X - I)`` of
+    them."""
     total = c[0] * T
     if len(c) > 1:
         before, T = T, step(T) / 2
@@ -80,7 +82,8 @@ class Factors(NamedTuple):
 def chunk_systems(
     k: torch.Tensor, before: torch.Tensor, mu: torch.Tensor, plain: bool = False
 ) -> Factors:
-    """The `Factors` of keys (M, C, d) after what was known before them (M, d, d); if plain, those that no gates need."""
+    """The `Factors` of keys (M, C, d) after what was known before them (M, d, d); if
+    plain, those that no gates need."""
     A = before
     A.diagonal(dim1=1, dim2=2).add_(mu[:, None])
     W0 = inverse_cholesky(A)
@@ -97,7 +100,8 @@ def chunk_systems(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #663f95c2
 def worst_of(W: torch.Tensor, A: torch.Tensor, least: float = 0.0) -> torch.Tensor:
-    """The inflation of each system (M, n, n), or a bound that is harmless for all; `least` is below all eigenvalues."""
+    """The inflation of each system (M, n, n), or a bound that is harmless for all;
+    `least` is below all eigenvalues."""
     diagonal = A.diagonal(dim1=1, dim2=2)
     if least and may_look(A):
         bound = diagonal.amax(1) / least
@@ -112,7 +116,8 @@ def sound(inflated: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 # %% ../../nbs/attention/06c3_gated.ipynb #f307819b
 def lower(P: torch.Tensor, diagonal: int = 0) -> torch.Tensor:
-    """Lower triangles, in place, of the C x C squares that stand below one another in P (M, g C, C)."""
+    """Lower triangles, in place, of the C x C squares that stand below one another in P
+    (M, g C, C)."""
     P.unflatten(1, (-1, P.shape[2])).tril_(diagonal)
     return P
 
@@ -132,7 +137,8 @@ def step_dual(f: Factors, T: torch.Tensor) -> torch.Tensor:
 def carried(
     S: torch.Tensor, dS: torch.Tensor, carry: torch.Tensor, last: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """States before and after each chunk (N, n, a, b), ``after = last (carry before + dS)``, from S (N, a, b) and dS (N n, a, b)."""
+    """States before and after each chunk (N, n, a, b), ``after = last (carry before +
+    dS)``, from S (N, a, b) and dS (N n, a, b)."""
     N, n = carry.shape
     Gamma, share = discounts(carry * last)
     after = (Gamma * last[:, None]) @ dS.unflatten(0, (N, n)).flatten(2)
@@ -141,7 +147,8 @@ def carried(
 
 
 def chunk_gates(gates: torch.Tensor, cuts: Cuts) -> tuple[torch.Tensor, torch.Tensor]:
-    """The gate before each chunk (N, n), and what is left of its first pair at each of its tokens (N, n, C)."""
+    """The gate before each chunk (N, n), and what is left of its first pair at each of
+    its tokens (N, n, C)."""
     missing = cuts.count * cuts.size - gates.shape[1]
     if cuts.index is None:
         gates = torch.nn.functional.pad(gates, (0, missing), value=1.0)
@@ -153,7 +160,8 @@ def chunk_gates(gates: torch.Tensor, cuts: Cuts) -> tuple[torch.Tensor, torch.Te
 
 # %% ../../nbs/attention/06c3_gated.ipynb #3a50de3d
 class Block(NamedTuple):
-    """Some chunks, n of each of N heads, M = N n: queries (M, g C, d), scaled keys and values (M, C, .), and their gates."""
+    """Some chunks, n of each of N heads, M = N n: queries (M, g C, d), scaled keys and
+    values (M, C, .), and their gates."""
 
     q: torch.Tensor
     k: torch.Tensor
@@ -171,7 +179,8 @@ class Block(NamedTuple):
 
 # %% ../../nbs/attention/06c3_gated.ipynb #c46f1618
 class Sequence(NamedTuple):
-    """What a head is given, all of it: as `gated_ridge` takes it, gates by chunks; priors (N, D, a, b) for D documents."""
+    """What a head is given, all of it: as `gated_ridge` takes it, gates by chunks;
+    priors (N, D, a, b) for D documents."""
 
     query: torch.Tensor
     key: torch.Tensor
@@ -195,7 +204,8 @@ def block_of(given: Sequence, cuts: Cuts, a: int, b: int, dtype: torch.dtype) ->
 
 # %% ../../nbs/attention/06c3_gated.ipynb #a9005a08
 class Sums(NamedTuple):
-    """Of one kind of sum, of pairs of keys or of keys and values: what counts before each chunk (M, a, b), and the states around it."""
+    """Of one kind of sum, of pairs of keys or of keys and values: what counts before
+    each chunk (M, a, b), and the states around it."""
 
     known: torch.Tensor
     before: torch.Tensor  # (N, n, a, b)
@@ -233,7 +243,8 @@ def prepared(
 def attend_block(
     block: Block, given: Sequence, G: torch.Tensor, B: torch.Tensor, traced: bool = False
 ) -> list[torch.Tensor]:
-    """Outputs (M, g C, d_v), both sums after each chunk, inflation (M,); if traced, leverage and errors (M, C, .) too."""
+    """Outputs (M, g C, d_v), both sums after each chunk, inflation (M,); if traced,
+    leverage and errors (M, C, .) too."""
     # documents without gates need no series
     plain = not traced and bool((block.left == 1).all())
     f, delta, grams, moments = prepared(block, given, G, B, plain)
@@ -262,12 +273,14 @@ def known_before(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #bb0a3f4e
 def where(at: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """a where `at`, which has the first dimensions of both, b elsewhere; in the dtype of a."""
+    """a where `at`, which has the first dimensions of both, b elsewhere; in the dtype
+    of a."""
     return torch.where(at.reshape(*at.shape, *[1] * (a.ndim - at.ndim)), a, b.to(a.dtype))
 
 
 class Carried(NamedTuple):
-    """What goes on to the next block: both sums (N, a, b), and which heads (N,) need them in float64."""
+    """What goes on to the next block: both sums (N, a, b), and which heads (N,) need
+    them in float64."""
 
     G: torch.Tensor
     B: torch.Tensor
@@ -280,7 +293,8 @@ def carefully(
     wide: torch.Tensor,
     carry: torch.Tensor,
 ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor | None]:
-    """What ``run(dtype)`` finds, each chunk in the dtype it needs; which heads need float64 after it; which chunks (M,) did."""
+    """What ``run(dtype)`` finds, each chunk in the dtype it needs; which heads need
+    float64 after it; which chunks (M,) did."""
     found, double, (N, n) = run(narrow), torch.float64, carry.shape
     if not may_look(carry):
         return found, wide, None
@@ -304,7 +318,8 @@ def carefully(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #4971d9ac
 def going_on(found: list[torch.Tensor], wide: torch.Tensor, narrow: torch.dtype) -> Carried:
-    """The sums with which to go on, rounded to narrow but for the heads that need more."""
+    """The sums with which to go on, rounded to narrow but for the heads that need
+    more."""
     sums = (x[:, -1] for x in found[1:3])
     if not bool(wide.any()):
         return Carried(*(x.to(narrow) for x in sums), wide)
@@ -327,7 +342,8 @@ def nothing(given: Sequence) -> Carried:
 def collect(
     finals: Iterable[torch.Tensor], found: list[torch.Tensor], ends: torch.Tensor
 ) -> list[torch.Tensor]:
-    """Both sums (N, D, a, b) of documents, those that end in a block replaced by what it found."""
+    """Both sums (N, D, a, b) of documents, those that end in a block replaced by what
+    it found."""
     heads, at = (ends >= 0).nonzero(as_tuple=True)
     place = heads, ends[heads, at]
     return [
@@ -345,7 +361,8 @@ def attend(
 ) -> tuple[
     list[torch.Tensor], list[torch.Tensor], list[Carried], list[torch.Tensor | None]
 ]:
-    """Rows found, in the order of tokens; both sums at the ends of documents; what each block began with, and its chunks in float64.
+    """Rows found, in the order of tokens; both sums at the ends of documents; what each
+    block began with, and its chunks in float64.
 
     Rows are outputs (N, g, T, d_v), and if traced leverage and errors (N, 1, T, .).
     """
@@ -381,7 +398,8 @@ def joined(parts: Iterable[torch.Tensor], cuts: Cuts, given: Sequence) -> torch.
 
 # %% ../../nbs/attention/06c3_gated.ipynb #089e3fc7
 class Local(NamedTuple):
-    """Derivatives of a block's outputs, by queries, scaled keys and values, both known sums, and delta (M, C)."""
+    """Derivatives of a block's outputs, by queries, scaled keys and values, both known
+    sums, and delta (M, C)."""
 
     q: torch.Tensor
     k: torch.Tensor
@@ -417,7 +435,8 @@ def local_gradients(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #fa1a0f5e
 class Back(NamedTuple):
-    """Derivatives of sums: by what a chunk adds (M, a, b), by its first and last gate (N, n), by what documents brought, and by what came in."""
+    """Derivatives of sums: by what a chunk adds (M, a, b), by its first and last gate
+    (N, n), by what documents brought, and by what came in."""
 
     added: torch.Tensor
     first: torch.Tensor
@@ -429,7 +448,8 @@ class Back(NamedTuple):
 def sums_back(
     block: Block, sums: Sums, d_known: torch.Tensor, d_after: torch.Tensor
 ) -> Back:
-    """From derivatives by what counts before each chunk (M, a, b) and by the states after it (N, n, a, b): the recurrence from its end."""
+    """From derivatives by what counts before each chunk (M, a, b) and by the states
+    after it (N, n, a, b): the recurrence from its end."""
     carry, last = (x[..., None, None] for x in (block.carry, block.left[..., -1]))
     known, own = d_known.unflatten(0, block.first.shape), d_after.clone()
     own[:, :-1] += carry[:, 1:] * known[:, 1:]
@@ -453,7 +473,8 @@ def block_gradients(
     d_o: torch.Tensor,
     d_after: list[torch.Tensor],
 ) -> list[torch.Tensor]:
-    """Derivatives by rows of queries, keys, values (M, ., .); by gates (N, n), (N, n, C); by lam; by what documents brought; by what came in."""
+    """Derivatives by rows of queries, keys, values (M, ., .); by gates (N, n), (N, n,
+    C); by lam; by what documents brought; by what came in."""
     f, delta, grams, moments = prepared(block, given, *begun)
     local = local_gradients(block, f, delta, moments.known, d_o)
     by_G = sums_back(block, grams, local.gram, d_after[0])
@@ -476,7 +497,8 @@ def block_gradients(
 def arriving(
     d_finals: torch.Tensor, d_in: torch.Tensor, ends: torch.Tensor, dtype: torch.dtype
 ) -> torch.Tensor:
-    """Derivatives (N, n, a, b) by the states after chunks: of documents that end, and of what comes after the block."""
+    """Derivatives (N, n, a, b) by the states after chunks: of documents that end, and
+    of what comes after the block."""
     heads = torch.arange(len(ends), device=ends.device)[:, None]
     found = d_finals[heads, ends.clamp(min=0)].to(dtype)
     found = torch.where((ends >= 0)[..., None, None], found, 0.0)
@@ -487,7 +509,8 @@ def arriving(
 def chosen(
     narrow: list[torch.Tensor], wide: list[torch.Tensor], lost: torch.Tensor, N: int
 ) -> list[torch.Tensor]:
-    """Of two results of `block_gradients`, the wide one where a chunk is `lost` (M,)."""
+    """Of two results of `block_gradients`, the wide one where a chunk is `lost`
+    (M,)."""
     by_head = lost.unflatten(0, (N, -1))
     at = [lost] * 3 + [by_head] * 5 + [by_head[:, 0]] * 2
     return [where(x, b, a) for x, a, b in zip(at, narrow, wide)]
@@ -501,7 +524,8 @@ def gradients(
     d_out: torch.Tensor,
     d_finals: tuple[torch.Tensor, ...],
 ) -> list[torch.Tensor]:
-    """Derivatives by all of `given`, from those by what `attend` finds; block by block, from the end."""
+    """Derivatives by all of `given`, from those by what `attend` finds; block by block,
+    from the end."""
     N, by = len(given.lam), [torch.zeros_like(x) for x in given]
     rows = [by[0], by[1][:, None], by[2][:, None]]
     d_in = [torch.zeros_like(x[:, 0]) for x in d_finals]
@@ -536,7 +560,8 @@ def gradients(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #ff07ded7
 class GatedRidge(torch.autograd.Function):
-    """`attend`, with derivatives block by block; second derivatives by those of its operations."""
+    """`attend`, with derivatives block by block; second derivatives by those of its
+    operations."""
 
     @staticmethod
     def forward(ctx, cuts, *given):
@@ -580,7 +605,8 @@ def cost(gates: torch.Tensor, cuts: Cuts, d: int) -> float:
 
 # %% ../../nbs/attention/06c3_gated.ipynb #c5d29f22
 def planned(gates: torch.Tensor, d: int, starts: torch.Tensor | None) -> Cuts | None:
-    """The cheapest `Cuts` for gates (N, T), on their device; None where a factorisation a token is cheaper."""
+    """The cheapest `Cuts` for gates (N, T), on their device; None where a factorisation
+    a token is cheaper."""
     gates, place = gates.detach().cpu(), gates.device
     starts = starts if starts is None else starts.cpu()
     T, size = gates.shape[1], max(1, min(CHUNK, d))
@@ -602,7 +628,8 @@ LONG = 256  # tokens of a document on average, for each to be a sequence of its 
 
 
 def long_documents(decay: torch.Tensor, starts: torch.Tensor | None) -> list[int] | None:
-    """How many tokens each document has, if nothing fades, all heads (N, T) agree, and documents are long, on a processor; or None."""
+    """How many tokens each document has, if nothing fades, all heads (N, T) agree, and
+    documents are long, on a processor; or None."""
     if starts is None or decay.requires_grad or not may_look(decay) or not starts.numel():
         return None
     begins = starts[0].nonzero()[:, 0]
@@ -642,27 +669,27 @@ def gated_ridge(
     starts: torch.Tensor | None = None,
     diagnostics: bool = False,
 ) -> tuple[torch.Tensor, ...]:
-    """Exact causal ridge regression with gates, in chunks: the engine of `ridge_attention` with `decay` or packed documents, which checks its input.
+    """Exact causal ridge regression with gates or packed documents, in chunks.
 
     Parameters
     ----------
     query, key, value, decay, lam, diagnostics
         As in `forgetful_ridge`.
     gram, moment : Tensor, shapes (N, d, d) and (N, d, d_v), optional
-        Discounted ``K'K`` and ``K'V`` of tokens before the first; with `starts`, (N, D, d, d) and (N, D, d, d_v), of each document.
+        Discounted ``K'K`` and ``K'V`` of earlier tokens; with `starts` (N, D, ...).
     starts : Tensor of bool, shape (N, T), optional
-        True where one of at most D documents begins, at the first token at least. A document knows nothing of others.
+        True where one of at most D documents begins, at the first token at least.
 
     Returns
     -------
     output, gram, moment, leverage, error
-        As those of `forgetful_ridge`; with `starts` the moments are those of each document, discounted to its last token.
+        As those of `forgetful_ridge`; with `starts` the moments are each document's.
 
     Notes
     -----
-    Between two and seven times the cost of `causal_ridge` for gates from .99 to .8, less with strong memories; where gates fall so
-    fast that a factorisation a token is cheaper, or numbers may not be looked at, `forgetful_ridge` does it. Memory linear in T.
-    Differentiable any number of times. Source: Theorem 6c3.1, (6c3.6).
+    Where gates fall so fast that a factorisation a token is cheaper, or numbers may not
+    be looked at, `forgetful_ridge` does it. Memory linear in T. Differentiable any
+    number of times. Input is not checked. Source: Theorem 6c3.1, (6c3.6).
     """
     (N, _, T, d), d_v = query.shape, value.shape[-1]
     plain, known = starts is None, gram is not None and moment is not None

@@ -51,7 +51,8 @@ __all__ = ['SAVED', 'RidgeAttentionState']
 
 # %% ../../nbs/attention/06f_state.ipynb #b7eb49fc
 class Memory(NamedTuple):
-    """What a state holds. One assignment replaces it, so that whoever reads meanwhile has the old one or the new."""
+    """What a state holds. One assignment replaces it, so that whoever reads meanwhile
+    has the old one or the new."""
 
     R: torch.Tensor
     Z: torch.Tensor
@@ -62,12 +63,14 @@ class Memory(NamedTuple):
 
 # %% ../../nbs/attention/06f_state.ipynb #113821e2
 class RidgeAttentionState:
-    """What causal ridge-attention heads remember, in square-root form; its size does not depend on how much they saw.
+    """What causal ridge-attention heads remember, in square-root form; its size does
+    not depend on how much they saw.
 
     Parameters
     ----------
     lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to `heads`, or to ``(*heads, d)`` with a penalty for each channel of the keys.
+        Penalty > 0; a tensor broadcasts to `heads`, or to ``(*heads, d)`` with a
+        penalty for each channel of the keys.
     d, d_v : int
         Widths of keys and values.
     heads : tuple of int
@@ -85,20 +88,23 @@ class RidgeAttentionState:
     channels : Tensor, shape ``(*heads, d)``, or None
         The penalty of each channel; R and Z are in its units, those of (6c5.2).
     fade : Tensor, shape heads
-        Product of all gates: what is left of anything that was known before the first token.
+        Product of all gates: what is left of anything that was known before the first
+        token.
     count : int
         Tokens seen.
 
     Raises
     ------
     TypeError, ValueError
-        On a penalty that is not positive, or shapes, dtypes and devices that do not fit; a failed update leaves the state as
-        it was.
+        On a penalty that is not positive, or shapes, dtypes and devices that do not
+        fit; a failed update leaves the state as it was.
 
     Notes
     -----
-    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs, with gates in some eight to
-    thirty-two; O(d^3) where a gate is below .8 or anything has derivatives. Source: (6d.1) to (6d.5), (6e.1), (6e.2); Gill et al. (1974).
+    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two
+    pairs, with gates in some eight to thirty-two; O(d^3) where a gate is below .8 or
+    anything has derivatives. Source: (6d.1) to (6d.5), (6e.1), (6e.2); Gill et al.
+    (1974).
     """
 
     lam: torch.Tensor
@@ -167,7 +173,8 @@ HUGE = 1e10  # leverage of a key that enters by reflections
 
 @patch
 def _settled(self: RidgeAttentionState):
-    """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
+    """R and Z with all pairs that wait; kept, unless that would cut what they depend on
+    out of a graph."""
     R, Z, pairs, *_, fading = self._memory
     if pairs is None:
         return R, Z
@@ -208,7 +215,8 @@ def _with(self: RidgeAttentionState, R, Z, key, value):
 # %% ../../nbs/attention/06f_state.ipynb #47a40d5a
 @patch
 def _holds(self: RidgeAttentionState, R, key, new):
-    """Whether the triangle R with one key more, `new`, keeps its digits by (6d.6); what bounds it is kept for the next."""
+    """Whether the triangle R with one key more, `new`, keeps its digits by (6d.6); what
+    bounds it is kept for the next."""
     if R.dtype != torch.float32:
         return True
     known = getattr(self, "_bounds", None)
@@ -235,7 +243,8 @@ def _grown(self: RidgeAttentionState, key, value):
 @patch(as_prop=True)
 @outside_autocast
 def R(self: RidgeAttentionState) -> torch.Tensor:
-    """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d); with penalties by channel in their units."""
+    """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d); with penalties by
+    channel in their units."""
     return self._settled()[0]
 
 # %% ../../nbs/attention/06f_state.ipynb #0ef29e6c
@@ -283,7 +292,8 @@ def coefficients(self: RidgeAttentionState) -> torch.Tensor:
 # %% ../../nbs/attention/06f_state.ipynb #ae96da71
 @patch
 def _require(self: RidgeAttentionState, name, x, width):
-    """Raise unless x (..., width) begins with the heads and can be computed with in the dtype of the state."""
+    """Raise unless x (..., width) begins with the heads and can be computed with in the
+    dtype of the state."""
     R = self._memory.R
     if isinstance(x, torch.Tensor) and x.shape == (*self.heads, width):
         if x.dtype == self.lam.dtype and x.device == R.device:
@@ -335,7 +345,8 @@ def _tokens(self: RidgeAttentionState, x):
 # %% ../../nbs/attention/06f_state.ipynb #5b1e7a22
 @patch
 def _in_units(self: RidgeAttentionState, key, value, weight=None, tokens=()):
-    """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the roots of their weights."""
+    """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the
+    roots of their weights."""
     if self.channels is not None:
         key = key * self.channels.rsqrt()[..., None, :]
     if weight is None:
@@ -354,10 +365,13 @@ def update(
     decay: float | torch.Tensor | None = None,
     weight: float | torch.Tensor | None = None,
 ) -> RidgeAttentionState:
-    """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and ``(..., T, d_v)`` for T tokens.
+    """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and
+    ``(..., T, d_v)`` for T tokens.
 
-    `decay` is the gate by which the past fades before each token: a number, or a tensor that broadcasts to the shape of
-    the keys without their width; `weight` is how much each pair counts, likewise. Returns the state. Raises TypeError or ValueError, and stays as it was, if they do not fit or hold NaN.
+    `decay` is the gate by which the past fades before each token: a number, or a tensor
+    that broadcasts to the shape of the keys without their width; `weight` is how much
+    each pair counts, likewise. Returns the state. Raises TypeError or ValueError, and
+    stays as it was, if they do not fit or hold NaN.
     """
     tokens = getattr(key, "shape", ())[:-1]
     key, value = self._in_units(*self._checked(key, value), weight, tokens)
@@ -373,7 +387,8 @@ def update(
 # %% ../../nbs/attention/06f_state.ipynb #74773082
 @patch
 def _one(self: RidgeAttentionState, key, value):
-    """One pair more: it waits, or enters the triangle if it is news. On a GPU, which must not be asked, it enters."""
+    """One pair more: it waits, or enters the triangle if it is news. On a GPU, which
+    must not be asked, it enters."""
     if not may_look(key):
         return self._become(*self._grown(key, value), 1)
     if self._memory.fading is not None and self._faded(key, value, None):
@@ -502,10 +517,11 @@ def _sliding(self: RidgeAttentionState, key, value):
 def attend(
     self: RidgeAttentionState, query: torch.Tensor, enable_gqa: bool = False
 ) -> torch.Tensor:
-    """Answer queries ``(..., d)`` or ``(..., T, d)``; with the same shape but d_v, in the dtype of the query.
+    """Answer queries ``(..., d)`` or ``(..., T, d)``; with the same shape but d_v, in
+    the dtype of the query.
 
-    With `enable_gqa` the last of the leading dimensions of the query may be a multiple of that of the state. Raises
-    TypeError or ValueError if the queries do not fit.
+    With `enable_gqa` the last of the leading dimensions of the query may be a multiple
+    of that of the state. Raises TypeError or ValueError if the queries do not fit.
     """
     q, c = query, len(self.heads)
     if enable_gqa and c and isinstance(q, torch.Tensor) and q.ndim > c:
@@ -529,7 +545,8 @@ def attend(
 @patch
 @outside_autocast
 def leverage(self: RidgeAttentionState, key: torch.Tensor) -> torch.Tensor:
-    """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the variance of their prediction, per unit of noise.
+    """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the
+    variance of their prediction, per unit of noise.
 
     Raises TypeError or ValueError if the keys do not fit.
     """
@@ -550,10 +567,12 @@ def downdate(
     value: torch.Tensor,
     weight: float | torch.Tensor | None = None,
 ) -> RidgeAttentionState:
-    """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; with the weight that it had; returns the state.
+    """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; with
+    the weight that it had; returns the state.
 
-    Raises ValueError, and stays as it was, if (on the CPU) the pair cannot have been learned. The rounding errors of the
-    state are divided by one minus the pair's leverage.
+    Raises ValueError, and stays as it was, if (on the CPU) the pair cannot have been
+    learned. The rounding errors of the state are divided by one minus the pair's
+    leverage.
     """
     tokens = getattr(key, "shape", ())[:-1]
     key, value = self._in_units(*self._checked(key, value), weight, tokens)
@@ -615,7 +634,8 @@ def clone(self: RidgeAttentionState) -> RidgeAttentionState:
 def map(
     self: RidgeAttentionState, function: Callable[[torch.Tensor], torch.Tensor]
 ) -> RidgeAttentionState:
-    """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()`` or ``lambda x: x[beams]``."""
+    """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()``
+    or ``lambda x: x[beams]``."""
     new = self.clone()
     new._memory = Memory(*_kept(function, *self._settled()))
     for name, x in self.__dict__.items():
@@ -626,7 +646,8 @@ def map(
 
 
 def _kept(function, R, Z):
-    """R and Z behind a function; in two parts, if it makes float32 of what would lose digits there."""
+    """R and Z behind a function; in two parts, if it makes float32 of what would lose
+    digits there."""
     new = function(R), function(Z)
     if not all(isinstance(x, torch.Tensor) for x in new) or new[0].dtype == R.dtype:
         return new
@@ -638,7 +659,8 @@ def _kept(function, R, Z):
 # %% ../../nbs/attention/06f_state.ipynb #f7d64bdf
 @patch
 def to(self: RidgeAttentionState, *args: Any, **kwargs: Any) -> RidgeAttentionState:
-    """The state on another device or in another dtype, float32 or float64; arguments as those of `torch.Tensor.to`."""
+    """The state on another device or in another dtype, float32 or float64; arguments as
+    those of `torch.Tensor.to`."""
     return self.map(lambda x: x.to(*args, **kwargs))
 
 
@@ -650,7 +672,8 @@ def detach(self: RidgeAttentionState) -> RidgeAttentionState:
 
 @patch(as_prop=True)
 def dtype(self: RidgeAttentionState) -> torch.dtype:
-    """Of what the state learns and remembers, a torch.dtype; R and Z are in float64 where float32 would lose digits."""
+    """Of what the state learns and remembers, a torch.dtype; R and Z are in float64
+    where float32 would lose digits."""
     return self.lam.dtype
 
 
@@ -669,10 +692,13 @@ def from_moments(
     lam: float | torch.Tensor,
     count: int = 0,
 ) -> RidgeAttentionState:
-    """The state of heads whose moments are known: ``gram = K'K`` (..., d, d) and ``moment = K'V`` (..., d, d_v).
+    """The state of heads whose moments are known: ``gram = K'K`` (..., d, d) and
+    ``moment = K'V`` (..., d, d_v).
 
-    `count` says of how many tokens. The penalty `lam` may be a number or a tensor that broadcasts to the heads. Raises TypeError or
-    ValueError if they do not fit together, or the moments are those of no keys: not finite, not symmetric, not positive semidefinite.
+    `count` says of how many tokens. The penalty `lam` may be a number or a tensor that
+    broadcasts to the heads. Raises TypeError or ValueError if they do not fit together,
+    or the moments are those of no keys: not finite, not symmetric, not positive
+    semidefinite.
     """
     require_heads(gram=gram, moment=moment)
     d, heads = gram.shape[-1], tuple(gram.shape[:-2])
@@ -696,7 +722,8 @@ def from_moments(
 
 # %% ../../nbs/attention/06f_state.ipynb #68f208a7
 def _require_moments(G, B):
-    """Raise unless G is finite and symmetric and B finite, where numbers may be looked at."""
+    """Raise unless G is finite and symmetric and B finite, where numbers may be looked
+    at."""
     if not may_look(G):
         return
     for name, x in (("gram", G), ("moment", B)):
@@ -752,7 +779,8 @@ def load(
     path: str | os.PathLike[str],
     device: torch.device | str | None = None,
 ) -> RidgeAttentionState:
-    """Read a state that `save` wrote; only tensors and numbers are read. Raises ValueError if the file holds none."""
+    """Read a state that `save` wrote; only tensors and numbers are read. Raises
+    ValueError if the file holds none."""
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:

@@ -27,7 +27,8 @@ LEAF = 8  # rows that are swept one by one
 
 
 def signed_inverse(S: torch.Tensor, signs: torch.Tensor) -> torch.Tensor:
-    """``L^-1`` of ``S = L J L'`` (M, n, n), signs (n,) on the diagonal of J; NaN where a pivot has another sign."""
+    """``L^-1`` of ``S = L J L'`` (M, n, n), signs (n,) on the diagonal of J; NaN where
+    a pivot has another sign."""
     n = S.shape[-1]
     if n <= LEAF:
         return swept(S, signs)
@@ -116,7 +117,8 @@ def in_turn(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
 
 
 def window_sums(left: torch.Tensor, right: torch.Tensor, w: int) -> torch.Tensor:
-    """``left' right`` over the window before each chunk (N, n, a, b), for chunks (N, n, C, .) of keys and of keys or values."""
+    """``left' right`` over the window before each chunk (N, n, a, b), for chunks (N, n,
+    C, .) of keys and of keys or values."""
     m, r = divmod(w, left.shape[2])
     found = sums_of_last(left.mT @ right, m)
     if r:
@@ -134,7 +136,8 @@ def window_block(
     G: torch.Tensor,
     B: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Outputs (M, g C, d_v), leverage (M, C, 1), errors (M, C, d_v), and the inflation, by (6c4.2)."""
+    """Outputs (M, g C, d_v), leverage (M, C, 1), errors (M, C, d_v), and the inflation,
+    by (6c4.2)."""
     d, n = G.shape[-1], rows.shape[1]
     signs = torch.tensor([-1.0, 1.0], dtype=G.dtype, device=G.device).repeat(n // 2)
     A = G + lam[:, None, None] * torch.eye(d, dtype=G.dtype, device=G.device)
@@ -160,7 +163,8 @@ def window_block(
 def few_block(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lam: torch.Tensor, w: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Outputs (N, g, n, d_v), leverage (N, n, 1), errors (N, n, d_v) and the inflation of n tokens, w - 1 pairs before them, by (6c4.4)."""
+    """Outputs (N, g, n, d_v), leverage (N, n, 1), errors (N, n, d_v) and the inflation
+    of n tokens, w - 1 pairs before them, by (6c4.4)."""
     N, n = q.shape[0], q.shape[2]
     K, V = (x.unfold(1, w, 1).flatten(0, 1).mT for x in (k, v))
     many = lam[:, None].expand(N, n).reshape(-1)
@@ -208,7 +212,8 @@ def attend(
     lam: torch.Tensor,
     window: int,
 ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
-    """Outputs (N, g, T, d_v), leverage (N, 1, T, 1) and errors (N, 1, T, d_v), all in the dtype of lam, and the inflation."""
+    """Outputs (N, g, T, d_v), leverage (N, 1, T, 1) and errors (N, 1, T, d_v), all in
+    the dtype of lam, and the inflation."""
     N, g, T, d = query.shape
     if 2 * min(window, T) <= d:
         return attend_few(query, key, value, lam, min(window, T))
@@ -234,7 +239,8 @@ def attend(
 
 
 def careful(*given: torch.Tensor | int) -> list[torch.Tensor]:
-    """What `attend` finds, in float64 where lam's dtype loses digits: sums too, for what leaves must be what came."""
+    """What `attend` finds, in float64 where lam's dtype loses digits: sums too, for
+    what leaves must be what came."""
     *tokens, lam, window = given
     wide, on_cpu, seen = torch.float64, lam.device.type == "cpu", may_look(lam)
     # a graph on a processor, which cannot look, has float64 throughout
@@ -253,7 +259,8 @@ AT_ONCE = (
 
 
 def by_heads(*given: torch.Tensor | int) -> list[torch.Tensor]:
-    """What `careful` finds, as many heads at a time as their sums leave in memory that is at hand."""
+    """What `careful` finds, as many heads at a time as their sums leave in memory that
+    is at hand."""
     *tensors, window = given
     (N, _, T, d), d_v = tensors[0].shape, tensors[2].shape[-1]
     size = max(1, AT_ONCE // max(1, T * d * (d + d_v) // 64))
@@ -272,7 +279,8 @@ def windowed_ridge(
     *,
     diagnostics: bool = False,
 ) -> tuple[torch.Tensor, ...]:
-    """Exact causal ridge regression on the last `window` pairs; the engine of `ridge_attention` with a window.
+    """Exact causal ridge regression on the last `window` pairs; the engine of
+    `ridge_attention` with a window.
 
     Parameters
     ----------
@@ -285,14 +293,15 @@ def windowed_ridge(
     -------
     output : Tensor, shape (N, g, T, d_v)
     leverage, error : Tensor, shapes (N, T) and (N, T, d_v)
-        If `diagnostics`: of each pair in the window that ends with it; the error is that of predicting it from the
-        others.
+        If `diagnostics`: of each pair in the window that ends with it; the error is
+        that of predicting it from the others.
 
     Notes
     -----
-    Does not check its input, as `ridge_attention` does. Two to four times the cost of `causal_ridge`, seven to nine
-    for a window close to d, where single precision does not do; less for a few pairs. Memory linear in T; a backward pass
-    recomputes each block. Differentiable any number of times. Source: Theorem 6c4.1.
+    Does not check its input, as `ridge_attention` does. Two to four times the cost of
+    `causal_ridge`, seven to nine for a window close to d, where single precision does
+    not do; less for a few pairs. Memory linear in T; a backward pass recomputes each
+    block. Differentiable any number of times. Source: Theorem 6c4.1.
     """
     (N, _, T, _), d_v = query.shape, value.shape[-1]
     if T and N:

@@ -34,7 +34,8 @@ def as_pair(X, Z):
 
 
 def gram(X, Z, tile):
-    """The matrix of a kernel, of which `tile(rows, columns, same)` computes the part that two slices cut out."""
+    """The matrix of a kernel, of which `tile(rows, columns, same)` computes the part
+    that two slices cut out."""
     other = X if Z is None else Z
     # what overflows is reported by the kernel, with its reason
     with np.errstate(over="ignore", invalid="ignore"):
@@ -112,7 +113,8 @@ def linear(X: Matrix, Z: Matrix | None = None) -> Matrix:
     Returns
     -------
     array, tensor or DataFrame, shape (n, m)
-        Of the library, device and dtype of the rows; differentiable; labelled if both sets of rows are.
+        Of the library, device and dtype of the rows; differentiable; labelled if both
+        sets of rows are.
 
     Raises
     ------
@@ -129,7 +131,8 @@ def linear(X: Matrix, Z: Matrix | None = None) -> Matrix:
 
 # %% ../../nbs/kernels/04_similarity.ipynb #50b514b4
 def _power(base, degree):
-    """An integer power by squaring, which is faster and more accurate than a general one."""
+    """An integer power by squaring, which is faster and more accurate than a general
+    one."""
     result = None
     while degree:
         if degree % 2:
@@ -184,7 +187,8 @@ def polynomial(
 
 # %% ../../nbs/kernels/04_similarity.ipynb #caab68fb
 def exponential(X: Matrix, Z: Matrix | None = None, scale: Number | None = None) -> Matrix:
-    """The exponential kernel ``exp(scale * x'z)``: what softmax attention computes before it divides by row sums.
+    """The exponential kernel ``exp(scale * x'z)``: what softmax attention computes
+    before it divides by row sums.
 
     Parameters
     ----------

@@ -61,12 +61,14 @@ def log_shares(count: int, start: int = 0) -> Numpy:
 
 
 def step_capital(log_S: Numpy, z: Numpy, log_w: float) -> Numpy:
-    """One step of (10.3) in logarithms: ``log_S`` (..., 5) after a reading with z (...)."""
+    """One step of (10.3) in logarithms: ``log_S`` (..., 5) after a reading with z
+    (...)."""
     return np.logaddexp(log_S, log_w) + DELTAS * z[..., None] - DELTAS**2 / 2
 
 
 def log_mixture(log_S: Numpy, spent: float) -> Numpy:
-    """The logarithm of M in (10.3), from ``log_S`` (..., 5) and the sum of the shares at work."""
+    """The logarithm of M in (10.3), from ``log_S`` (..., 5) and the sum of the shares
+    at work."""
     working = np.logaddexp.reduce(log_S, -1) - math.log(len(DELTAS))
     return np.logaddexp(working, math.log1p(-spent))
 
@@ -93,7 +95,8 @@ def log_martingale(z: Numpy) -> Numpy:
 
 # %% ../../nbs/models/10_monitoring.ipynb #37c665ec
 def average_threshold(alpha: float, heads: int) -> float:
-    """How large the average of dependent martingales must grow before it says what one says at 1 / alpha (10.6).
+    """How large the average of dependent martingales must grow before it says what one
+    says at 1 / alpha (10.6).
 
     Parameters
     ----------
@@ -117,8 +120,9 @@ def average_threshold(alpha: float, heads: int) -> float:
 
 # %% ../../nbs/models/10_monitoring.ipynb #882ca0fb
 class Reading(NamedTuple):
-    """What one batch did: the time, the capital that the alarm looks at, whether it has rung, the rank of the batch's score,
-    and per head distance, capital and summaries."""
+    """What one batch did: the time, the capital that the alarm looks at, whether it has
+    rung, the rank of the batch's score, and per head distance, capital and
+    summaries."""
 
     t: int
     capital: float
@@ -132,35 +136,35 @@ class Reading(NamedTuple):
 
 # %% ../../nbs/models/10_monitoring.ipynb #101fbc53
 class SpectrumMonitor:
-    """Watch spectra for drift; P(ever a false alarm) <= alpha if batches are exchangeable.
+    """Watch spectra for drift: P(ever an alarm) <= alpha on exchangeable batches.
 
     Parameters
     ----------
-    reference : array, shape (n, heads, d) or (n, d), or sequence of n dicts of str to array (d,)
-        Eigenvalues of batches from when all was well, 20 at least; 100 or more make a faster alarm. Half of them, drawn
-        at random, fit the score and are not ranked against.
+    reference : array (n, heads, d) or (n, d), or sequence of n dicts of arrays (d,)
+        Eigenvalues of batches from when all was well, 20 at least; 100 or more make a
+        faster alarm. Half of them, at random, fit the score and are not ranked against.
     lam : float
         Positive: distances are those of ``log(mu + lam)``.
     rng : numpy.random.Generator
-        For the split and for ties. A copy of its state is kept, so that a saved stream goes on to the bit.
+        For the split and for ties; a copy of it is kept.
     alpha : float
         The probability with which the alarm may ever be false.
     combine : {"largest", "average", "score"}
-        How many heads make one alarm: by the largest of weighted martingales, half of the weight on the batch and half on
-        the heads (10.5), which is the default; by the average of the heads', whose threshold is higher
-        than 1 / alpha, because no one observer finds all of them fair (10.6); or by the batch's score alone.
+        How heads make one alarm: by the largest of weighted martingales, half of the
+        weight on the batch (10.5); by the average of the heads', whose threshold is
+        higher than 1 / alpha (10.6); or by the batch's score alone.
     names : sequence of str, optional
         Names of the heads; spectra may then come as a dict.
 
     Raises
     ------
     TypeError, ValueError
-        On a reference that is too short, not finite or negative, a penalty that is not positive, or alpha outside (0, 1).
+        On a reference too short, not finite or negative; lam <= 0; alpha not in (0, 1).
 
     Notes
     -----
-    **Assumes** that batches are exchangeable while nothing changes: alike, and not dependent on their neighbours. Thin or
-    pool a stream whose batches resemble the ones before. Source: Theorems 10.1 to 10.5.
+    **Assumes** that batches are exchangeable while nothing changes. Thin or pool a
+    stream whose batches resemble the ones before. Source: Theorems 10.1 to 10.5.
     """
 
     lam: float
@@ -252,7 +256,8 @@ def _distance(self: SpectrumMonitor, logs):
 
 @patch
 def _scores(self: SpectrumMonitor, logs):
-    """The score of the batch, and behind it those of its heads, for log-spectra (..., heads, d)."""
+    """The score of the batch, and behind it those of its heads, for log-spectra (...,
+    heads, d)."""
     distance = self._distance(logs)
     batch = ((distance - self._center) / self._scale).mean(-1, keepdims=True)
     return np.concatenate([batch, distance], -1)
@@ -260,7 +265,8 @@ def _scores(self: SpectrumMonitor, logs):
 
 @patch
 def reset(self: SpectrumMonitor) -> None:
-    """Start anew from the reference, with all capital put back; each start may raise a false alarm with probability alpha."""
+    """Start anew from the reference, with all capital put back; each start may raise a
+    false alarm with probability alpha."""
     rows = len(self.names) + 1
     self.t, self.alarm_at, self._spent = 0, None, 0.0
     self._log_S = np.full((rows, len(DELTAS)), -np.inf)
@@ -291,7 +297,8 @@ def update(self: SpectrumMonitor, spectra: AnyArray | Mapping[str, AnyArray]) ->
     Raises
     ------
     TypeError, ValueError
-        On values that are not finite or negative, or heads that are not those of the reference; the state is unchanged.
+        On values that are not finite or negative, or heads that are not those of the
+        reference; the state is unchanged.
     """
     mu = self._checked(spectra)
     scores = self._scores(np.log(mu + self.lam))
@@ -347,13 +354,15 @@ def _reading(self: SpectrumMonitor, mu, scores, p):
 # %% ../../nbs/models/10_monitoring.ipynb #213641fc
 @patch(as_prop=True)
 def log_capitals(self: SpectrumMonitor) -> Numpy:
-    """Logarithms of the martingales: of the batch's score, then of each head (heads + 1,)."""
+    """Logarithms of the martingales: of the batch's score, then of each head (heads +
+    1,)."""
     return log_mixture(self._log_S, self._spent)
 
 
 @patch(as_prop=True)
 def weights(self: SpectrumMonitor) -> Numpy:
-    """What each martingale counts in the alarm: that of the batch, then each head's (heads + 1,); they sum to one."""
+    """What each martingale counts in the alarm: that of the batch, then each head's
+    (heads + 1,); they sum to one."""
     heads = len(self.names)
     batch = {"score": 1.0, "average": 0.0, "largest": 0.5}[self.combine]
     batch = 1.0 if heads == 1 else batch  # its score says what the only head says
@@ -362,7 +371,8 @@ def weights(self: SpectrumMonitor) -> Numpy:
 
 @patch(as_prop=True)
 def log_capital(self: SpectrumMonitor) -> float:
-    """The logarithm of the capital that the alarm looks at: the largest weighted one, or the average."""
+    """The logarithm of the capital that the alarm looks at: the largest weighted one,
+    or the average."""
     with np.errstate(divide="ignore"):
         logs = self.log_capitals + np.log(self.weights)
     return float(logs.max() if self.combine == "largest" else np.logaddexp.reduce(logs))
@@ -370,7 +380,8 @@ def log_capital(self: SpectrumMonitor) -> float:
 # %% ../../nbs/models/10_monitoring.ipynb #1444450c
 @patch(as_prop=True)
 def threshold(self: SpectrumMonitor) -> float:
-    """The capital at which the alarm rings: 1 / alpha, or for the average as (10.6) has it."""
+    """The capital at which the alarm rings: 1 / alpha, or for the average as (10.6) has
+    it."""
     if self.combine == "average":
         return average_threshold(self.alpha, len(self.names))
     return 1 / self.alpha
@@ -384,7 +395,8 @@ def alarm(self: SpectrumMonitor) -> bool:
 # %% ../../nbs/models/10_monitoring.ipynb #5c2372ca
 @patch
 def change_point(self: SpectrumMonitor) -> int | None:
-    """The start that explains the readings best (10.7): an estimate of when the change came, not a test.
+    """The start that explains the readings best (10.7): an estimate of when the change
+    came, not a test.
 
     Returns
     -------
@@ -402,7 +414,8 @@ def change_point(self: SpectrumMonitor) -> int | None:
 # %% ../../nbs/models/10_monitoring.ipynb #48bf28d6
 @patch
 def leading(self: SpectrumMonitor, count: int = 5) -> dict[str, float]:
-    """The heads with the largest capital, as a dict of name to capital, largest first."""
+    """The heads with the largest capital, as a dict of name to capital, largest
+    first."""
     logs = self.log_capitals[1:]
     order = np.argsort(-logs, kind="stable")[:count]
     with np.errstate(over="ignore"):
@@ -411,7 +424,8 @@ def leading(self: SpectrumMonitor, count: int = 5) -> dict[str, float]:
 
 @patch
 def named(self: SpectrumMonitor) -> list[str]:
-    """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem 10.5 covers the naming."""
+    """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem
+    10.5 covers the naming."""
     heads = len(self.names)
     level = heads * (2 if heads > 1 else 1) / self.alpha
     return [name for name, capital in self.leading(heads).items() if capital >= level]
@@ -419,7 +433,8 @@ def named(self: SpectrumMonitor) -> list[str]:
 # %% ../../nbs/models/10_monitoring.ipynb #3f84dd50
 @patch
 def report(self: SpectrumMonitor) -> str:
-    """A few lines for a person: whether and when the alarm rang, since when it may have been so, and which heads drove it."""
+    """A few lines for a person: whether and when the alarm rang, since when it may have
+    been so, and which heads drove it."""
     if not self.alarm:
         highest = max((r.capital for r in self.readings), default=1.0)
         return f"no alarm in {self.t} readings; capital at most {highest:.3g} of {self.threshold:.0f}"
@@ -443,12 +458,14 @@ def captured_spectra(
     captured : CapturedAttention
         Of one batch, with ``keep="moments"`` or more.
     per_token : bool
-        Whether the eigenvalues are those of ``K'K / T``, which batches of any length share, or of ``K'K``.
+        Whether the eigenvalues are those of ``K'K / T``, which batches of any length
+        share, or of ``K'K``.
 
     Returns
     -------
     dict of str to array (d,)
-        From "layer 0, head 0" on: eigenvalues, the largest first; those at rounding level are 0.
+        From "layer 0, head 0" on: eigenvalues, the largest first; those at rounding
+        level are 0.
 
     Raises
     ------
@@ -533,7 +550,8 @@ FORMAT = {"format": "olsattention monitor", "version": 1}
 # %% ../../nbs/models/10_monitoring.ipynb #f800cb84
 @patch
 def save(self: SpectrumMonitor, path: str | os.PathLike[str]) -> None:
-    """Write the monitor to a file, completely or not at all; an existing file is replaced.
+    """Write the monitor to a file, completely or not at all; an existing file is
+    replaced.
 
     Parameters
     ----------
@@ -557,7 +575,8 @@ def save(self: SpectrumMonitor, path: str | os.PathLike[str]) -> None:
 
 @patch
 def _written(self: SpectrumMonitor):
-    """The bytes of the file: arrays as `np.savez` writes them, and JSON for the rest."""
+    """The bytes of the file: arrays as `np.savez` writes them, and JSON for the
+    rest."""
     listed = lambda x: x.tolist() if hasattr(x, "tolist") else list(x)
     plain = {name: getattr(self, name) for name in PLAIN} | FORMAT
     plain["rng"] = self.rng.bit_generator.state
@@ -601,7 +620,8 @@ def load(cls: SpectrumMonitor, path: str | os.PathLike[str]) -> SpectrumMonitor:
 
 # %% ../../nbs/models/10_monitoring.ipynb #d5eede1c
 def parts_of(data):
-    """The JSON and the arrays in the bytes of a saved monitor; nothing is decompressed or unpickled."""
+    """The JSON and the arrays in the bytes of a saved monitor; nothing is decompressed
+    or unpickled."""
     with zipfile.ZipFile(io.BytesIO(data)) as members:
         if any(member.compress_type for member in members.infolist()):
             raise ValueError("it is compressed, as save never writes")

@@ -40,7 +40,8 @@ PATTERNS = ["previous", "first", "entropy", "duplicate", "induction"]
 def pattern_scores(
     call: AttentionCall, tokens: torch.Tensor | None = None, block: int = 256
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sums of the pattern scores of the heads of one call of self-attention, and how many queries they are of.
+    """Sums of the pattern scores of the heads of one call of self-attention, and how
+    many queries they are of.
 
     Parameters
     ----------
@@ -75,7 +76,8 @@ def pattern_scores(
 
 # %% ../../nbs/models/09d_report.ipynb #46d74bf2
 def scores_of_rows(a, t, first, tokens, call):
-    """For each pattern the scores (B, H, rows) of the rows t of weights a, and which queries (B, rows) have it."""
+    """For each pattern the scores (B, H, rows) of the rows t of weights a, and which
+    queries (B, rows) have it."""
     B, _, n, T = a.shape
     every = torch.ones(B, n, dtype=torch.bool, device=a.device)
     before = (t - 1).clamp(min=0).expand(B, a.shape[1], n)[..., None]
@@ -111,7 +113,8 @@ def head_report(
     ----------
     captured : CapturedAttention
     tokens : Tensor, shape (B, T), or list of such, optional
-        What the model has read: one tensor for each pass that was kept. For the columns ``duplicate`` and ``induction``.
+        What the model has read: one tensor for each pass that was kept. For the columns
+        ``duplicate`` and ``induction``.
     repeats : int
         Sets of shifted keys for the p-values; 0 for none.
     rng : numpy.random.Generator, optional
@@ -120,18 +123,22 @@ def head_report(
     Returns
     -------
     DataFrame
-        ``layer, name, head, key_head``: where; ``tokens, width``: how much; ``rank, effective_rank, lam, df, condition,
-        condition_tokens, importance, value_share, trace, norm``: the regression of values on keys at its GCV penalty, its
-        conditioning as d x d and as T x T matrix, the source's importance and the share of the value energy of the top mode, trace
-        and Frobenius norm of H_qk; ``distance``: relative, of the softmax weights from that regression; ``previous, first,
-        entropy, duplicate, induction``: patterns, the entropy in nats; ``statistic, p, p_adjusted``: whether the keys are more than
-        unrelated columns. NaN where it cannot be known.
+        ``layer, name, head, key_head``: where; ``tokens, width``: how much; ``rank,
+        effective_rank, lam, df, condition, condition_tokens, importance, value_share,
+        trace, norm``: the regression of values on keys at its GCV penalty, its
+        conditioning as d x d and as T x T matrix, the source's importance and the share
+        of the value energy of the top mode, trace and Frobenius norm of H_qk;
+        ``distance``: relative, of the softmax weights from that regression; ``previous,
+        first, entropy, duplicate, induction``: patterns, the entropy in nats;
+        ``statistic, p, p_adjusted``: whether the keys are more than unrelated columns.
+        NaN where it cannot be known.
 
     Raises
     ------
     ValueError
-        If keys, values or queries are NaN or infinite (the error names layer and head), tokens do not fit the calls, or no
-        sequence has two tokens although there is something to test.
+        If keys, values or queries are NaN or infinite (the error names layer and head),
+        tokens do not fit the calls, or no sequence has two tokens although there is
+        something to test.
 
     Notes
     -----
@@ -182,7 +189,8 @@ def regression_facts(moments, name):
 
 # %% ../../nbs/models/09d_report.ipynb #987bf6a0
 def softmax_facts(calls, lams, tokens):
-    """Columns that need the weights: distance and patterns; NaN without calls of softmax self-attention."""
+    """Columns that need the weights: distance and patterns; NaN without calls of
+    softmax self-attention."""
     distance, size, sums, queries = 0.0, 0.0, 0.0, 0.0
     tokens = tokens_of(calls, tokens)
     for call, x in zip(calls, tokens):
@@ -203,7 +211,8 @@ def softmax_facts(calls, lams, tokens):
 
 
 def structure_facts(calls, heads, repeats, rng):
-    """Columns of the test of structure; NaN without calls, or if there are to be no shifts."""
+    """Columns of the test of structure; NaN without calls, or if there are to be no
+    shifts."""
     if not calls or not repeats:
         return {"statistic": np.nan, "p": np.nan}
     test = structure_test(calls, repeats, rng)

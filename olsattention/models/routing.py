@@ -34,7 +34,8 @@ __all__ = ['HeadMask', 'route', 'ablate', 'budget_curve', 'loss_behind', 'HeadMo
 # %% ../../nbs/models/09h_routing.ipynb #111f4f10
 @dataclass(eq=False)
 class HeadMask:
-    """Which heads of a model, or which modes of its heads, are kept, and what stands in the place of the others.
+    """Which heads of a model, or which modes of its heads, are kept, and what stands in
+    the place of the others.
 
     Attributes
     ----------
@@ -110,7 +111,8 @@ def route(
     gates : HeadGates
         With means set.
     scores : DataFrame
-        From `head_scores`, or, with `modes`, from `mode_scores`: one row a head or mode, in their order.
+        From `head_scores`, or, with `modes`, from `mode_scores`: one row a head or
+        mode, in their order.
     budget : int or float
         How many are kept; a float is a share of all.
     by : str
@@ -124,7 +126,8 @@ def route(
     Raises
     ------
     TypeError, ValueError
-        On a budget that is larger than the model, or none; on scores of another model, or that are NaN. Source: (9h.1), (9h.2).
+        On a budget that is larger than the model, or none; on scores of another model,
+        or that are NaN. Source: (9h.1), (9h.2).
     """
     what, sizes = (
         ("heads", head_sizes(gates)) if modes is None else ("modes", mode_sizes(modes))
@@ -165,7 +168,8 @@ def mode_sizes(modes):
 
 # %% ../../nbs/models/09h_routing.ipynb #36714d99
 def projector(keep, basis):
-    """P (H, d, d) with which the centred answers of heads are multiplied, for modes that are kept by shares (H, d)."""
+    """P (H, d, d) with which the centred answers of heads are multiplied, for modes
+    that are kept by shares (H, d)."""
     return (basis * keep.to(basis)[:, None, :]) @ basis.mT
 
 
@@ -244,7 +248,8 @@ def budget_curve(
     budgets: Sequence[int] | None = None,
     by: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """The loss of a model that keeps only the heads of highest score, for every budget and every score.
+    """The loss of a model that keeps only the heads of highest score, for every budget
+    and every score.
 
     Parameters
     ----------
@@ -372,7 +377,8 @@ def mode_scores(
     Returns
     -------
     DataFrame
-        ``layer, name, head, mode, variance, integrated``. The scores of a head's modes add up to the head's own.
+        ``layer, name, head, mode, variance, integrated``. The scores of a head's modes
+        add up to the head's own.
 
     Notes
     -----
@@ -437,7 +443,8 @@ def require_whole(mask):
 # %% ../../nbs/models/09h_routing.ipynb #be228b20
 @patch
 def save(self: HeadMask, path: str | PathLike[str]) -> None:
-    """Write the mask to a file that `HeadMask.load` reads, completely or not at all; it holds tensors and names, no code."""
+    """Write the mask to a file that `HeadMask.load` reads, completely or not at all; it
+    holds tensors and names, no code."""
     path, buffer = Path(path), io.BytesIO()
     torch.save(asdict(self), buffer)
     handle, beside = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
@@ -478,7 +485,8 @@ def load(cls: HeadMask, path: str | PathLike[str]) -> HeadMask:
 def pruned_state_dict(
     model: torch.nn.Module, mask: HeadMask, add_bias: bool = False
 ) -> dict[str, torch.Tensor]:
-    """The state of a model without the heads and modes that a mask does not keep; it needs no hooks any more.
+    """The state of a model without the heads and modes that a mask does not keep; it
+    needs no hooks any more.
 
     Parameters
     ----------
@@ -491,12 +499,14 @@ def pruned_state_dict(
     Returns
     -------
     dict of str to Tensor
-        As ``model.state_dict()``, with other weights and biases of the output projections; all shapes are as they were.
+        As ``model.state_dict()``, with other weights and biases of the output
+        projections; all shapes are as they were.
 
     Raises
     ------
     ValueError
-        If the mask is of another model, or a projection has no bias that could hold what heads say on average.
+        If the mask is of another model, or a projection has no bias that could hold
+        what heads say on average.
 
     Notes
     -----
@@ -539,7 +549,8 @@ def pruned_model(
     mask: HeadMask,
     example: Callable[[torch.nn.Module], torch.Tensor],
 ) -> torch.nn.Module:
-    """A copy of a model without its closed heads: fewer parameters, and what `ablate` would answer.
+    """A copy of a model without its closed heads: fewer parameters, and what `ablate`
+    would answer.
 
     Parameters
     ----------
@@ -547,19 +558,22 @@ def pruned_model(
     mask : HeadMask
         Of whole heads of this model.
     example : callable
-        Calls the model that it is given and returns a tensor: ``lambda m: m(**batch).logits``.
+        Calls the model that it is given and returns a tensor: ``lambda m:
+        m(**batch).logits``.
 
     Returns
     -------
     nn.Module
-        Its layers may differ in their number of heads: store it as a whole, with `torch.save`. A key head goes only with all
-        of its query heads, and one stays in each layer; closed heads that stay have zero columns, as in `pruned_state_dict`.
+        Its layers may differ in their number of heads: store it as a whole, with
+        `torch.save`. A key head goes only with all of its query heads, and one stays in
+        each layer; closed heads that stay have zero columns, as in `pruned_state_dict`.
 
     Raises
     ------
     ValueError
-        If the mask is of another model, or of modes; if a layer does not make queries, keys and values by a linear map each;
-        or if the copy does not answer the example as the masked model does.
+        If the mask is of another model, or of modes; if a layer does not make queries,
+        keys and values by a linear map each; or if the copy does not answer the example
+        as the masked model does.
 
     Notes
     -----
@@ -595,7 +609,8 @@ COUNTED = (
 
 
 def remove_heads(model, layer, projection, mask):
-    """Take the heads that a mask closes out of one attention layer of a model, in place."""
+    """Take the heads that a mask closes out of one attention layer of a model, in
+    place."""
     attention, keep = model.get_submodule(layer), mask.keep[layer]
     names = next((n for n in INTO_HEADS if all(hasattr(attention, x) for x in n)), ())
     maps = [getattr(attention, name) for name in names]
@@ -628,7 +643,8 @@ def remove_heads(model, layer, projection, mask):
 
 # %% ../../nbs/models/09h_routing.ipynb #87d9e981
 def answers(model, example, wanted):
-    """Whether a model answers an example as it should, up to half the digits of its precision."""
+    """Whether a model answers an example as it should, up to half the digits of its
+    precision."""
     try:
         with torch.no_grad():
             got = example(model)
@@ -639,7 +655,8 @@ def answers(model, example, wanted):
 
 
 def replace_linear(module, weight, bias):
-    """Give a linear map other weights, of whatever shape, in its own dtype and place."""
+    """Give a linear map other weights, of whatever shape, in its own dtype and
+    place."""
     like = module.weight
     trained = like.requires_grad
     module.weight = torch.nn.Parameter(weight.to(like).clone(), trained)

@@ -25,7 +25,8 @@ __all__ = ['HeadMask', 'route', 'ablate', 'budget_curve', 'loss_behind', 'HeadMo
 
 @dataclass(eq=False)
 class HeadMask:
-    """Which heads of a model, or which modes of its heads, are kept, and what stands in the place of the others.
+    """Which heads of a model, or which modes of its heads, are kept, and what stands in
+    the place of the others.
 
     Attributes
     ----------
@@ -59,7 +60,8 @@ class HeadMask:
         ...
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the mask to a file that `HeadMask.load` reads, completely or not at all; it holds tensors and names, no code."""
+        """Write the mask to a file that `HeadMask.load` reads, completely or not at all; it
+    holds tensors and names, no code."""
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> HeadMask:

@@ -30,7 +30,8 @@ Item = TypeVar("Item")
 def tree_reduce(
     items: list[Item], merge: Callable[[list[Item]], Item], fan_in: int = 8
 ) -> Item:
-    """One item from many, merged in groups of at most `fan_in`, then groups of the results (13b.1).
+    """One item from many, merged in groups of at most `fan_in`, then groups of the
+    results (13b.1).
 
     Parameters
     ----------
@@ -64,14 +65,15 @@ def dask_state(
     ----------
     X : dask.array, shape (n, p), or dask.dataframe
     y : dask.array, shape (n,) or (n, k), or dask.dataframe or series
-        Cut into the same blocks; an array of known size is cut anew if it is not. The name of a column of a dataframe X takes
-        that out of it.
+        Cut into the same blocks; an array of known size is cut anew if it is not. The
+        name of a column of a dataframe X takes that out of it.
     weights : dask.array or series, optional
         One a row, not negative.
     fan_in : int
         How many states a task merges.
     compute : bool
-        Whether to compute it now, on the client that is active; otherwise a `dask.delayed` object is returned.
+        Whether to compute it now, on the client that is active; otherwise a
+        `dask.delayed` object is returned.
 
     Returns
     -------
@@ -80,11 +82,13 @@ def dask_state(
     Raises
     ------
     TypeError, ValueError
-        If the collections do not fit together; when computed, on blocks that are not finite and real (block and row are named).
+        If the collections do not fit together; when computed, on blocks that are not
+        finite and real (block and row are named).
 
     Notes
     -----
-    About two products like X'X a block. Triangles are sent, never rows. Source: (13b.1).
+    About two products like X'X a block. Triangles are sent, never rows. Source:
+    (13b.1).
     """
     if isinstance(y, str):
         X, y = X.drop(columns=y), X[y]
@@ -103,7 +107,8 @@ def dask_state(
 
 # %% ../../nbs/practice/13b_dask.ipynb #a0181373
 def blocks_of(part, X):
-    """The blocks of rows of a collection, as a list of delayed objects; cut as X is, where sizes are known."""
+    """The blocks of rows of a collection, as a list of delayed objects; cut as X is,
+    where sizes are known."""
     if not hasattr(part, "to_delayed"):
         raise TypeError(
             f"expected a dask array or dataframe, got {type(part).__name__}; for arrays in memory use LeastSquaresState"
@@ -136,7 +141,8 @@ def merge_states(states):
 def dask_predict(
     state: LeastSquaresState, X: Any, lam: Number = 0.0, intercept: bool = True
 ) -> Any:
-    """Predictions of a state at a dask.array (m, p) or dask.dataframe: a lazy collection of the same blocks."""
+    """Predictions of a state at a dask.array (m, p) or dask.dataframe: a lazy
+    collection of the same blocks."""
     if not isinstance(X, da.Array):
         meta = state.predict(X.head(1, npartitions=-1), lam, intercept)
         return X.map_partitions(state.predict, lam, intercept, meta=meta)
@@ -154,7 +160,8 @@ def dask_weights(
     lam: Number = 0.0,
     intercept: bool = True,
 ) -> da.Array:
-    """Attention of rows in memory, X_test (m, p), over the rows of a dask.array (n, p): a lazy dask.array (m, n).
+    """Attention of rows in memory, X_test (m, p), over the rows of a dask.array (n, p):
+    a lazy dask.array (m, n).
 
     ``dask_weights(...) @ y`` are the predictions. Source: (13.7).
     """

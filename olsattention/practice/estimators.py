@@ -86,52 +86,52 @@ class Fitted(BaseEstimator):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #30d1fcd1
 class AttentionRegressor(RegressorMixin, Fitted):
-    """Ridge or kernel ridge regression that says which training rows each prediction listens to.
+    """Ridge or kernel ridge regression that says whom each prediction listens to.
 
     Parameters
     ----------
     kernel : str or callable
-        A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)`` of two sets of rows that returns their
-        matrix (m, n). ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval.
+        A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)``
+        that returns a matrix (m, n). ``"sobolev"`` and ``"spline"`` are additive.
     alpha : {"gcv", "loo", "gml", "rgcv"}, float or array (k,)
-        A criterion that chooses the penalty, or the penalty itself (of each outcome), >= 0: the number beside the Gram matrix.
+        A criterion that chooses the penalty, or the penalty itself (of each outcome),
+        >= 0: the number beside the Gram matrix.
     alphas : sequence of float, optional
-        Penalties for the criterion to choose among; default a search without end points.
+        Penalties for the criterion to choose among; default a search.
     alpha_per_target : bool
         Whether the criterion chooses a penalty for each outcome.
     fit_intercept : bool
         Leave a constant unpenalised. A spline always has one.
     standardize : bool
-        Centre the columns and divide them by their standard deviations first; `coef_` is that of the columns as they came.
+        Divide the columns by their deviations first; `coef_` is for them as they came.
     length_scale : float, array (p,) or str, optional
-        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``, one for all columns or one for each; default (12.1); ``"auto"`` and
-        ``"auto each"``: the best for the criterion (12b.3).
+        Of ``"rbf"``, ``"matern"``, ``"laplacian"``, for all columns or each; default
+        (12.1); ``"auto"`` and ``"auto each"``: the best for the criterion (12b.3).
     nu : float
         Of ``"matern"``.
     degree, gamma, coef0 : int, float or None, float
-        Of ``"polynomial"``; `gamma` also of ``"rbf"``, ``"laplacian"`` and ``"exponential"`` (12b.2).
-    scale : float, optional
-        Of ``"exponential"``; default (12.1).
-    order, period : int, float or None
-        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default the range of each.
+        Of ``"polynomial"``; `gamma` also of radial and exponential kernels (12b.2).
+    scale, order, period : float or None, int, float or None
+        Of ``"exponential"``, default (12.1); of ``"sobolev"``: 1, 2 or 3, and the units
+        of the columns, default their range.
     kernel_params : dict, optional
-        Further parameters, for kernels that are functions.
+        Further ones, for functions.
     weight_type : {"precision", "frequency"}
-        What `sample_weight` means to a criterion: one over the variance of a row's error, up to a factor, or so many copies.
+        What `sample_weight` is: up to a factor one over a variance, or so many copies.
 
     Attributes
     ----------
     alpha_ : float or array (k,)
-        The penalty, or that of each outcome; 0.0 if a criterion has nothing to choose as the unpenalised functions interpolate.
+        The penalty, or that of each outcome; 0.0 where there is nothing to choose.
     selection_ : SelectedLam or None
         How a criterion chose it.
     df_, gcv_, loo_ : float or array (k,)
-        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error, the mean over outcomes,
-        or of each if they have their own penalties.
+        Effective degrees of freedom; generalised cross-validation and mean squared
+        leave-one-out error, means over outcomes that share a penalty.
     coef_ : array, shape (p,) or (k, p)
         Only if ``kernel="linear"``.
     dual_coef_, X_fit_ : array, shape (n,) or (n, k), and (n, p)
-        For other kernels: predictions are ``kernel(X, X_fit_) @ dual_coef_ + intercept_``, and for splines the slopes.
+        Of others: ``kernel(X, X_fit_) @ dual_coef_ + intercept_``; a spline's slopes.
     intercept_ : NumPy float or array (k,)
     kernel_params_ : dict
         Parameters of the kernel, defaults resolved.
@@ -139,10 +139,10 @@ class AttentionRegressor(RegressorMixin, Fitted):
 
     Notes
     -----
-    Several outcomes share the penalty, unless there is one for each. A sparse X goes with ``kernel="linear"`` and is made dense:
-    the embedding of its rows is dense anyway. Computed and returned in float64. With array-API dispatch, torch tensors are fitted on
-    their device and come back. A kernel keeps its factorisation, one or two arrays (n, n); from 500 rows on, GCV and GML need no
-    eigenvectors. Source: (3a.1) to (3a.4), (12.1) to (12.4), (12b.1) to (12b.3).
+    Several outcomes share the penalty, unless there is one for each. A sparse X goes
+    with ``kernel="linear"`` and is made dense. Computed in float64. With array-API
+    dispatch, torch tensors stay on their device. A kernel keeps one or two arrays
+    (n, n). Source: (3a.1) to (3a.4), (12.1) to (12.4), (12b.1) to (12b.3).
     """
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de01
@@ -203,13 +203,13 @@ def fit(
     Parameters
     ----------
     X : array, tensor or DataFrame, shape (n, p)
-        Training rows; an index is remembered for `attention_weights` and `explain`, and one of y or the weights must be the
-        same. Nothing is kept that the caller could change.
+        Training rows; an index is remembered for `explain`, and one of y or the weights
+        must be the same. Nothing is kept that the caller could change.
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
         Outcomes.
     sample_weight : array, shape (n,), or float, optional
-        Not negative; a row of weight zero is as good as dropped. `weight_type` says what they mean to a criterion.
-
+        Not negative; a row of weight zero is as good as dropped. `weight_type` says
+        what they mean to a criterion.
     groups : array, shape (n,), optional
         Labels of rows that ``alpha="loo"`` leaves out together.
 
@@ -221,7 +221,8 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        On input that is not finite and real, an unknown kernel or criterion, or weights that are negative or all zero.
+        On input that is not finite and real, an unknown kernel or criterion, or weights
+        that are negative or all zero.
 
     Warns
     -----
@@ -257,7 +258,8 @@ FITTED = """
 
 
 def _forget(estimator):
-    """Whatever an earlier fit has left: a fitted estimator belongs to its last fit alone."""
+    """Whatever an earlier fit has left: a fitted estimator belongs to its last fit
+    alone."""
     for name in FITTED:
         vars(estimator).pop(name, None)
 
@@ -275,7 +277,8 @@ def _require_same_index(X, **others):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12b17a03
 def _units_of(estimator, X):
-    """Means and standard deviations of the columns (p,) of rows X (n, p) that standardising divides by, or None."""
+    """Means and standard deviations of the columns (p,) of rows X (n, p) that
+    standardising divides by, or None."""
     if not estimator.standardize:
         return None
     rows, linear = estimator._rows, estimator.kernel == "linear"
@@ -294,7 +297,8 @@ def _units_of(estimator, X):
 # %% ../../nbs/practice/12b_estimators.ipynb #0a4aabf3
 @patch
 def _prepared(self: AttentionRegressor, X):
-    """Rows as the similarity and the smoother see them: dense, and in the units of the fit."""
+    """Rows as the similarity and the smoother see them: dense, and in the units of the
+    fit."""
     X = _dense(X)
     if self._units is None:
         return X
@@ -308,7 +312,8 @@ def _dense(X):
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de04
 @patch
 def _fit_smoother(self: AttentionRegressor, X, y):
-    """The similarity and the smoother of the rows that count (m, p), whose outcomes are y."""
+    """The similarity and the smoother of the rows that count (m, p), whose outcomes are
+    y."""
     weights = {"weights": self._rows.w, "weight_type": self.weight_type}
     if self.kernel == "linear":
         self.kernel_params_, self._similarity = {}, None
@@ -362,7 +367,8 @@ def _set_coefficients(self: AttentionRegressor, X, y):
 # %% ../../nbs/practice/12b_estimators.ipynb #0370d492
 @patch
 def _by_penalty(self: AttentionRegressor, ask, y):
-    """Two answers for outcomes y, (r,) or (r, k) each, by the penalty of all or of each outcome."""
+    """Two answers for outcomes y, (r,) or (r, k) each, by the penalty of all or of each
+    outcome."""
     if not np.ndim(self.alpha_):
         return ask(y, self.alpha_)
     xp = array_api_compat.array_namespace(y)
@@ -408,7 +414,8 @@ USUAL = {
 
 
 def _check_combinations(estimator):
-    """Errors for parameters that do not go together, and warnings of those without effect."""
+    """Errors for parameters that do not go together, and warnings of those without
+    effect."""
     kernel, chosen = estimator.kernel, isinstance(estimator.alpha, str)
     if not chosen and (estimator.alphas is not None or estimator.alpha_per_target):
         raise ValueError(
@@ -468,7 +475,8 @@ def _of_each(self: AttentionRegressor, values):
 # %% ../../nbs/practice/12b_estimators.ipynb #6969051e
 @patch
 def _criterion(self: AttentionRegressor, ask):
-    """What a criterion says of the fit: the mean over outcomes, or of each if they have their own penalties."""
+    """What a criterion says of the fit: the mean over outcomes, or of each if they have
+    their own penalties."""
     y = self._rows.of_kept(self.y_fit_)
     if not np.ndim(self.alpha_):
         return float(np.mean(to_numpy(ask(y, self.alpha_))))
@@ -513,7 +521,8 @@ def _beside(values, X):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de05
 def _validated(estimator, **given):
-    """X, or X and y, in float64 of one library, by scikit-learn's rules; an error that names a bad position."""
+    """X, or X and y, in float64 of one library, by scikit-learn's rules; an error that
+    names a bad position."""
     fitting = "y" in given
     rules = {"multi_output": True, "y_numeric": True} if fitting else {"reset": False}
     rules["accept_sparse"] = ("csr", "csc") if estimator.kernel == "linear" else False
@@ -533,7 +542,8 @@ def _validated(estimator, **given):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #33d4da4a
 def _queries(estimator, X, method, prepared=True):
-    """New rows, from the library and the device of the training rows, in the units of the fit if `prepared`."""
+    """New rows, from the library and the device of the training rows, in the units of
+    the fit if `prepared`."""
     check_is_fitted(estimator)
     (X,), fitted = _validated(estimator, X=X), estimator.y_fit_
     if not hasattr(X, "toarray") and _place(X) != _place(fitted):
@@ -545,7 +555,8 @@ def _queries(estimator, X, method, prepared=True):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #1b5e0026
 def _name_bad_position(given, error):
-    """Raise the error that names the first entry which is no number, if there is one."""
+    """Raise the error that names the first entry which is no number, if there is
+    one."""
     for name, values in given.items():
         if hasattr(values, "toarray"):
             continue
@@ -562,7 +573,8 @@ def _name_bad_position(given, error):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #e8ba4aec
 def rows_that_weigh(X, sample_weight, weight_type):
-    """The `RowWeights` of the rows X (n, p); weights come to the library and the device of X."""
+    """The `RowWeights` of the rows X (n, p); weights come to the library and the device
+    of X."""
     if sample_weight is not None:
         sample_weight = _beside(_wide(sample_weight, "sample_weight"), X)
         values = to_numpy(sample_weight)
@@ -578,7 +590,8 @@ def rows_that_weigh(X, sample_weight, weight_type):
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de07
 @patch
 def predict(self: AttentionRegressor, X: Any, return_std: bool = False) -> SameKind:
-    """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the deviation of a new outcome (5d.4)."""
+    """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the
+    deviation of a new outcome (5d.4)."""
     check_is_fitted(self)
     if self._similarity is None and not return_std:
         X = _queries(self, X, "predict", prepared=False)
@@ -604,7 +617,8 @@ def _mean(self: AttentionRegressor, X):
 # %% ../../nbs/practice/12b_estimators.ipynb #1b5e0022
 @patch
 def attention_weights(self: AttentionRegressor, X: Any) -> SameKind:
-    """The weights of all training rows in each prediction: ``attention_weights(X) @ y_fit_ == predict(X)``.
+    """The weights of all training rows in each prediction: ``attention_weights(X) @
+    y_fit_ == predict(X)``.
 
     Parameters
     ----------
@@ -614,8 +628,9 @@ def attention_weights(self: AttentionRegressor, X: Any) -> SameKind:
     Returns
     -------
     array, tensor or DataFrame, shape (m, n)
-        Labelled if X and the training rows have an index. Rows sum to 1 if there is an intercept. If every outcome has its own
-        penalty, an array (k, m, n), one matrix for each.
+        Labelled if X and the training rows have an index. Rows sum to 1 if there is an
+        intercept. If every outcome has its own penalty, an array (k, m, n), one matrix
+        for each.
 
     Notes
     -----
@@ -657,16 +672,19 @@ def explain(
     Returns
     -------
     DataFrame
-        One row for each query, rank and (if there are several) output: ``query``, ``rank`` (from 1), ``row`` (the label of
-        the training row), ``weight``, ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution over
-        prediction), ``leverage`` (of the training row) and ``without`` (the prediction, had the row not been there).
+        One row for each query, rank and (if there are several) output: ``query``,
+        ``rank`` (from 1), ``row`` (the label of the training row), ``weight``,
+        ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution
+        over prediction), ``leverage`` (of the training row) and ``without`` (the
+        prediction, had the row not been there).
 
     Notes
     -----
-    Over all training rows the contributions add to the prediction and the shares to 1; with weights or outcomes of both
-    signs a share may be negative or above 1. The intercept is inside the weights.
-    Of groups the weights and contributions are sums, ``row`` is the label and ``rows`` their number; the rank is by the sum
-    of the sizes of the weights. Source: (12b.1), (5c.2).
+    Over all training rows the contributions add to the prediction and the shares to 1;
+    with weights or outcomes of both signs a share may be negative or above 1. The
+    intercept is inside the weights. Of groups the weights and contributions are sums,
+    ``row`` is the label and ``rows`` their number; the rank is by the sum of the sizes
+    of the weights. Source: (12b.1), (5c.2).
     """
     if top is not None and (not isinstance(top, (int, np.integer)) or top < 1):
         raise ValueError(f"top must be a whole number, at least 1, or None, got {top!r}")
@@ -701,8 +719,9 @@ def plot_weights(self: AttentionRegressor, X: Any, ax: Any = None) -> Any:
 
 # %% ../../nbs/practice/12b_estimators.ipynb #9d3e3fd0
 def _explanation(W, y, top, index, rows, outputs, audit):
-    """The table of `explain`, from weights (m, n) and outcomes (n,) or (n, k); labels may be None, and
-    the `audit` are leverages (n,) and predictions without each row (m, n, k)."""
+    """The table of `explain`, from weights (m, n) and outcomes (n,) or (n, k); labels
+    may be None, and the `audit` are leverages (n,) and predictions without each row (m,
+    n, k)."""
     import pandas as pd
 
     Y = y[:, None] if y.ndim == 1 else y
@@ -751,7 +770,8 @@ from ..selection.without import influence as change_by_deletion
 # %% ../../nbs/practice/12b_estimators.ipynb #12160003
 @patch
 def influence(self: AttentionRegressor, X: Any, groups: AnyArray | None = None) -> SameKind:
-    """How every prediction changes if a training row, or a group of them, is deleted; exact at the same `alpha_`.
+    """How every prediction changes if a training row, or a group of them, is deleted;
+    exact at the same `alpha_`.
 
     Parameters
     ----------
@@ -762,8 +782,9 @@ def influence(self: AttentionRegressor, X: Any, groups: AnyArray | None = None) 
 
     Returns
     -------
-    array, tensor or DataFrame, shape (m, n) or (m, G), with several outputs (m, n, k) or (m, G, k)
-        Labelled if X and the training rows have an index. Groups of the rows that count, in order of appearance.
+    array, tensor or DataFrame, shape (m, n) or (m, G)
+        With several outputs (m, n, k) or (m, G, k). Labelled if X and the training rows
+        have an index. Groups of the rows that count, in order of appearance.
 
     Notes
     -----
@@ -803,7 +824,8 @@ def _groups_of(self: AttentionRegressor, groups):
 
 @patch
 def _entered(self: AttentionRegressor, X):
-    """New rows (m, p) as the smoother takes them, and their unpenalised functions or None."""
+    """New rows (m, p) as the smoother takes them, and their unpenalised functions or
+    None."""
     similarity = self._similarity
     if similarity is None:
         return X, None
@@ -821,7 +843,8 @@ def _without(self: AttentionRegressor, X, groups):
 # %% ../../nbs/practice/12b_estimators.ipynb #9e5046fc
 @patch
 def _of_groups(self: AttentionRegressor, X, W, y, top, groups, without):
-    """The table of `explain` for groups, from weights (m, n), outcomes and predictions (m, G, k) without each."""
+    """The table of `explain` for groups, from weights (m, n), outcomes and predictions
+    (m, G, k) without each."""
     codes, labels = as_groups(self._groups_of(groups), Table(W.T[self._kept()]))
     member = np.eye(len(labels))[codes]
     W, Y = W[:, self._kept()], y.reshape(len(y), -1)[self._kept()]
@@ -912,15 +935,17 @@ def predict_interval(
     coverage : float
         In (0, 1).
     method : {"jackknife+", "posterior"}
-        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for exchangeable rows whatever the law of the errors;
-        or the normal interval of `predict` with `return_std`.
+        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for
+        exchangeable rows whatever the law of the errors; or the normal interval of
+        `predict` with `return_std`.
     groups : array, shape (n,), optional
         Labels of training rows; those of one label are left out together (CV+).
 
     Returns
     -------
     Interval
-        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or DataFrames if X is a DataFrame.
+        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or
+        DataFrames if X is a DataFrame.
 
     Raises
     ------
@@ -984,7 +1009,8 @@ def _best_length_scale(estimator, X, y):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #a087c603
 def _first_length_scale(estimator, X):
-    """The default (12.1) of rows X (n, p), or the standard deviations of their columns scaled to it, (p,)."""
+    """The default (12.1) of rows X (n, p), or the standard deviations of their columns
+    scaled to it, (p,)."""
     w, kernel = estimator._rows.w, estimator.kernel
     default = lambda A: fit_similarity(kernel, A, w, {"length_scale": None}, {}).parameters
     if estimator.length_scale == "auto":
@@ -995,7 +1021,8 @@ def _first_length_scale(estimator, X):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #37ad7284
 def _score_at(estimator, X, y, start, t):
-    """The least value of the criterion over all penalties, at length scales ``start * exp(t)``."""
+    """The least value of the criterion over all penalties, at length scales ``start *
+    exp(t)``."""
     given = vars(estimator) | {"length_scale": start * np.exp(t)}
     smoother = _kernel_fit(estimator, X, given, dict(estimator.kernel_params or {}))[1]
     with warnings.catch_warnings():

@@ -66,52 +66,52 @@ class Fitted(BaseEstimator):
     feature_names_in_: SameKind
 
 class AttentionRegressor(RegressorMixin, Fitted):
-    """Ridge or kernel ridge regression that says which training rows each prediction listens to.
+    """Ridge or kernel ridge regression that says whom each prediction listens to.
 
     Parameters
     ----------
     kernel : str or callable
-        A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)`` of two sets of rows that returns their
-        matrix (m, n). ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval.
+        A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)``
+        that returns a matrix (m, n). ``"sobolev"`` and ``"spline"`` are additive.
     alpha : {"gcv", "loo", "gml", "rgcv"}, float or array (k,)
-        A criterion that chooses the penalty, or the penalty itself (of each outcome), >= 0: the number beside the Gram matrix.
+        A criterion that chooses the penalty, or the penalty itself (of each outcome),
+        >= 0: the number beside the Gram matrix.
     alphas : sequence of float, optional
-        Penalties for the criterion to choose among; default a search without end points.
+        Penalties for the criterion to choose among; default a search.
     alpha_per_target : bool
         Whether the criterion chooses a penalty for each outcome.
     fit_intercept : bool
         Leave a constant unpenalised. A spline always has one.
     standardize : bool
-        Centre the columns and divide them by their standard deviations first; `coef_` is that of the columns as they came.
+        Divide the columns by their deviations first; `coef_` is for them as they came.
     length_scale : float, array (p,) or str, optional
-        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``, one for all columns or one for each; default (12.1); ``"auto"`` and
-        ``"auto each"``: the best for the criterion (12b.3).
+        Of ``"rbf"``, ``"matern"``, ``"laplacian"``, for all columns or each; default
+        (12.1); ``"auto"`` and ``"auto each"``: the best for the criterion (12b.3).
     nu : float
         Of ``"matern"``.
     degree, gamma, coef0 : int, float or None, float
-        Of ``"polynomial"``; `gamma` also of ``"rbf"``, ``"laplacian"`` and ``"exponential"`` (12b.2).
-    scale : float, optional
-        Of ``"exponential"``; default (12.1).
-    order, period : int, float or None
-        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default the range of each.
+        Of ``"polynomial"``; `gamma` also of radial and exponential kernels (12b.2).
+    scale, order, period : float or None, int, float or None
+        Of ``"exponential"``, default (12.1); of ``"sobolev"``: 1, 2 or 3, and the units
+        of the columns, default their range.
     kernel_params : dict, optional
-        Further parameters, for kernels that are functions.
+        Further ones, for functions.
     weight_type : {"precision", "frequency"}
-        What `sample_weight` means to a criterion: one over the variance of a row's error, up to a factor, or so many copies.
+        What `sample_weight` is: up to a factor one over a variance, or so many copies.
 
     Attributes
     ----------
     alpha_ : float or array (k,)
-        The penalty, or that of each outcome; 0.0 if a criterion has nothing to choose as the unpenalised functions interpolate.
+        The penalty, or that of each outcome; 0.0 where there is nothing to choose.
     selection_ : SelectedLam or None
         How a criterion chose it.
     df_, gcv_, loo_ : float or array (k,)
-        Effective degrees of freedom; generalised cross-validation and mean squared leave-one-out error, the mean over outcomes,
-        or of each if they have their own penalties.
+        Effective degrees of freedom; generalised cross-validation and mean squared
+        leave-one-out error, means over outcomes that share a penalty.
     coef_ : array, shape (p,) or (k, p)
         Only if ``kernel="linear"``.
     dual_coef_, X_fit_ : array, shape (n,) or (n, k), and (n, p)
-        For other kernels: predictions are ``kernel(X, X_fit_) @ dual_coef_ + intercept_``, and for splines the slopes.
+        Of others: ``kernel(X, X_fit_) @ dual_coef_ + intercept_``; a spline's slopes.
     intercept_ : NumPy float or array (k,)
     kernel_params_ : dict
         Parameters of the kernel, defaults resolved.
@@ -119,10 +119,10 @@ class AttentionRegressor(RegressorMixin, Fitted):
 
     Notes
     -----
-    Several outcomes share the penalty, unless there is one for each. A sparse X goes with ``kernel="linear"`` and is made dense:
-    the embedding of its rows is dense anyway. Computed and returned in float64. With array-API dispatch, torch tensors are fitted on
-    their device and come back. A kernel keeps its factorisation, one or two arrays (n, n); from 500 rows on, GCV and GML need no
-    eigenvectors. Source: (3a.1) to (3a.4), (12.1) to (12.4), (12b.1) to (12b.3).
+    Several outcomes share the penalty, unless there is one for each. A sparse X goes
+    with ``kernel="linear"`` and is made dense. Computed in float64. With array-API
+    dispatch, torch tensors stay on their device. A kernel keeps one or two arrays
+    (n, n). Source: (3a.1) to (3a.4), (12.1) to (12.4), (12b.1) to (12b.3).
     """
 
     def __init__(self, kernel: str | Kernel='linear', alpha: str | float | AnyArray='gcv', *, alphas: AnyArray | None=None, alpha_per_target: bool=False, fit_intercept: bool=True, standardize: bool=False, length_scale: float | str | AnyArray | None=None, nu: float=1.5, degree: int=3, gamma: float | None=None, coef0: float=1.0, scale: float | None=None, order: int=1, period: float | None=None, kernel_params: dict[str, Any] | None=None, weight_type: str='precision') -> None:
@@ -137,13 +137,13 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Parameters
     ----------
     X : array, tensor or DataFrame, shape (n, p)
-        Training rows; an index is remembered for `attention_weights` and `explain`, and one of y or the weights must be the
-        same. Nothing is kept that the caller could change.
+        Training rows; an index is remembered for `explain`, and one of y or the weights
+        must be the same. Nothing is kept that the caller could change.
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
         Outcomes.
     sample_weight : array, shape (n,), or float, optional
-        Not negative; a row of weight zero is as good as dropped. `weight_type` says what they mean to a criterion.
-
+        Not negative; a row of weight zero is as good as dropped. `weight_type` says
+        what they mean to a criterion.
     groups : array, shape (n,), optional
         Labels of rows that ``alpha="loo"`` leaves out together.
 
@@ -155,7 +155,8 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Raises
     ------
     TypeError, ValueError
-        On input that is not finite and real, an unknown kernel or criterion, or weights that are negative or all zero.
+        On input that is not finite and real, an unknown kernel or criterion, or weights
+        that are negative or all zero.
 
     Warns
     -----
@@ -164,31 +165,37 @@ class AttentionRegressor(RegressorMixin, Fitted):
     """
 
     def _prepared(self, X):
-        """Rows as the similarity and the smoother see them: dense, and in the units of the fit."""
+        """Rows as the similarity and the smoother see them: dense, and in the units of the
+    fit."""
 
     def _fit_smoother(self, X, y):
-        """The similarity and the smoother of the rows that count (m, p), whose outcomes are y."""
+        """The similarity and the smoother of the rows that count (m, p), whose outcomes are
+    y."""
 
     def _set_coefficients(self, X, y):
         ...
 
     def _by_penalty(self, ask, y):
-        """Two answers for outcomes y, (r,) or (r, k) each, by the penalty of all or of each outcome."""
+        """Two answers for outcomes y, (r,) or (r, k) each, by the penalty of all or of each
+    outcome."""
 
     def _of_each(self, values):
         """Numbers, one for each penalty, as they are shown."""
 
     def _criterion(self, ask):
-        """What a criterion says of the fit: the mean over outcomes, or of each if they have their own penalties."""
+        """What a criterion says of the fit: the mean over outcomes, or of each if they have
+    their own penalties."""
 
     def predict(self, X: Any, return_std: bool=False) -> SameKind:
-        """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the deviation of a new outcome (5d.4)."""
+        """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the
+    deviation of a new outcome (5d.4)."""
 
     def _mean(self, X):
         """Predictions at prepared rows."""
 
     def attention_weights(self, X: Any) -> SameKind:
-        """The weights of all training rows in each prediction: ``attention_weights(X) @ y_fit_ == predict(X)``.
+        """The weights of all training rows in each prediction: ``attention_weights(X) @
+    y_fit_ == predict(X)``.
 
     Parameters
     ----------
@@ -198,8 +205,9 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Returns
     -------
     array, tensor or DataFrame, shape (m, n)
-        Labelled if X and the training rows have an index. Rows sum to 1 if there is an intercept. If every outcome has its own
-        penalty, an array (k, m, n), one matrix for each.
+        Labelled if X and the training rows have an index. Rows sum to 1 if there is an
+        intercept. If every outcome has its own penalty, an array (k, m, n), one matrix
+        for each.
 
     Notes
     -----
@@ -225,23 +233,27 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Returns
     -------
     DataFrame
-        One row for each query, rank and (if there are several) output: ``query``, ``rank`` (from 1), ``row`` (the label of
-        the training row), ``weight``, ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution over
-        prediction), ``leverage`` (of the training row) and ``without`` (the prediction, had the row not been there).
+        One row for each query, rank and (if there are several) output: ``query``,
+        ``rank`` (from 1), ``row`` (the label of the training row), ``weight``,
+        ``outcome`` (its y), ``contribution`` (their product), ``share`` (contribution
+        over prediction), ``leverage`` (of the training row) and ``without`` (the
+        prediction, had the row not been there).
 
     Notes
     -----
-    Over all training rows the contributions add to the prediction and the shares to 1; with weights or outcomes of both
-    signs a share may be negative or above 1. The intercept is inside the weights.
-    Of groups the weights and contributions are sums, ``row`` is the label and ``rows`` their number; the rank is by the sum
-    of the sizes of the weights. Source: (12b.1), (5c.2).
+    Over all training rows the contributions add to the prediction and the shares to 1;
+    with weights or outcomes of both signs a share may be negative or above 1. The
+    intercept is inside the weights. Of groups the weights and contributions are sums,
+    ``row`` is the label and ``rows`` their number; the rank is by the sum of the sizes
+    of the weights. Source: (12b.1), (5c.2).
     """
 
     def plot_weights(self, X: Any, ax: Any=None) -> Any:
         """Draw the attention of the queries (m, p) as a heat map; returns the Axes."""
 
     def influence(self, X: Any, groups: AnyArray | None=None) -> SameKind:
-        """How every prediction changes if a training row, or a group of them, is deleted; exact at the same `alpha_`.
+        """How every prediction changes if a training row, or a group of them, is deleted;
+    exact at the same `alpha_`.
 
     Parameters
     ----------
@@ -252,8 +264,9 @@ class AttentionRegressor(RegressorMixin, Fitted):
 
     Returns
     -------
-    array, tensor or DataFrame, shape (m, n) or (m, G), with several outputs (m, n, k) or (m, G, k)
-        Labelled if X and the training rows have an index. Groups of the rows that count, in order of appearance.
+    array, tensor or DataFrame, shape (m, n) or (m, G)
+        With several outputs (m, n, k) or (m, G, k). Labelled if X and the training rows
+        have an index. Groups of the rows that count, in order of appearance.
 
     Notes
     -----
@@ -264,13 +277,15 @@ class AttentionRegressor(RegressorMixin, Fitted):
         """Labels of the rows that count, validated for all rows; None for None."""
 
     def _entered(self, X):
-        """New rows (m, p) as the smoother takes them, and their unpenalised functions or None."""
+        """New rows (m, p) as the smoother takes them, and their unpenalised functions or
+    None."""
 
     def _without(self, X, groups):
         """Predictions (m, n, k) or (m, G, k) without each row or group, an ndarray."""
 
     def _of_groups(self, X, W, y, top, groups, without):
-        """The table of `explain` for groups, from weights (m, n), outcomes and predictions (m, G, k) without each."""
+        """The table of `explain` for groups, from weights (m, n), outcomes and predictions
+    (m, G, k) without each."""
 
     def _kept(self):
         """Places of the rows that count, an ndarray."""
@@ -288,15 +303,17 @@ class AttentionRegressor(RegressorMixin, Fitted):
     coverage : float
         In (0, 1).
     method : {"jackknife+", "posterior"}
-        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for exchangeable rows whatever the law of the errors;
-        or the normal interval of `predict` with `return_std`.
+        From leave-one-out errors, which covers ``1 - 2 (1 - coverage)`` for
+        exchangeable rows whatever the law of the errors; or the normal interval of
+        `predict` with `return_std`.
     groups : array, shape (n,), optional
         Labels of training rows; those of one label are left out together (CV+).
 
     Returns
     -------
     Interval
-        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or DataFrames if X is a DataFrame.
+        ``.prediction``, ``.lower``, ``.upper``, each (m,) or (m, k); Series or
+        DataFrames if X is a DataFrame.
 
     Raises
     ------

@@ -54,7 +54,8 @@ class KernelProduct:
     memory : int
         Bytes of panels that may be kept, in float32.
     root : array or tensor, shape (n,), optional
-        Roots of the weights of the rows: products are then with the matrix that has rows and columns times these.
+        Roots of the weights of the rows: products are then with the matrix that has
+        rows and columns times these.
     """
 
     X: SameKind
@@ -124,7 +125,8 @@ def _product(self: KernelProduct, X, V, kept):
 
 # %% ../../nbs/practice/13d_large.ipynb #fa462419
 class Preconditioner(NamedTuple):
-    """A low-rank smoother: U (n, r) in float32, squares (r,) of singular values, the trace that is left, and U'U (r, r)."""
+    """A low-rank smoother: U (n, r) in float32, squares (r,) of singular values, the
+    trace that is left, and U'U (r, r)."""
 
     U: SameKind
     squares: SameKind
@@ -147,7 +149,8 @@ class Preconditioner(NamedTuple):
 def random_pivots(
     products: KernelProduct, rank: int, rng: np.random.Generator, block: int = 32
 ) -> Preconditioner:
-    """A partial Cholesky factor of a `KernelProduct` with random pivots, as a `Preconditioner`.
+    """A partial Cholesky factor of a `KernelProduct` with random pivots, as a
+    `Preconditioner`.
 
     Parameters
     ----------
@@ -164,7 +167,8 @@ def random_pivots(
 
     Notes
     -----
-    O(n rank^2) operations, memory (n, rank) in float32. Source: (13d.2); Chen, Epperly, Tropp and Webber (2025).
+    O(n rank^2) operations, memory (n, rank) in float32. Source: (13d.2); Chen, Epperly,
+    Tropp and Webber (2025).
     """
     xp, left = products.xp, products.diagonal()
     F, whole = left[:, None][:, :0], float(xp.sum(left))
@@ -214,7 +218,8 @@ def _overlap(F):
 
 # %% ../../nbs/practice/13d_large.ipynb #d6d878a8
 class Indefinite(ValueError):
-    """A matrix that should be positive definite is not, or not to the rounding errors of its precision."""
+    """A matrix that should be positive definite is not, or not to the rounding errors
+    of its precision."""
 
 # %% ../../nbs/practice/13d_large.ipynb #37b31f60
 @np.errstate(over="ignore", invalid="ignore")
@@ -226,9 +231,11 @@ def conjugate_gradients(
     tol: float,
     most: int,
 ) -> tuple[SameKind, int, float]:
-    """Solve ``(K + lam I) A = B`` for every column of B (n, k) by preconditioned conjugate gradients, in the dtype of B.
+    """Solve ``(K + lam I) A = B`` for every column of B (n, k) by preconditioned
+    conjugate gradients, in the dtype of B.
 
-    Returns the solutions (n, k), the number of products, and the largest relative residual of the recurrence: a claim. Source: (13d.3).
+    Returns the solutions (n, k), the number of products, and the largest relative
+    residual of the recurrence: a claim. Source: (13d.3).
     """
     xp = array_api_compat.array_namespace(B)
     A, R = xp.zeros_like(B), B
@@ -255,7 +262,8 @@ def conjugate_gradients(
 
 # %% ../../nbs/practice/13d_large.ipynb #b7b05137
 class KernelSolution(NamedTuple):
-    """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64, products of the inner solves, and float64 residuals."""
+    """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64,
+    products of the inner solves, and float64 residuals."""
 
     solution: SameKind
     residual: SameKind
@@ -273,7 +281,7 @@ def solve_kernel(
     share: float = 5e-4,
     most: int = 2000,
 ) -> KernelSolution:
-    """Solve ``(K + lam I) A = B`` for every column of B (n, k), to a recomputed relative residual.
+    """Solve ``(K + lam I) A = B`` for every column, to a recomputed relative residual.
 
     Parameters
     ----------
@@ -283,7 +291,7 @@ def solve_kernel(
     lam : float
         Penalty > 0.
     tol, share, most : float, float, int
-        Largest relative residual of a column; what each inner solve may leave of it (13d.4); most products of inner solves.
+        Largest relative residual; what an inner solve may leave (13d.4); most products.
 
     Returns
     -------
@@ -291,9 +299,9 @@ def solve_kernel(
 
     Notes
     -----
-    Warns if `tol` was not reached; the true residual is in the result. Where float32 makes no progress, for lam is below its rounding errors, the inner solves go on in float64, several times slower.
-    Those of float64 end it: no residual is below about ``eps * largest eigenvalue / lam``.
-    Source: (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
+    Warns if `tol` was not reached; the true residual is in the result. Where float32
+    makes no progress, the inner solves go on in float64, several times slower. Source:
+    (13d.3), (13d.4); Higham (2002), chapter 12, on refinement.
     """
     xp = products.xp
     A, R, used, judged, double = xp.zeros_like(B), B, 0, 0, False
@@ -325,7 +333,8 @@ def solve_kernel(
 
 # %% ../../nbs/practice/13d_large.ipynb #3aec3599
 def _correction(products, M, R, scale, lam, share, most, double):
-    """What to add to A for its residuals R (n, k), from one inner solve in float32 or float64, and the products it took."""
+    """What to add to A for its residuals R (n, k), from one inner solve in float32 or
+    float64, and the products it took."""
     xp = products.xp
     dtype, product = xp.float32, products.single_product
     if double:
@@ -357,34 +366,35 @@ def warn_above(residual, tol):
 
 # %% ../../nbs/practice/13d_large.ipynb #8c156a1d
 class LargeKernelRegressor(RegressorMixin, BaseEstimator):
-    """Kernel ridge regression for many rows: conjugate gradients with random pivots, refined to a true residual.
+    """Kernel ridge regression for many rows, refined to a true residual.
 
     Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
 
     Parameters
     ----------
     kernel : str or callable
-        A name known to `get_kernel`, or a function ``kernel(X, Z)`` of two sets of rows.
+        A name known to `get_kernel`, or a function ``kernel(X, Z)`` of rows.
     alpha : "gcv" or float
         The penalty > 0 beside the Gram matrix, or let the data choose.
     fit_intercept : bool
         Leave a constant unpenalised.
     length_scale, kernel_params : float and dict, optional
-        Of the kernel; the default length is the root of the summed variances of the columns.
+        Of the kernel; the default length is the root of the columns' summed variances.
     rank, tol, memory, probes : int, float, int, int
-        Of the preconditioner, default five times the root of n; relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
+        Of the preconditioner, default five times the root of n; relative residual, in
+        float64; bytes of the Gram matrix that are kept, in float32; probes of GCV.
     random_state : int, RandomState or None
     weight_type : {"precision", "frequency"}
-        What `sample_weight` means to GCV: one over the variance of a row's error, up to a factor, or so many copies of it.
+        What `sample_weight` is: up to a factor one over a variance, or so many copies.
 
     Attributes
     ----------
     alpha_, dual_coef_, intercept_, X_fit_
         As in scikit-learn's KernelRidge, with a constant.
     residual_, solution_ : float, KernelSolution
-        The largest relative residual of the systems (13d.1), recomputed; how many products it took.
+        The largest relative residual (13d.1), recomputed; how many products it took.
     gcv_, curve_ : RandomizedGCV or None, dict of float to RandomizedGCV
-        Scores with their standard errors, of the penalty and of all that were tried, if it was chosen.
+        Scores with standard errors: of the penalty, and of all tried, if it was chosen.
     """
 
     alpha_: float
@@ -412,9 +422,7 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         random_state: Any = 0,
         weight_type: str = "precision",
     ) -> None:
-        given = dict(locals())
-        for name in given.keys() - {"self"}:
-            setattr(self, name, given[name])
+        vars(self).update({k: v for k, v in locals().items() if k != "self"})
 
 # %% ../../nbs/practice/13d_large.ipynb #f9e217ff
 @patch
@@ -425,7 +433,8 @@ def __sklearn_tags__(self: LargeKernelRegressor):
 
 # %% ../../nbs/practice/13d_large.ipynb #efc36b29
 def valid_rows(estimator, **given):
-    """X, or X and y, by scikit-learn's rules, in float64; an error names the first bad position."""
+    """X, or X and y, by scikit-learn's rules, in float64; an error names the first bad
+    position."""
     rules = {"dtype": np.float64}
     rules |= {"multi_output": True, "y_numeric": True} if "y" in given else {"reset": False}
     try:
@@ -442,7 +451,8 @@ def valid_rows(estimator, **given):
 
 # %% ../../nbs/practice/13d_large.ipynb #0b8994e3
 def kernel_of(estimator, X, w):
-    """The kernel with its parameters, and these; rows (n, p) count as their weights (n,) or None say."""
+    """The kernel with its parameters, and these; rows (n, p) count as their weights
+    (n,) or None say."""
     kernel, given = get_kernel(estimator.kernel), dict(estimator.kernel_params or {})
     if estimator.kernel in ("rbf", "laplacian", "matern"):
         mean = np.average(X, axis=0, weights=w)
@@ -453,7 +463,8 @@ def kernel_of(estimator, X, w):
 
 # %% ../../nbs/practice/13d_large.ipynb #c87b47e8
 def fits(products, M, Z, lam, intercept, tol):
-    """Solutions c (n, k) and constants (k,) of (13d.1) for weighted outcomes Z, and the `KernelSolution` behind them."""
+    """Solutions c (n, k) and constants (k,) of (13d.1) for weighted outcomes Z, and the
+    `KernelSolution` behind them."""
     one = products.root[:, None][:, : int(intercept)]
     found = solve_kernel(products, M, np.concatenate([Z, one], axis=1), lam, tol)
     u, w = found.solution[:, : Z.shape[1]], found.solution[:, Z.shape[1] :]
@@ -464,7 +475,8 @@ def fits(products, M, Z, lam, intercept, tol):
 
 # %% ../../nbs/practice/13d_large.ipynb #e7c8b30e
 def guess(M, Z, one, n):
-    """The penalty at which the low-rank smoother has its least GCV, for outcomes (n, k), a constant (n, 1) or (n, 0), of n rows."""
+    """The penalty at which the low-rank smoother has its least GCV, for outcomes (n,
+    k), a constant (n, 1) or (n, 0), of n rows."""
     Z = Z - one @ (one.T @ Z) / max(float(np.sum(one**2)), 1e-300)
     z = np.asarray(M.U, dtype=float).T @ Z
     squares = np.asarray(M.squares)[:, None]
@@ -477,7 +489,8 @@ def guess(M, Z, one, n):
 
 # %% ../../nbs/practice/13d_large.ipynb #d11793ac
 def choose(products, M, Z, intercept, seed, probes, n):
-    """The penalty of least randomised GCV, downhill from a guess, and all that were tried; of n observations."""
+    """The penalty of least randomised GCV, downhill from a guess, and all that were
+    tried; of n observations."""
     tried = {}
 
     def score(step):
@@ -505,7 +518,8 @@ def choose(products, M, Z, intercept, seed, probes, n):
 
 # %% ../../nbs/practice/13d_large.ipynb #dad8c7f2
 def mean_gcv(fit, Z, seed, probes, n):
-    """`randomized_gcv` of the mean of outcomes (m, k), from one set of fits, where the m rows stand for n observations."""
+    """`randomized_gcv` of the mean of outcomes (m, k), from one set of fits, where the
+    m rows stand for n observations."""
     found = [randomized_gcv(fit, z, np.random.default_rng(seed), probes) for z in Z.T]
     m, df = len(Z), found[0].df
     if n - df <= 1e-9 * n:  # nothing is left to judge by
@@ -543,7 +557,8 @@ def fit(
     y: AnyArray,
     sample_weight: AnyArray | None = None,
 ) -> LargeKernelRegressor:
-    """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none negative; returns the estimator."""
+    """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none
+    negative; returns the estimator."""
     X, y = valid_rows(self, X=X, y=y)
     require_penalty(self.alpha)
     self._rows = rows_that_weigh(X, sample_weight, self.weight_type)
@@ -580,9 +595,11 @@ def predict(self: LargeKernelRegressor, X: AnyArray) -> Numpy:
 # %% ../../nbs/practice/13d_large.ipynb #d83302c2
 @patch
 def attention_weights(self: LargeKernelRegressor, X: AnyArray) -> Numpy:
-    """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are the predictions; a solve for each row.
+    """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are
+    the predictions; a solve for each row.
 
-    With ``c`` the kernel of a row with the training rows it is ``u + (1 - 1'u) / 1'w * w``, u and w as in (13d.1).
+    With ``c`` the kernel of a row with the training rows it is ``u + (1 - 1'u) / 1'w *
+    w``, u and w as in (13d.1).
     """
     check_is_fitted(self)
     one = self._products.root[:, None]
@@ -597,7 +614,8 @@ def attention_weights(self: LargeKernelRegressor, X: AnyArray) -> Numpy:
 
 # %% ../../nbs/practice/13d_large.ipynb #dd5bd0d5
 class RandomFeatures(NamedTuple):
-    """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them with `random_features`."""
+    """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them
+    with `random_features`."""
 
     frequencies: Numpy
 
@@ -639,7 +657,8 @@ def random_features(
 
     Notes
     -----
-    Normal frequencies, Cauchy ones, or those of Student's t with 2 nu degrees of freedom. Source: (13d.5); Rahimi and Recht (2007).
+    Normal frequencies, Cauchy ones, or those of Student's t with 2 nu degrees of
+    freedom. Source: (13d.5); Rahimi and Recht (2007).
     """
     normal = rng.standard_normal((D, p))
     if kernel == "laplacian":

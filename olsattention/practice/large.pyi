@@ -34,7 +34,8 @@ class KernelProduct:
     memory : int
         Bytes of panels that may be kept, in float32.
     root : array or tensor, shape (n,), optional
-        Roots of the weights of the rows: products are then with the matrix that has rows and columns times these.
+        Roots of the weights of the rows: products are then with the matrix that has
+        rows and columns times these.
     """
     X: SameKind
     kernel: Callable[..., Any]
@@ -66,7 +67,8 @@ class KernelProduct:
         ...
 
 class Preconditioner(NamedTuple):
-    """A low-rank smoother: U (n, r) in float32, squares (r,) of singular values, the trace that is left, and U'U (r, r)."""
+    """A low-rank smoother: U (n, r) in float32, squares (r,) of singular values, the
+    trace that is left, and U'U (r, r)."""
     U: SameKind
     squares: SameKind
     left: float
@@ -88,14 +90,16 @@ def _overlap(F):
     ...
 
 class Indefinite(ValueError):
-    """A matrix that should be positive definite is not, or not to the rounding errors of its precision."""
+    """A matrix that should be positive definite is not, or not to the rounding errors
+    of its precision."""
 
 @np.errstate(over='ignore', invalid='ignore')
 def conjugate_gradients(product: Callable[[Any], Any], M: Preconditioner, B: SameKind, lam: float, tol: float, most: int) -> tuple[SameKind, int, float]:
     ...
 
 class KernelSolution(NamedTuple):
-    """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64, products of the inner solves, and float64 residuals."""
+    """Solutions (n, k) in float64, relative residuals (k,) as recomputed in float64,
+    products of the inner solves, and float64 residuals."""
     solution: SameKind
     residual: SameKind
     products: int
@@ -118,34 +122,35 @@ def warn_above(residual, tol):
     ...
 
 class LargeKernelRegressor(RegressorMixin, BaseEstimator):
-    """Kernel ridge regression for many rows: conjugate gradients with random pivots, refined to a true residual.
+    """Kernel ridge regression for many rows, refined to a true residual.
 
     Memory O(n rank) beside `memory`; a product is O(n^2 p). Source: (13d.1) to (13d.4).
 
     Parameters
     ----------
     kernel : str or callable
-        A name known to `get_kernel`, or a function ``kernel(X, Z)`` of two sets of rows.
+        A name known to `get_kernel`, or a function ``kernel(X, Z)`` of rows.
     alpha : "gcv" or float
         The penalty > 0 beside the Gram matrix, or let the data choose.
     fit_intercept : bool
         Leave a constant unpenalised.
     length_scale, kernel_params : float and dict, optional
-        Of the kernel; the default length is the root of the summed variances of the columns.
+        Of the kernel; the default length is the root of the columns' summed variances.
     rank, tol, memory, probes : int, float, int, int
-        Of the preconditioner, default five times the root of n; relative residual, recomputed in float64; bytes of the Gram matrix that may be kept, in float32; random probes of GCV.
+        Of the preconditioner, default five times the root of n; relative residual, in
+        float64; bytes of the Gram matrix that are kept, in float32; probes of GCV.
     random_state : int, RandomState or None
     weight_type : {"precision", "frequency"}
-        What `sample_weight` means to GCV: one over the variance of a row's error, up to a factor, or so many copies of it.
+        What `sample_weight` is: up to a factor one over a variance, or so many copies.
 
     Attributes
     ----------
     alpha_, dual_coef_, intercept_, X_fit_
         As in scikit-learn's KernelRidge, with a constant.
     residual_, solution_ : float, KernelSolution
-        The largest relative residual of the systems (13d.1), recomputed; how many products it took.
+        The largest relative residual (13d.1), recomputed; how many products it took.
     gcv_, curve_ : RandomizedGCV or None, dict of float to RandomizedGCV
-        Scores with their standard errors, of the penalty and of all that were tried, if it was chosen.
+        Scores with standard errors: of the penalty, and of all tried, if it was chosen.
     """
     alpha_: float
     dual_coef_: Numpy
@@ -167,15 +172,18 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         """The products and the preconditioner of the rows that count (m, p)."""
 
     def fit(self, X: AnyArray, y: AnyArray, sample_weight: AnyArray | None=None) -> LargeKernelRegressor:
-        """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none negative; returns the estimator."""
+        """Fit rows X (n, p) to outcomes y (n,) or (n, k), weighted (n,) if wanted, none
+    negative; returns the estimator."""
 
     def predict(self, X: AnyArray) -> Numpy:
         """Predictions at rows X (m, p), shape (m,) or (m, k)."""
 
     def attention_weights(self, X: AnyArray) -> Numpy:
-        """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are the predictions; a solve for each row.
+        """Attention of rows X (m, p) over the training rows, (m, n): ``weights @ y`` are
+    the predictions; a solve for each row.
 
-    With ``c`` the kernel of a row with the training rows it is ``u + (1 - 1'u) / 1'w * w``, u and w as in (13d.1).
+    With ``c`` the kernel of a row with the training rows it is ``u + (1 - 1'u) / 1'w *
+    w``, u and w as in (13d.1).
     """
 
 def valid_rows(estimator, **given):
@@ -200,7 +208,8 @@ def require_penalty(alpha):
     ...
 
 class RandomFeatures(NamedTuple):
-    """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them with `random_features`."""
+    """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them
+    with `random_features`."""
     frequencies: Numpy
 
     def transform(self, X: AnyArray) -> Numpy:

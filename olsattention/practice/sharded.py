@@ -29,7 +29,8 @@ __all__ = ['sharded_ridge_attention', 'bytes_sent']
 
 # %% ../../nbs/practice/13c_sharded.ipynb #b1fc56f1
 def as_group(group):
-    """The process group behind what users have: a group, a one-dimensional DeviceMesh, or None for all ranks."""
+    """The process group behind what users have: a group, a one-dimensional DeviceMesh,
+    or None for all ranks."""
     if not dist.is_available() or not dist.is_initialized():
         raise RuntimeError(
             "torch.distributed is not initialised: call init_process_group, or use ridge_attention on one device"
@@ -72,7 +73,8 @@ class AllSum(torch.autograd.Function):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #3ac07130
 def shift(x, step, group):
-    """What rank ``r - step`` has for rank r; zeros where there is no such rank. A negative step runs the other way."""
+    """What rank ``r - step`` has for rank r; zeros where there is no such rank. A
+    negative step runs the other way."""
     rank, size = dist.get_rank(group), dist.get_world_size(group)
     found, sends = torch.zeros_like(x), []
     for peer, operation, tensor in (
@@ -92,7 +94,8 @@ def shift(x, step, group):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #fb659d0d
 def exclusive_scan(S, fade, group, step=1):
-    """The prefix (13c.2) of sums S (N, a, b) over the ranks before this one, which fade by `fade` (N,) or not (None).
+    """The prefix (13c.2) of sums S (N, a, b) over the ranks before this one, which fade
+    by `fade` (N,) or not (None).
 
     With ``step=-1`` over the ranks after it, as (13c.4) wants.
     """
@@ -144,14 +147,13 @@ def sharded_ridge_attention(
     decay: Number | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """`ridge_attention` over a sequence that is spread over the ranks of a process group, each of which calls it with its shard.
+    """`ridge_attention` of a sequence whose shards are on the ranks of a process group.
 
     Parameters
     ----------
-    query : Tensor, shape (..., T_q, d)
-    key : Tensor, shape (..., T_k, d)
-    value : Tensor, shape (..., T_k, d_v)
-        This rank's tokens, after those of the ranks before it, of any number, of one floating dtype, on the device of the backend.
+    query, key, value : Tensor, shapes (..., T_q, d), (..., T_k, d) and (..., T_k, d_v)
+        This rank's tokens, after those of the ranks before it, of any number, of one
+        floating dtype, on the device of the backend.
     lam : float or Tensor
         Penalty > 0, the same on all ranks; a tensor broadcasts to the heads.
     group : ProcessGroup or one-dimensional DeviceMesh, optional
@@ -173,15 +175,16 @@ def sharded_ridge_attention(
     Raises
     ------
     TypeError, ValueError
-        On tensors that do not fit together, or (on the CPU) NaN or infinity in this rank's shard or another's.
+        On tensors that do not fit together, or (on the CPU) NaN or infinity anywhere.
     RuntimeError
         If a rank has ended or does not answer within the timeout of the group.
 
     Notes
     -----
-    A rank sends of each head one all-reduce of ``d * (d + d_v)`` numbers, or if causal ``1 + log2(W - 1)`` messages of that size;
-    the backward pass again. Differentiable once, the loss being the sum of those of all ranks: each rank gets the derivatives by its
-    shard, and by `lam` its own outputs' share, to be summed over ranks like that of any replicated parameter. Source: (13c.1), (13c.2), (13c.4).
+    A rank sends of each head one all-reduce of ``d * (d + d_v)`` numbers, or if causal
+    ``1 + log2(W - 1)`` messages of that size; the backward pass again. Differentiable
+    once: each rank gets the derivatives of all ranks' losses by its shard, and its own
+    outputs' share of that by `lam`. Source: (13c.1), (13c.2), (13c.4).
     """
     groups = shared_heads(query, key, value, is_causal, decay, enable_gqa)
     group, lam, dtype = as_group(group), head_penalty(lam, key), solving_dtype(key.dtype)
@@ -193,7 +196,8 @@ def sharded_ridge_attention(
 
 # %% ../../nbs/practice/13c_sharded.ipynb #f644351d
 def attend_shard(query, key, value, lam, gates, groups, group, is_causal):
-    """Outputs (N, groups, T_q, d_v) of a shard, heads in one dimension: the exchange, and what follows from it."""
+    """Outputs (N, groups, T_q, d_v) of a shard, heads in one dimension: the exchange,
+    and what follows from it."""
     N, d, dtype = math.prod(key.shape[:-2]), key.shape[-1], lam.dtype
     q = query.reshape(N, groups, *query.shape[-2:])
     k, v = (x.reshape(N, *x.shape[-2:]) for x in (key, value))
@@ -214,7 +218,8 @@ def attend_shard(query, key, value, lam, gates, groups, group, is_causal):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #bc742186
 def shard_moments(k, v, gates, dtype):
-    """S (N, d, d + d_v) of (13c.2) and the fading (N,) of a shard; without gates the bare sums and None."""
+    """S (N, d, d + d_v) of (13c.2) and the fading (N,) of a shard; without gates the
+    bare sums and None."""
     k, v = k.to(dtype), v.to(dtype)
     if gates is None:
         return k.mT @ torch.cat([k, v], -1), None
@@ -224,7 +229,8 @@ def shard_moments(k, v, gates, dtype):
 
 
 def solved(P, lam):
-    """Coefficients (N, d, d_v) of (13c.1), factored in float64: d x d matrices cost nothing beside the tokens."""
+    """Coefficients (N, d, d_v) of (13c.1), factored in float64: d x d matrices cost
+    nothing beside the tokens."""
     d, wide = P.shape[1], P.double()
     A = wide[..., :d] + lam.double()[:, None, None] * torch.eye(
         d, dtype=torch.float64, device=P.device
@@ -234,7 +240,8 @@ def solved(P, lam):
 
 
 def unpadded(query, key, value, gates, key_mask, is_causal):
-    """Padding out of the way: keys and values zero, gates one, and causal queries zero."""
+    """Padding out of the way: keys and values zero, gates one, and causal queries
+    zero."""
     if key_mask.dtype != torch.bool:
         raise TypeError("key_mask must be a tensor of bool: False where a key is padding")
     mask = key_mask[:, None] if key_mask.ndim == 2 and key.ndim == 4 else key_mask
@@ -250,7 +257,8 @@ def unpadded(query, key, value, gates, key_mask, is_causal):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #43a49d67
 def shared_heads(query, key, value, is_causal, decay, enable_gqa):
-    """Raise unless the shapes of a shard belong together; how many query heads share a key head."""
+    """Raise unless the shapes of a shard belong together; how many query heads share a
+    key head."""
     require_heads(query=query, key=key, value=value)
     require_width(query, key)
     require_pairs(key, value)
@@ -273,7 +281,8 @@ def shared_heads(query, key, value, is_causal, decay, enable_gqa):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #4bc7027d
 def require_sound(P, S, **given):
-    """Raise if there is a NaN or an infinity, in this shard or another: only after the exchange, or the others would wait."""
+    """Raise if there is a NaN or an infinity, in this shard or another: only after the
+    exchange, or the others would wait."""
     if not may_look(P):
         return
     for name, x in given.items():
@@ -288,7 +297,8 @@ def require_sound(P, S, **given):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #8bb40e6e
 def bytes_sent(form: str, W: int, T: int, d: int, d_v: int, itemsize: int = 4) -> float:
-    """Bytes that a rank sends for a head in a forward pass (13c.5); at most, for the ends of a causal scan send fewer.
+    """Bytes that a rank sends for a head in a forward pass (13c.5); at most, for the
+    ends of a causal scan send fewer.
 
     Parameters
     ----------

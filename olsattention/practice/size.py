@@ -13,7 +13,8 @@ __all__ = ['Machine', 'Cost', 'stream_cost', 'attention_cost']
 
 # %% ../../nbs/practice/13e_size.ipynb #896f529e
 class Machine(NamedTuple):
-    """Rates of a worker: operations and bytes read a second, bytes sent a second, seconds before a message arrives."""
+    """Rates of a worker: operations and bytes read a second, bytes sent a second,
+    seconds before a message arrives."""
 
     operations: float
     reading: float = 2e9
@@ -69,7 +70,8 @@ def stream_cost(
 def attention_cost(
     machine: Machine, T: float, d: int, heads: int = 1, ranks: int = 1, itemsize: int = 4
 ) -> Cost:
-    """What the forward pass of causal ridge attention costs over T tokens on several ranks, by the model (13e.3); a `Cost`."""
+    """What the forward pass of causal ridge attention costs over T tokens on several
+    ranks, by the model (13e.3); a `Cost`."""
     sent = heads * bytes_sent("causal", ranks, T, d, d, itemsize)
     rounds = 1 + math.ceil(math.log2(ranks - 1)) if ranks > 1 else 0
     work = 26 * heads * d**2 * T / ranks / machine.operations

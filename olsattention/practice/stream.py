@@ -51,14 +51,17 @@ __all__ = ['WeightType', 'BLOCK_ROWS', 'AT_ONCE', 'MAGIC', 'SAVED', 'LeastSquare
 
 # %% ../../nbs/practice/13_stream.ipynb #2f4d6bcd
 class LeastSquaresState:
-    """The R factor of ``[1 X y]`` of all rows seen so far: everything that least squares and ridge need of them.
+    """The R factor of ``[1 X y]`` of all rows seen so far: everything that least
+    squares and ridge need of them.
 
-    Begin with an empty one, `update` it with blocks of rows, `merge` it with others, and ask.
+    Begin with an empty one, `update` it with blocks of rows, `merge` it with others,
+    and ask.
 
     Attributes
     ----------
     R : ndarray, shape (1 + p + k, 1 + p + k), or None
-        The triangle (13.1), float64; of the weighted and faded rows. None before the first row.
+        The triangle (13.1), float64; of the weighted and faded rows. None before the
+        first row.
     count : float
         Rows with a positive weight, each faded as its row is.
     blocks : int
@@ -72,7 +75,8 @@ class LeastSquaresState:
 
     Notes
     -----
-    The size depends on p and k only. Source: (13.1), Proposition 13.1; Demmel, Grigori, Hoemmen and Langou (2012).
+    The size depends on p and k only. Source: (13.1), Proposition 13.1; Demmel, Grigori,
+    Hoemmen and Langou (2012).
     """
 
     R: Numpy | None
@@ -102,7 +106,8 @@ BLOCK_ROWS = 2048  # a block and what is made of it stay in cache
 
 
 def inverse_and_vif(R: Numpy) -> tuple[Numpy, float]:
-    """``R^-1`` and the largest variance inflation factor (1b.5) of a triangle; infinite where it is singular."""
+    """``R^-1`` and the largest variance inflation factor (1b.5) of a triangle; infinite
+    where it is singular."""
     inverse, info = dtrtri(R.T, lower=1)
     with np.errstate(over="ignore", invalid="ignore"):
         vif = np.max(np.sum(R**2, axis=0) * np.sum(inverse**2, axis=0))
@@ -110,7 +115,8 @@ def inverse_and_vif(R: Numpy) -> tuple[Numpy, float]:
 
 
 def whiten(R: Numpy, B: Numpy) -> Numpy:
-    """``B R^-1`` transposed, shape (q, b), by (13.3): a product where no variance inflation factor is large, else by solving."""
+    """``B R^-1`` transposed, shape (q, b), by (13.3): a product where no variance
+    inflation factor is large, else by solving."""
     inverse, vif = inverse_and_vif(R)
     if vif <= VIF_HARMLESS:
         return dtrmm(1.0, inverse.T, B.T, lower=1)
@@ -118,7 +124,8 @@ def whiten(R: Numpy, B: Numpy) -> Numpy:
 
 # %% ../../nbs/practice/13_stream.ipynb #33478458
 def absorb(R: Numpy | None, B: Numpy) -> Numpy:
-    """The R factor of a triangle and a block of rows (13.2); Householder's where the block is news to the triangle.
+    """The R factor of a triangle and a block of rows (13.2); Householder's where the
+    block is news to the triangle.
 
     Parameters
     ----------
@@ -144,7 +151,8 @@ def absorb(R: Numpy | None, B: Numpy) -> Numpy:
 
 
 def preconditioned(R: Numpy, S: Numpy) -> Numpy | None:
-    """``chol(I + S) R`` of (13.2), from the lower half of S, or None where S is large: the block is news."""
+    """``chol(I + S) R`` of (13.2), from the lower half of S, or None where S is large:
+    the block is news."""
     if S.diagonal().max() <= VIF_HARMLESS:  # so written that NaN fails
         S.flat[:: len(S) + 1] += 1
         L, info = dpotrf(S, lower=1, overwrite_a=1)
@@ -160,7 +168,8 @@ def _square(R):
 
 # %% ../../nbs/practice/13_stream.ipynb #182f81c2
 def absorb_gram(R: Numpy, G: Numpy) -> Numpy | None:
-    """The R factor of a triangle and of rows with Gram matrix G (q, q), or None where a variance inflation factor is large.
+    """The R factor of a triangle and of rows with Gram matrix G (q, q), or None where a
+    variance inflation factor is large.
 
     Source: (13.2), with the digits of (1b.6).
     """
@@ -176,7 +185,8 @@ def absorb_gram(R: Numpy, G: Numpy) -> Numpy | None:
 
 # %% ../../nbs/practice/13_stream.ipynb #615d2a7c
 def checked(state, X, y, weights):
-    """A validated block: its Table, outcomes (b, k), weights (b,) or None; errors name the block."""
+    """A validated block: its Table, outcomes (b, k), weights (b,) or None; errors name
+    the block."""
     try:
         table = as_matrix(X, "X", min_rows=0)
         if state.p is not None:
@@ -197,7 +207,8 @@ def checked(state, X, y, weights):
 
 # %% ../../nbs/practice/13_stream.ipynb #1d367b12
 def names_of(y):
-    """Labels of outcomes: of a DataFrame its columns, of a Series its name, else None."""
+    """Labels of outcomes: of a DataFrame its columns, of a Series its name, else
+    None."""
     columns = labels_of(y)
     if columns is not None:
         return list(columns)
@@ -234,10 +245,12 @@ def update(
     Parameters
     ----------
     X : array, tensor or DataFrame, shape (b, p)
-        Any number of rows, none included; computed in float64. The columns of a DataFrame must be those of the first block.
+        Any number of rows, none included; computed in float64. The columns of a
+        DataFrame must be those of the first block.
     y : array, tensor, Series or DataFrame, shape (b,) or (b, k)
     weights : array, shape (b,), optional
-        Not negative; a row counts as so many copies, or as one over its variance, see `sigma2`.
+        Not negative; a row counts as so many copies, or as one over its variance, see
+        `sigma2`.
 
     Returns
     -------
@@ -247,12 +260,14 @@ def update(
     Raises
     ------
     TypeError, ValueError
-        On input that is not finite and real, or other columns than before: the error names the block and the row, and the
-        state is as it was.
+        On input that is not finite and real, or other columns than before: the error
+        names the block and the row, and the state is as it was.
 
     Notes
     -----
-    One product like X'X where no variance inflation factor is large, elsewhere two; Householder's QR for blocks that are news. Extra memory: `BLOCK_ROWS` rows. Source: (13.2).
+    One product like X'X where no variance inflation factor is large, elsewhere two;
+    Householder's QR for blocks that are news. Extra memory: `BLOCK_ROWS` rows. Source:
+    (13.2).
     """
     table, outcomes, w = checked(self, X, y, weights)
     if table.shape[0]:
@@ -299,7 +314,8 @@ AT_ONCE = 32 * BLOCK_ROWS  # rows whose Gram matrix is whitened as a whole
 
 
 def absorb_rows(R: Numpy | None, X: Numpy, y: Numpy, w: Numpy | None) -> Numpy:
-    """The triangle after rows X (b, p), outcomes and weights: by one product where that is harmless, else block by block."""
+    """The triangle after rows X (b, p), outcomes and weights: by one product where that
+    is harmless, else block by block."""
     y = y.reshape(len(y), -1)
     buffer = np.empty((min(BLOCK_ROWS, len(X)), 1 + X.shape[1] + y.shape[1]))
     done = 0
@@ -364,7 +380,8 @@ def copy(self: LeastSquaresState) -> LeastSquaresState:
 # %% ../../nbs/practice/13_stream.ipynb #db44b270
 @patch
 def forget(self: LeastSquaresState, factor: float) -> LeastSquaresState:
-    """Multiply the weights of all rows so far by a factor in [0, 1] (13.4), and `count` with them; returns the state."""
+    """Multiply the weights of all rows so far by a factor in [0, 1] (13.4), and `count`
+    with them; returns the state."""
     if not 0 <= as_lam(factor, "factor") <= 1:
         raise ValueError(f"factor must be in [0, 1], got {factor}")
     if self.R is not None:
@@ -386,7 +403,8 @@ def require_mergeable(first, second):
 
 # %% ../../nbs/practice/13_stream.ipynb #edc4622e
 class Solved(NamedTuple):
-    """A state, taken apart: a smoother of the triangle R_xx, and what that does not know."""
+    """A state, taken apart: a smoother of the triangle R_xx, and what that does not
+    know."""
 
     smoother: SpectralSmoother
     z: Numpy  # (r, k)
@@ -419,7 +437,8 @@ def take_apart(state: LeastSquaresState, intercept: bool) -> Solved:
 
 # %% ../../nbs/practice/13_stream.ipynb #0a5503e3
 def centred_triangle(state, Rxx, intercept):
-    """R_xx as a Table that knows how exact it is; columns that are rounding errors become zero."""
+    """R_xx as a Table that knows how exact it is; columns that are rounding errors
+    become zero."""
     whole = np.sqrt(np.sum(state.R[:, 1 : state.p + 1] ** 2, axis=0))
     left = np.sqrt(np.sum(Rxx**2, axis=0))
     noise = 16 * len(state.R) * np.finfo(float).eps * whole
@@ -439,7 +458,8 @@ def _apart(self: LeastSquaresState, intercept):
 
 @patch
 def _columns(self: LeastSquaresState, values):
-    """Values (p, k) as the caller gave outcomes: (p,) or (p, k), with labels if there are any."""
+    """Values (p, k) as the caller gave outcomes: (p,) or (p, k), with labels if there
+    are any."""
     if self.single:
         return labelled(values[:, 0], self.columns)
     return labelled(values, self.columns, self.outcomes)
@@ -447,7 +467,8 @@ def _columns(self: LeastSquaresState, values):
 
 @patch
 def _outcomes(self: LeastSquaresState, values):
-    """Values (..., k) as the caller gave outcomes: without the last dimension for a vector."""
+    """Values (..., k) as the caller gave outcomes: without the last dimension for a
+    vector."""
     return values[..., 0][()] if self.single else values
 
 # %% ../../nbs/practice/13_stream.ipynb #c5ca23df
@@ -455,9 +476,11 @@ def _outcomes(self: LeastSquaresState, values):
 def coefficients(
     self: LeastSquaresState, lam: Number = 0.0, intercept: bool = True
 ) -> tuple[SameKind, SameKind]:
-    """Coefficients of ridge, shape (p,) or (p, k), and the intercept, a number or (k,); least squares by default.
+    """Coefficients of ridge, shape (p,) or (p, k), and the intercept, a number or (k,);
+    least squares by default.
 
-    Warns of dependent columns if `lam` is 0; the minimum-norm answer is given. Source: (1b.3).
+    Warns of dependent columns if `lam` is 0; the minimum-norm answer is given. Source:
+    (1b.3).
     """
     s = self._apart(intercept)
     b, _ = s.smoother.coefficients(s.across, lam)
@@ -519,7 +542,8 @@ class OfState:
         return self.solved.smoother.dfs(lams) + self.solved.constants
 
     def criterion_sums(self, y: object, lams: Numpy) -> tuple[list[CriterionSums], bool]:
-        """As those of the smoother, of the outcomes of the state; `y` is not looked at."""
+        """As those of the smoother, of the outcomes of the state; `y` is not looked
+        at."""
         s, lams = self.solved, np.asarray(lams, dtype=float)
         mu, spare = np.asarray(s.smoother.mu)[:, None], s.n - s.constants
         full = spare <= len(mu)
@@ -553,7 +577,8 @@ def gcv(self: LeastSquaresState, lam: Number = 0.0, intercept: bool = True) -> S
 def select_penalty(
     self: LeastSquaresState, criterion: str = "gcv", intercept: bool = True, **options: Any
 ) -> SelectedLam:
-    """The penalty that a criterion chooses, a `SelectedLam`; options as in `select_lam`. Leave-one-out would need the rows."""
+    """The penalty that a criterion chooses, a `SelectedLam`; options as in
+    `select_lam`. Leave-one-out would need the rows."""
     return select_lam(OfState(self._apart(intercept)), None, criterion, **options)
 
 
@@ -561,7 +586,8 @@ def select_penalty(
 def ridge_path(
     self: LeastSquaresState, lams: Iterable[Number], intercept: bool = True
 ) -> RidgePath:
-    """A `RidgePath` over penalties (L,), each >= 0; `loo` is NaN, for it would need the rows."""
+    """A `RidgePath` over penalties (L,), each >= 0; `loo` is NaN, for it would need the
+    rows."""
     lams = np.array([as_lam(lam, f"lams[{i}]") for i, lam in enumerate(lams)])
     if not len(lams):
         raise ValueError("lams must hold at least one penalty, got none")
@@ -578,10 +604,12 @@ def ridge_path(
 def sigma2(
     self: LeastSquaresState, intercept: bool = True, weight_type: WeightType = "precision"
 ) -> SameKind:
-    """Variance of the errors, a number or (k,): the residual sum of squares of least squares over ``n - df``.
+    """Variance of the errors, a number or (k,): the residual sum of squares of least
+    squares over ``n - df``.
 
-    `weight_type` says what n is: ``"precision"``, the number of rows, for weights that are one over a variance;
-    ``"frequency"``, the sum of the weights, for weights that are copies. NaN if nothing is left.
+    `weight_type` says what n is: ``"precision"``, the number of rows, for weights that
+    are one over a variance; ``"frequency"``, the sum of the weights, for weights that
+    are copies. NaN if nothing is left.
     """
     if weight_type not in ("precision", "frequency"):
         raise ValueError(
@@ -600,9 +628,11 @@ def standard_errors(
     intercept: bool = True,
     weight_type: WeightType = "precision",
 ) -> tuple[SameKind, SameKind]:
-    """Standard errors of the coefficients, (p,) or (p, k), and of the intercept, a number or (k,); source (13.6).
+    """Standard errors of the coefficients, (p,) or (p, k), and of the intercept, a
+    number or (k,); source (13.6).
 
-    Of what the noise does to ridge coefficients, not of their bias. A coefficient that is not determined has NaN if `lam` is 0.
+    Of what the noise does to ridge coefficients, not of their bias. A coefficient that
+    is not determined has NaN if `lam` is 0.
     """
     s, lam = self._apart(intercept), as_lam(lam)
     # rows of V diag(sqrt(mu) / (mu + lam)) U': the coefficients' weights on the triangle
@@ -628,7 +658,8 @@ def leverage(
     intercept: bool = True,
     weights: AnyArray | None = None,
 ) -> SameKind:
-    """The leverage (13.7) of rows X (m, p) that the state has seen, with their weights (m,) if they had any; shape (m,)."""
+    """The leverage (13.7) of rows X (m, p) that the state has seen, with their weights
+    (m,) if they had any; shape (m,)."""
     table = self._rows_of(X)
     constant, W, whole = self._embedded(table, lam, intercept)
     w = 1.0 if weights is None else checked_weights(weights, table.shape[0])
@@ -677,7 +708,8 @@ def attention_weights(
 # %% ../../nbs/practice/13_stream.ipynb #37a356e7
 @patch
 def _embedded(self: LeastSquaresState, table, lam, intercept):
-    """The constant's share, and centred rows in the triangle's directions, with the penalty and without, (m, p) each."""
+    """The constant's share, and centred rows in the triangle's directions, with the
+    penalty and without, (m, p) each."""
     s = self._apart(intercept)
     rows = to_numpy(table.wide.values) - s.mean
     shares = np.asarray(s.smoother.weights(rows, lam))
@@ -707,7 +739,8 @@ def save(
     Raises
     ------
     OSError
-        If it cannot be written, a full disk included: then what was there before still is.
+        If it cannot be written, a full disk included: then what was there before still
+        is.
     TypeError
         If a column label is neither text nor a number.
     """

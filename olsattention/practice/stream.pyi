@@ -26,14 +26,17 @@ WeightType: TypeAlias = Literal['precision', 'frequency']
 __all__ = ['WeightType', 'BLOCK_ROWS', 'AT_ONCE', 'MAGIC', 'SAVED', 'LeastSquaresState', 'inverse_and_vif', 'whiten', 'absorb', 'preconditioned', 'absorb_gram', 'absorb_rows', 'harmless', 'Solved', 'take_apart', 'plain']
 
 class LeastSquaresState:
-    """The R factor of ``[1 X y]`` of all rows seen so far: everything that least squares and ridge need of them.
+    """The R factor of ``[1 X y]`` of all rows seen so far: everything that least
+    squares and ridge need of them.
 
-    Begin with an empty one, `update` it with blocks of rows, `merge` it with others, and ask.
+    Begin with an empty one, `update` it with blocks of rows, `merge` it with others,
+    and ask.
 
     Attributes
     ----------
     R : ndarray, shape (1 + p + k, 1 + p + k), or None
-        The triangle (13.1), float64; of the weighted and faded rows. None before the first row.
+        The triangle (13.1), float64; of the weighted and faded rows. None before the
+        first row.
     count : float
         Rows with a positive weight, each faded as its row is.
     blocks : int
@@ -47,7 +50,8 @@ class LeastSquaresState:
 
     Notes
     -----
-    The size depends on p and k only. Source: (13.1), Proposition 13.1; Demmel, Grigori, Hoemmen and Langou (2012).
+    The size depends on p and k only. Source: (13.1), Proposition 13.1; Demmel, Grigori,
+    Hoemmen and Langou (2012).
     """
     R: Numpy | None
     count: float
@@ -71,10 +75,12 @@ class LeastSquaresState:
     Parameters
     ----------
     X : array, tensor or DataFrame, shape (b, p)
-        Any number of rows, none included; computed in float64. The columns of a DataFrame must be those of the first block.
+        Any number of rows, none included; computed in float64. The columns of a
+        DataFrame must be those of the first block.
     y : array, tensor, Series or DataFrame, shape (b,) or (b, k)
     weights : array, shape (b,), optional
-        Not negative; a row counts as so many copies, or as one over its variance, see `sigma2`.
+        Not negative; a row counts as so many copies, or as one over its variance, see
+        `sigma2`.
 
     Returns
     -------
@@ -84,12 +90,14 @@ class LeastSquaresState:
     Raises
     ------
     TypeError, ValueError
-        On input that is not finite and real, or other columns than before: the error names the block and the row, and the
-        state is as it was.
+        On input that is not finite and real, or other columns than before: the error
+        names the block and the row, and the state is as it was.
 
     Notes
     -----
-    One product like X'X where no variance inflation factor is large, elsewhere two; Householder's QR for blocks that are news. Extra memory: `BLOCK_ROWS` rows. Source: (13.2).
+    One product like X'X where no variance inflation factor is large, elsewhere two;
+    Householder's QR for blocks that are news. Extra memory: `BLOCK_ROWS` rows. Source:
+    (13.2).
     """
 
     def _name(self, table, outcomes, names):
@@ -121,21 +129,26 @@ class LeastSquaresState:
         """Another state that holds the same."""
 
     def forget(self, factor: float) -> LeastSquaresState:
-        """Multiply the weights of all rows so far by a factor in [0, 1] (13.4), and `count` with them; returns the state."""
+        """Multiply the weights of all rows so far by a factor in [0, 1] (13.4), and `count`
+    with them; returns the state."""
 
     def _apart(self, intercept):
         ...
 
     def _columns(self, values):
-        """Values (p, k) as the caller gave outcomes: (p,) or (p, k), with labels if there are any."""
+        """Values (p, k) as the caller gave outcomes: (p,) or (p, k), with labels if there
+    are any."""
 
     def _outcomes(self, values):
-        """Values (..., k) as the caller gave outcomes: without the last dimension for a vector."""
+        """Values (..., k) as the caller gave outcomes: without the last dimension for a
+    vector."""
 
     def coefficients(self, lam: Number=0.0, intercept: bool=True) -> tuple[SameKind, SameKind]:
-        """Coefficients of ridge, shape (p,) or (p, k), and the intercept, a number or (k,); least squares by default.
+        """Coefficients of ridge, shape (p,) or (p, k), and the intercept, a number or (k,);
+    least squares by default.
 
-    Warns of dependent columns if `lam` is 0; the minimum-norm answer is given. Source: (1b.3).
+    Warns of dependent columns if `lam` is 0; the minimum-norm answer is given. Source:
+    (1b.3).
     """
 
     def predict(self, X: AnyArray, lam: Number=0.0, intercept: bool=True) -> SameKind:
@@ -154,26 +167,33 @@ class LeastSquaresState:
         """Generalised cross-validation (13.5) of ridge, a number or (k,)."""
 
     def select_penalty(self, criterion: str='gcv', intercept: bool=True, **options: Any) -> SelectedLam:
-        """The penalty that a criterion chooses, a `SelectedLam`; options as in `select_lam`. Leave-one-out would need the rows."""
+        """The penalty that a criterion chooses, a `SelectedLam`; options as in
+    `select_lam`. Leave-one-out would need the rows."""
 
     def ridge_path(self, lams: Iterable[Number], intercept: bool=True) -> RidgePath:
-        """A `RidgePath` over penalties (L,), each >= 0; `loo` is NaN, for it would need the rows."""
+        """A `RidgePath` over penalties (L,), each >= 0; `loo` is NaN, for it would need the
+    rows."""
 
     def sigma2(self, intercept: bool=True, weight_type: WeightType='precision') -> SameKind:
-        """Variance of the errors, a number or (k,): the residual sum of squares of least squares over ``n - df``.
+        """Variance of the errors, a number or (k,): the residual sum of squares of least
+    squares over ``n - df``.
 
-    `weight_type` says what n is: ``"precision"``, the number of rows, for weights that are one over a variance;
-    ``"frequency"``, the sum of the weights, for weights that are copies. NaN if nothing is left.
+    `weight_type` says what n is: ``"precision"``, the number of rows, for weights that
+    are one over a variance; ``"frequency"``, the sum of the weights, for weights that
+    are copies. NaN if nothing is left.
     """
 
     def standard_errors(self, lam: Number=0.0, intercept: bool=True, weight_type: WeightType='precision') -> tuple[SameKind, SameKind]:
-        """Standard errors of the coefficients, (p,) or (p, k), and of the intercept, a number or (k,); source (13.6).
+        """Standard errors of the coefficients, (p,) or (p, k), and of the intercept, a
+    number or (k,); source (13.6).
 
-    Of what the noise does to ridge coefficients, not of their bias. A coefficient that is not determined has NaN if `lam` is 0.
+    Of what the noise does to ridge coefficients, not of their bias. A coefficient that
+    is not determined has NaN if `lam` is 0.
     """
 
     def leverage(self, X: AnyArray, lam: Number=0.0, intercept: bool=True, weights: AnyArray | None=None) -> SameKind:
-        """The leverage (13.7) of rows X (m, p) that the state has seen, with their weights (m,) if they had any; shape (m,)."""
+        """The leverage (13.7) of rows X (m, p) that the state has seen, with their weights
+    (m,) if they had any; shape (m,)."""
 
     def attention_weights(self, X_test: AnyArray, X_train: AnyArray, lam: Number=0.0, intercept: bool=True, weights: AnyArray | None=None) -> SameKind:
         """Attention of new rows over some of the training rows.
@@ -200,7 +220,8 @@ class LeastSquaresState:
     """
 
     def _embedded(self, table, lam, intercept):
-        """The constant's share, and centred rows in the triangle's directions, with the penalty and without, (m, p) each."""
+        """The constant's share, and centred rows in the triangle's directions, with the
+    penalty and without, (m, p) each."""
 
     def save(self, path: str | Path, note: dict[str, Any] | None=None) -> None:
         """Write the state to a file, whole or not at all.
@@ -215,7 +236,8 @@ class LeastSquaresState:
     Raises
     ------
     OSError
-        If it cannot be written, a full disk included: then what was there before still is.
+        If it cannot be written, a full disk included: then what was there before still
+        is.
     TypeError
         If a column label is neither text nor a number.
     """
@@ -278,7 +300,8 @@ def require_mergeable(first, second):
     ...
 
 class Solved(NamedTuple):
-    """A state, taken apart: a smoother of the triangle R_xx, and what that does not know."""
+    """A state, taken apart: a smoother of the triangle R_xx, and what that does not
+    know."""
     smoother: SpectralSmoother
     z: Numpy
     left: Numpy

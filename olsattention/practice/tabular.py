@@ -35,7 +35,8 @@ def _shares(X, w):
 
 
 def _unit_of(X):
-    """A power of two near the largest entry, so that no square leaves the range; 1 for zeros."""
+    """A power of two near the largest entry, so that no square leaves the range; 1 for
+    zeros."""
     largest = as_number(array_api_compat.array_namespace(X).max(abs(X)))
     return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0 else 1.0
 
@@ -77,9 +78,11 @@ DEFAULTS = {
 
 # %% ../../nbs/practice/12_tabular.ipynb #fd4a6d42
 class Similarity(NamedTuple):
-    """A kernel with its parameters, and for kernels on the unit interval `low` and `width` of each column (p,).
+    """A kernel with its parameters, and for kernels on the unit interval `low` and
+    `width` of each column (p,).
 
-    `basis` (c, r) makes r independent functions of the c that are not penalised, an `intercept` among them.
+    `basis` (c, r) makes r independent functions of the c that are not penalised, an
+    `intercept` among them.
     """
 
     kernel: object
@@ -90,7 +93,8 @@ class Similarity(NamedTuple):
     basis: object = None
 
     def __call__(self, X, Z):
-        """The kernel between queries X (m, p) and training rows Z (n, p), shape (m, n)."""
+        """The kernel between queries X (m, p) and training rows Z (n, p), shape (m,
+        n)."""
         if self.low is None:
             return self._as_they_are(X, Z)
         U, V = self._units(X), self._units(Z)
@@ -117,7 +121,8 @@ class Similarity(NamedTuple):
 # %% ../../nbs/practice/12_tabular.ipynb #1217a001
 @patch
 def _as_they_are(self: Similarity, X, Z):
-    """The kernel of rows as they are, or in units of the `length_scale` of each column."""
+    """The kernel of rows as they are, or in units of the `length_scale` of each
+    column."""
     scales = self.parameters.get("length_scale")
     if scales is None or not np.ndim(scales):
         return self.kernel(X, Z, **self.parameters)
@@ -128,10 +133,12 @@ def _as_they_are(self: Similarity, X, Z):
 
 # %% ../../nbs/practice/12_tabular.ipynb #c7d69e2d
 def fit_similarity(kernel, X, w, given, extra):
-    """The `Similarity` of a kernel, by name or a function, for rows X (n, p) with weights w (n,) or None.
+    """The `Similarity` of a kernel, by name or a function, for rows X (n, p) with
+    weights w (n,) or None.
 
-    Of the parameters `given`, those are taken that the kernel has, and what is None is found from the rows (12.1). `extra` are
-    further ones, the only ones for a function. ``"precomputed"`` takes the matrix itself for X.
+    Of the parameters `given`, those are taken that the kernel has, and what is None is
+    found from the rows (12.1). `extra` are further ones, the only ones for a function.
+    ``"precomputed"`` takes the matrix itself for X.
     """
     if kernel == "precomputed":
         return Similarity(_given_matrix, extra)
@@ -161,7 +168,8 @@ def _parameters(kernel, function, X, w, given):
 
 
 def _ends(X):
-    """The least value and the range of each column, (p,); a column that is constant has range 1."""
+    """The least value and the range of each column, (p,); a column that is constant has
+    range 1."""
     xp = array_api_compat.array_namespace(X)
     low = xp.min(X, axis=0)
     width = xp.max(X, axis=0) - low
@@ -187,7 +195,8 @@ def _one_per_column(scales, p):
 
 
 def _translated(kernel, given):
-    """Parameters `given` under the names of a kernel: scikit-learn's gamma is another name for a length scale (12b.2)."""
+    """Parameters `given` under the names of a kernel: scikit-learn's gamma is another
+    name for a length scale (12b.2)."""
     gamma, scale = (
         given.get("gamma"),
         "scale" if kernel == "exponential" else "length_scale",
@@ -210,7 +219,8 @@ def _translated(kernel, given):
 
 # %% ../../nbs/practice/12_tabular.ipynb #1217a003
 def warn_of_ignored(kernel, given, usual):
-    """Warn of parameters `given` that differ from the `usual` ones and that a named kernel does not have."""
+    """Warn of parameters `given` that differ from the `usual` ones and that a named
+    kernel does not have."""
     kernel = kernel if callable(kernel) else ALIASES.get(kernel, kernel)
     function = KERNELS.get(kernel) if isinstance(kernel, str) else None
     has = set(signature(function).parameters) - {"X", "Z"} if function else set()
@@ -232,7 +242,8 @@ def _differ(value, usual):
 
 # %% ../../nbs/practice/12_tabular.ipynb #125e0104
 class _Checked:
-    """A kernel that is a user's function: its matrix is copied, and must have the right shape."""
+    """A kernel that is a user's function: its matrix is copied, and must have the right
+    shape."""
 
     def __init__(self, function):
         self.function = function
@@ -253,13 +264,15 @@ class _Checked:
 
 
 def _given_matrix(X, Z, columns=None):
-    """The kernel "precomputed": rows X (m, n) are the matrix, of which the `columns` of training rows that count are taken."""
+    """The kernel "precomputed": rows X (m, n) are the matrix, of which the `columns` of
+    training rows that count are taken."""
     return X + 0.0 if columns is None else X[:, columns]
 
 # %% ../../nbs/practice/12_tabular.ipynb #125e0103
 @patch
 def functions(self: Similarity, X, intercept):
-    """The functions that are not penalised, at rows X (m, p): none, a constant, or for splines all lines."""
+    """The functions that are not penalised, at rows X (m, p): none, a constant, or for
+    splines all lines."""
     constant = 0 * X[:, : int(intercept)] + 1
     if self.kernel is not KERNELS["spline"]:
         return constant
@@ -267,9 +280,11 @@ def functions(self: Similarity, X, intercept):
 
 # %% ../../nbs/practice/12_tabular.ipynb #eff74632
 def _independent(T, intercept):
-    """Coefficients (c, r) of independent functions that span the columns of T (n, c), orthonormal at the rows.
+    """Coefficients (c, r) of independent functions that span the columns of T (n, c),
+    orthonormal at the rows.
 
-    Where columns are dependent, slopes are those of least norm beside a constant that is free.
+    Where columns are dependent, slopes are those of least norm beside a constant that
+    is free.
     """
     xp = array_api_compat.array_namespace(T)
     ones, slopes = T[:, :1], T[:, int(intercept) :]
@@ -289,7 +304,8 @@ def _independent(T, intercept):
 # %% ../../nbs/practice/12_tabular.ipynb #49af95e6
 @patch
 def beside(self: Similarity, X, w, intercept):
-    """The same, with a basis (12.4) of what is not penalised at the rows X (n, p) with weights w (n,) or None."""
+    """The same, with a basis (12.4) of what is not penalised at the rows X (n, p) with
+    weights w (n,) or None."""
     T = self.functions(X, intercept)
     T = T if w is None else T * w[:, None] ** 0.5
     return self._replace(intercept=intercept, basis=_independent(T, intercept))
@@ -297,6 +313,7 @@ def beside(self: Similarity, X, w, intercept):
 
 @patch
 def unpenalised(self: Similarity, X):
-    """The functions that are not penalised, at rows X (m, p), shape (m, r); None if there are none."""
+    """The functions that are not penalised, at rows X (m, p), shape (m, r); None if
+    there are none."""
     T = self.functions(X, self.intercept) @ self.basis
     return T if T.shape[1] else None

@@ -19,7 +19,8 @@ __all__ = ['in_context_risk', 'Prompts', 'in_context_prompts', 'limiting_risk']
 def in_context_risk(
     weights: AnyArray, key: AnyArray, query: AnyArray, sigma: float, prior: float = 1.0
 ) -> PredictionRisk:
-    """The exact risk of heads that regress in context, averaged over tasks, for each query.
+    """The exact risk of heads that regress in context, averaged over tasks, for each
+    query.
 
     Parameters
     ----------
@@ -64,7 +65,8 @@ def in_context_risk(
 
 # %% ../../nbs/theory/08f_incontext.ipynb #7260cdbe
 class Prompts(NamedTuple):
-    """Tasks of in-context regression: `key` (B, n, d), `value` (B, n, 1), `query` (B, 1, d), and `target` (B, 1, 1), noiseless."""
+    """Tasks of in-context regression: `key` (B, n, d), `value` (B, n, 1), `query` (B,
+    1, d), and `target` (B, 1, 1), noiseless."""
 
     key: torch.Tensor
     value: torch.Tensor
@@ -80,7 +82,8 @@ def in_context_prompts(
     generator: torch.Generator,
     prior: float = 1.0,
 ) -> Prompts:
-    """Draw prompts of in-context regression with standard normal keys and queries, in float64.
+    """Draw prompts of in-context regression with standard normal keys and queries, in
+    float64.
 
     Parameters
     ----------
@@ -111,7 +114,8 @@ def in_context_prompts(
 
 # %% ../../nbs/theory/08f_incontext.ipynb #3f274388
 def limiting_risk(n: int, d: int, sigma: float, prior: float = 1.0) -> float:
-    """The mean risk of the exact ridge head with its best penalty, for n random keys of width d with independent entries of variance one.
+    """The mean risk of the exact ridge head with its best penalty, for n random keys of
+    width d with independent entries of variance one.
 
     Parameters
     ----------
