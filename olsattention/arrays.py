@@ -261,7 +261,8 @@ def _require_numbers(values, name, columns):
             value is None or hasattr(value, "__float__")
         ):
             raise TypeError(
-                f"{name} must be an array of numbers, got {value!r} at {place}; encode it, for example with pandas.get_dummies"
+                f"{name} must be an array of numbers, got {value!r} at {place}; "
+                "encode it, for example with pandas.get_dummies"
             )
 
 
@@ -290,7 +291,8 @@ def _require_finite(values, name, columns=None):
     where = tuple(int(i[0]) for i in xp.nonzero(bad))
     value = float(values[where])
     raise ValueError(
-        f"{name} contains {value} at {_place(where, columns)}; drop or impute it before the call"
+        f"{name} contains {value} at {_place(where, columns)}; "
+        "drop or impute it before the call"
     )
 
 # %% ../nbs/00_notation.ipynb #8dbd30b4
@@ -344,7 +346,8 @@ def as_matrix(X: AnyArray | Table, name: str = "X", min_rows: int = 1) -> Table:
     rows, width = values.shape
     if rows < min_rows or width < 1:
         raise ValueError(
-            f"{name} must have at least {min_rows} row(s) and 1 column, got shape {(rows, width)}"
+            f"{name} must have at least {min_rows} row(s) and 1 column, "
+            f"got shape {(rows, width)}"
         )
     _require_finite(values, name, columns)
     return Table(values, name, index, columns)
@@ -374,7 +377,8 @@ def promote(first: Array, second: Array, names: tuple[str, str]) -> tuple[Array,
         xp = array_api_compat.array_namespace(first, second)
     except TypeError:
         raise TypeError(
-            f"{names[0]} is a {type(first).__name__} but {names[1]} a {type(second).__name__}; "
+            f"{names[0]} is a {type(first).__name__} but {names[1]} a "
+            f"{type(second).__name__}; "
             "convert one of them"
         ) from None
     places = [str(array_api_compat.device(x)) for x in (first, second)]
@@ -416,12 +420,14 @@ def as_regression(
     y = _to_float(_as_array(y, "y"), "y")
     if y.ndim not in (1, 2) or y.shape[0] != X.shape[0] or 0 in y.shape:
         raise ValueError(
-            f"y must have shape ({X.shape[0]},) or ({X.shape[0]}, k), one row for each row of {name}, "
+            f"y must have shape ({X.shape[0]},) or ({X.shape[0]}, k), "
+            f"one row for each row of {name}, "
             f"got shape {tuple(y.shape)}"
         )
     if index is not None and X.index is not None and not index.equals(X.index):
         raise ValueError(
-            f"y has another index than {name}; align it with y.loc[{name}.index] or pass plain arrays"
+            f"y has another index than {name}; align it with y.loc[{name}.index] or "
+            "pass plain arrays"
         )
     _require_finite(y, "y")
     values, y = promote(X.values, y, (name, "y"))
@@ -452,15 +458,18 @@ def require_same_columns(test: Table, train: Table) -> None:
     extra = [c for c in test.columns if c not in train.columns]
     if missing or extra:
         raise ValueError(
-            f"{test.name} and {train.name} have different columns: missing {missing}, unexpected {extra}"
+            f"{test.name} and {train.name} have different columns: missing {missing}, "
+            f"unexpected {extra}"
         )
     if len(test.columns) != len(train.columns):
         raise ValueError(
-            f"{test.name} has {len(test.columns)} columns but {train.name} has {len(train.columns)}; a name occurs twice"
+            f"{test.name} has {len(test.columns)} columns but {train.name} has "
+            f"{len(train.columns)}; a name occurs twice"
         )
     moved = [a for a, b in zip(test.columns, train.columns) if a != b]
     raise ValueError(
-        f"{test.name} has the columns of {train.name} in another order (out of place: {moved}); "
+        f"{test.name} has the columns of {train.name} in another order (out of "
+        f"place: {moved}); "
         f"write {test.name}[{train.name}.columns]"
     )
 

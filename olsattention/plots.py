@@ -1340,7 +1340,8 @@ def _still_or_moving(mark, sizes):
         still = 2 if name == "z" else 1
         if array.ndim != still and array.shape[:-still] != sizes:
             raise ValueError(
-                f"{name} must have {still} axes, or {sizes} positions before them; its shape is {array.shape}"
+                f"{name} must have {still} axes, or {sizes} positions before them; "
+                f"its shape is {array.shape}"
             )
         arrays[name] = array
     return mark._replace(**arrays)

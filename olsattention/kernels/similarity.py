@@ -92,7 +92,8 @@ def _scores(X, Z, most, name, signed=False):
         largest = max(as_number(xp.max(S)), 0.0 if signed else -as_number(xp.min(S)))
         if not largest <= most:
             raise ValueError(
-                f"{name} overflows {S.dtype}: an inner product of {largest:.3g}, the most is {most:.3g}; "
+                f"{name} overflows {S.dtype}: an inner product of {largest:.3g}, "
+                f"the most is {most:.3g}; "
                 "scale the columns down"
             )
         return S

@@ -26,7 +26,8 @@ def _on_unit_interval(table):
     if outside.any():
         row = int(outside.argmax())
         raise ValueError(
-            f"{table.name} must lie in [0, 1], got {as_number(table.values[row, 0]):g} at row {row}; "
+            f"{table.name} must lie in [0, 1], "
+            f"got {as_number(table.values[row, 0]):g} at row {row}; "
             "write (x - low) / (high - low)"
         )
     return table

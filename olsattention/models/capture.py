@@ -496,7 +496,8 @@ def listening_registry(model, listener):
 
     if not REGISTRY.acquire(blocking=False):
         raise CaptureError(
-            "another thread is capturing a model through the registry of transformers; one capture at a time can do that"
+            "another thread is capturing a model through the registry of transformers; "
+            "one capture at a time can do that"
         )
     registry = AttentionInterface()
     before = {name: registry[name] for name in names if name in registry}
@@ -653,8 +654,10 @@ class CapturedAttention:
 
     def __repr__(self) -> str:
         return (
-            f"<{len(self.found) - len(self.missed)} of {len(self.found)} attention layers captured: "
-            f"{sum(self.heads.values())} heads, {sum(self.seen.values())} calls, {len(self.calls)} kept>"
+            f"<{len(self.found) - len(self.missed)} of {len(self.found)} attention "
+            "layers captured: "
+            f"{sum(self.heads.values())} heads, {sum(self.seen.values())} calls, "
+            f"{len(self.calls)} kept>"
         )
 
 # %% ../../nbs/models/09_capture.ipynb #611a79a1
@@ -1029,7 +1032,8 @@ def require_capturable(model, keep):
         if compiled or isinstance(module, torch.jit.ScriptModule):
             where = f"its module {name}" if name else "the model"
             raise CaptureError(
-                f"{where} is compiled, and compiled code cannot be read; capture the model that "
+                f"{where} is compiled, and compiled code cannot be read; "
+                "capture the model that "
                 "torch.compile was given"
             )
 
@@ -1040,9 +1044,12 @@ def require_complete(captured, ran, model):
     if missed:
         more = f" and {len(missed) - 3} more" if len(missed) > 3 else ""
         error = CaptureError(
-            f"{len(missed)} of {len(captured.found)} attention layers of {model} ran and could not be read: "
-            f"{', '.join(missed[:3])}{more}. They change scores by more than scale, bias and mask, or use a kernel that is "
-            "not known here; try attn_implementation='sdpa' or 'eager', or capture with the model uncompiled"
+            f"{len(missed)} of {len(captured.found)} attention layers of {model} ran "
+            "and could not be read: "
+            f"{', '.join(missed[:3])}{more}. They change scores by more than scale, "
+            "bias and mask, or use a kernel that is "
+            "not known here; try attn_implementation='sdpa' or 'eager', "
+            "or capture with the model uncompiled"
         )
     elif not captured.heads:
         found = (

@@ -139,7 +139,8 @@ class Reader:
         left = len(self.data) - self.at
         if count > left:
             raise CommitmentError(
-                f"the {self.what} ends early: {count} bytes wanted at position {self.at}, {left} are there"
+                f"the {self.what} ends early: {count} bytes wanted at position "
+                f"{self.at}, {left} are there"
             )
         self.at += count
         return bytes(self.data[self.at - count : self.at])

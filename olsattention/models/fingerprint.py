@@ -219,5 +219,6 @@ def key_map_of(key, maps, layer):
                 W = torch.cat([W, b.detach().double()[None]])
             return to_numpy(X), to_numpy(W)
     raise ValueError(
-        f"the keys of {layer} are not the output of a linear map; their rounding is not known here"
+        f"the keys of {layer} are not the output of a linear map; "
+        "their rounding is not known here"
     )

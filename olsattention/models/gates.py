@@ -89,8 +89,10 @@ def head_gates(model: torch.nn.Module, run: Callable[[], object]) -> HeadGates:
     missing = [name for name, reader in found.items() if reader is None]
     if missing:
         raise CaptureError(
-            f"the heads of {missing[0]} are read by no module of their own: there is no place for a gate. "
-            "torch.nn.MultiheadAttention uses the weights of its projection without calling it; give the model a layer that "
+            f"the heads of {missing[0]} are read by no module of their own: "
+            "there is no place for a gate. "
+            "torch.nn.MultiheadAttention uses the weights of its projection without "
+            "calling it; give the model a layer that "
             "calls its output projection as a module"
         )
     return HeadGates(model, found, dict(captured.heads))
@@ -133,7 +135,8 @@ def closing(gates: HeadGates, values: torch.Tensor):
     """
     if tuple(values.shape) != (len(gates),):
         raise ValueError(
-            f"values must have shape ({len(gates)},), one for each head, got {tuple(values.shape)}"
+            f"values must have shape ({len(gates)},), one for each head, "
+            f"got {tuple(values.shape)}"
         )
     hooks = []
     try:

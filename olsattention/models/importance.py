@@ -247,13 +247,15 @@ def as_triple(score, effect, groups):
     groups = np.arange(len(score)) if groups is None else np.asarray(groups)
     if score.ndim != 1 or not score.shape == effect.shape == groups.shape:
         raise ValueError(
-            f"score, effect and groups must be as long as there are heads, got shapes {score.shape}, {effect.shape} "
+            "score, effect and groups must be as long as there are heads, "
+            f"got shapes {score.shape}, {effect.shape} "
             f"and {groups.shape}"
         )
     for name, x in (("score", score), ("effect", effect)):
         if not np.isfinite(x).all():
             raise ValueError(
-                f"{name} must be finite, got {x[~np.isfinite(x)][0]} at {np.flatnonzero(~np.isfinite(x))[0]}"
+                f"{name} must be finite, got {x[~np.isfinite(x)][0]} at "
+                f"{np.flatnonzero(~np.isfinite(x))[0]}"
             )
     return score, effect, groups
 
@@ -280,7 +282,8 @@ def rank_heads(scores: pd.DataFrame, by: str = "integrated") -> pd.DataFrame:
         )
     if scores[by].isna().any():
         raise ValueError(
-            f"{by} is NaN for head {int(np.flatnonzero(scores[by].isna())[0])}: it cannot be ranked"
+            f"{by} is NaN for head {int(np.flatnonzero(scores[by].isna())[0])}: "
+            "it cannot be ranked"
         )
     ranked = scores.sort_values(by, ascending=False, kind="stable")
     return ranked.assign(rank=range(1, len(ranked) + 1))

@@ -319,7 +319,8 @@ def _checked(self: SpectrumMonitor, spectra):
     mu = mu[None] if mu.ndim == 1 else mu
     if mu.shape != self._mean.shape:
         raise ValueError(
-            f"spectra must have shape {self._mean.shape}, as in the reference, got {mu.shape}; "
+            f"spectra must have shape {self._mean.shape}, as in the reference, "
+            f"got {mu.shape}; "
             "another model needs a monitor of its own"
         )
     return mu
@@ -441,7 +442,8 @@ def report(self: SpectrumMonitor) -> str:
     drove = ", ".join(f"{name} ({capital:.2g})" for name, capital in self.leading().items())
     named = self.named()
     lines = [
-        f"alarm at reading {self.alarm_at}; the change is put at reading {self.change_point()}",
+        f"alarm at reading {self.alarm_at}; the change is put at reading "
+        f"{self.change_point()}",
         f"largest capitals: {drove}",
         f"changed by their own evidence: {', '.join(named) or 'no head alone'}",
     ]

@@ -198,11 +198,13 @@ def require_same(model, mask):
     absent = [name for name in mask.projections.values() if name not in modules]
     if absent:
         raise ValueError(
-            f"the mask is of another model, a {mask.model}: this {own} has no module {absent[0]}"
+            f"the mask is of another model, a {mask.model}: "
+            f"this {own} has no module {absent[0]}"
         )
     if mark_of(model, mask.projections) != mask.mark:
         raise ValueError(
-            f"the mask is of another {mask.model}: the weights of the projections differ. If the model was trained further "
+            f"the mask is of another {mask.model}: the weights of the projections "
+            "differ. If the model was trained further "
             "or changed its precision, make the mask anew, or pass check=False"
         )
 
@@ -517,7 +519,8 @@ def pruned_state_dict(
     for layer, name in mask.projections.items():
         if not add_bias and f"{name}.bias" not in state:
             raise ValueError(
-                f"{name} has no bias to hold what heads say on average: build the model with one (attention_bias=True in "
+                f"{name} has no bias to hold what heads say on average: "
+                "build the model with one (attention_bias=True in "
                 "transformers) and pass add_bias=True, or use `ablate`"
             )
         weight, constant = folded_projection(model.get_submodule(name), mask, layer)
@@ -591,7 +594,8 @@ def pruned_model(
         wanted = example(model)
     if not answers(pruned, example, wanted):
         raise ValueError(
-            "without its heads the copy answers otherwise: this architecture counts heads in a place that is not known here; "
+            "without its heads the copy answers otherwise: this architecture counts "
+            "heads in a place that is not known here; "
             "use pruned_state_dict"
         )
     return pruned
@@ -620,7 +624,8 @@ def remove_heads(model, layer, projection, mask):
     }
     if len(linear) != 4 or not all(linear) or others:
         raise ValueError(
-            f"{layer} does not make queries, keys and values by a linear map each, with no other weights: heads cannot be "
+            f"{layer} does not make queries, keys and values by a linear map each, "
+            "with no other weights: heads cannot be "
             "removed there; use pruned_state_dict"
         )
     weight, constant = folded_projection(projection, mask, layer)

@@ -120,7 +120,8 @@ def squares(d, train):
         mu, range_ = train.like_data(d**2), train.xp.finfo(train.values.dtype)
     if mu.shape[0] and not range_.tiny < as_number(mu[-1]) <= as_number(mu[0]) < range_.max:
         raise ValueError(
-            f"the squares of {train.name}'s singular values leave the range of {train.values.dtype}; change its units"
+            f"the squares of {train.name}'s singular values leave the range of "
+            f"{train.values.dtype}; change its units"
         )
     return mu
 

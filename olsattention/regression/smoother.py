@@ -126,7 +126,8 @@ class DesignRows(NamedTuple):
     def warn(self, rank):
         if rank < self.train.shape[1]:
             warnings.warn(
-                f"{self.train.name} has rank {rank} of {self.train.shape[1]} and {self.penalty} is 0; "
+                f"{self.train.name} has rank {rank} of {self.train.shape[1]} and "
+                f"{self.penalty} is 0; "
                 f"the minimum-norm answer is used. Drop a column or set {self.penalty} > 0.",
                 RankDeficiencyWarning,
                 stacklevel=outside_level(),
@@ -416,7 +417,8 @@ def _without_noise(mu, n, level):
     noise = float(xp.finfo(mu.dtype).eps) * max((n + ENTRIES) * largest, level)
     if least < -10 * noise:
         raise ValueError(
-            f"K must be positive semidefinite, but its least eigenvalue is {least:.6g} (the largest is {largest:.6g}); "
+            f"K must be positive semidefinite, but its least eigenvalue is {least:.6g} "
+            f"(the largest is {largest:.6g}); "
             "no kernel gives such a matrix"
         )
     return xp.where(mu > noise, mu, 0 * mu)
@@ -791,7 +793,8 @@ def as_groups(groups: AnyArray, train: Table, counting: Any = None) -> RowGroups
     given = list(to_numpy(given) if hasattr(given, "shape") else given)
     if len(given) != train.shape[0] or any(np.ndim(label) for label in given):
         raise ValueError(
-            f"groups must hold one label for each of the {train.shape[0]} rows, got {len(given)} entries"
+            f"groups must hold one label for each of the {train.shape[0]} rows, "
+            f"got {len(given)} entries"
         )
     for i, label in enumerate(given):
         if label is None or label != label:
@@ -804,7 +807,8 @@ def as_groups(groups: AnyArray, train: Table, counting: Any = None) -> RowGroups
     counted = codes if counting is None else codes[to_numpy(counting)]
     if len(set(counted.tolist())) < 2:
         raise ValueError(
-            f"groups has one group only, {labels[counted[0]]!r}: without it no row is left to predict from"
+            f"groups has one group only, {labels[counted[0]]!r}: "
+            "without it no row is left to predict from"
         )
     return RowGroups(codes, labels)
 
@@ -1204,7 +1208,8 @@ def as_kernel_of(K, train, n):
         require_same_columns(test, trained_on)
     if test.shape[1] != n:
         raise ValueError(
-            f"K must have shape (m, {n}), the kernel of new rows with the training rows, got {tuple(test.shape)}"
+            f"K must have shape (m, {n}), the kernel of new rows with the training "
+            f"rows, got {tuple(test.shape)}"
         )
     return test
 
@@ -1373,7 +1378,8 @@ class RidgePath(NamedTuple):
 
         if self.coefficients.ndim != 2:
             raise ValueError(
-                "to_frame needs a path with a single outcome; select one with y[:, j] before the call"
+                "to_frame needs a path with a single outcome; "
+                "select one with y[:, j] before the call"
             )
         names = (
             self.columns

@@ -200,7 +200,8 @@ def warn_rank(X, rank, Vt):
         names = [X.column_name(j) for j in range(p) if float(null[j]) > 1e-6]
         which = f"these columns depend on one another: {', '.join(names)}"
     warnings.warn(
-        f"{X.name} has rank {rank} of {p}; {which}. The minimum-norm answer is used; drop a column or set lam > 0.",
+        f"{X.name} has rank {rank} of {p}; {which}. The minimum-norm answer is used; "
+        "drop a column or set lam > 0.",
         RankDeficiencyWarning,
         stacklevel=outside_level(),
     )

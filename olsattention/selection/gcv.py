@@ -93,8 +93,10 @@ def _judged(smoother, y):
         return smoother.judge(y)
     if not hasattr(smoother, "criterion_sums"):
         raise TypeError(
-            f"smoother must be a SpectralSmoother or a TridiagonalSmoother, got {type(smoother).__name__}; "
-            "for rows X write SpectralSmoother.from_design(X, intercept=True), for a Gram matrix K .from_gram(K)"
+            "smoother must be a SpectralSmoother or a TridiagonalSmoother, "
+            f"got {type(smoother).__name__}; "
+            "for rows X write SpectralSmoother.from_design(X, intercept=True), "
+            "for a Gram matrix K .from_gram(K)"
         )
     sums, single = smoother.criterion_sums(y, [1.0])
     of = lambda j: lambda lams: smoother.criterion_sums(y, lams)[0][j]
@@ -340,7 +342,8 @@ def _warn_of_boundaries(criterion, boundaries, given=False):
             )
         # without the number, so that Python shows the same warning once
         warnings.warn(
-            f"{criterion} is smallest at the {boundary} end of the penalties searched: the data ask for {asked}",
+            f"{criterion} is smallest at the {boundary} end of the penalties searched: "
+            f"the data ask for {asked}",
             BoundaryWarning,
             stacklevel=outside_level(),
         )

@@ -476,11 +476,13 @@ def adaptive_interval(
     f, seen = (np.asarray(values, dtype=float) for values in (forecasts, outcomes))
     if f.ndim != 1 or f.shape != seen.shape:
         raise ValueError(
-            f"forecasts and outcomes must be of one length, got shapes {f.shape} and {seen.shape}"
+            "forecasts and outcomes must be of one length, "
+            f"got shapes {f.shape} and {seen.shape}"
         )
     if not 0 < coverage < 1 or not 0 < rate < math.inf or delay < 1:
         raise ValueError(
-            f"coverage must be in (0, 1), rate > 0 and delay at least 1, got {coverage}, {rate} and {delay}"
+            "coverage must be in (0, 1), rate > 0 and delay at least 1, "
+            f"got {coverage}, {rate} and {delay}"
         )
     radius = _radii(np.abs(seen - f), coverage, rate, delay)
     index = forecasts.index if hasattr(forecasts, "to_numpy") else None

@@ -54,7 +54,8 @@ def _pivots(diagonal, beside):
     pivots, multipliers, info = dpttrf(diagonal, beside)
     if info:
         raise ValueError(
-            "K + lam I is not positive definite: K is indefinite, or lam below its rounding errors; take a larger lam"
+            "K + lam I is not positive definite: K is indefinite, "
+            "or lam below its rounding errors; take a larger lam"
         )
     return pivots, multipliers
 
@@ -130,7 +131,8 @@ class TridiagonalSmoother:
 def _rows_of(K, *settings):
     if array_api_compat.is_torch_array(K):
         raise TypeError(
-            "TridiagonalSmoother takes NumPy arrays; for tensors there is SpectralSmoother.from_gram"
+            "TridiagonalSmoother takes NumPy arrays; "
+            "for tensors there is SpectralSmoother.from_gram"
         )
     return gram_rows(K, *settings)
 

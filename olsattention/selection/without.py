@@ -136,7 +136,8 @@ def _diagonals(smoother: SpectralSmoother, lam: Number) -> tuple[Numpy, Numpy]:
     """The diagonals of H and of H @ H of the scaled rows that count, (m,)."""
     if not isinstance(smoother, SpectralSmoother):
         raise TypeError(
-            "summaries need the eigenvectors; use SpectralSmoother.from_gram in the place of TridiagonalSmoother"
+            "summaries need the eigenvectors; use SpectralSmoother.from_gram in the "
+            "place of TridiagonalSmoother"
         )
     U, N, g = map(to_numpy, (smoother.U, smoother.null, smoother.shrinkage(lam)))
     free = np.sum(N**2, axis=1)
@@ -219,7 +220,8 @@ def _single(smoother, y):
     y = Outcome.of(smoother, y)
     if not y.single:
         raise ValueError(
-            f"y must be one outcome, shape ({smoother.rows.n},), got {y.level.shape[1]} columns; ask for one at a time"
+            f"y must be one outcome, shape ({smoother.rows.n},), "
+            f"got {y.level.shape[1]} columns; ask for one at a time"
         )
     return y
 

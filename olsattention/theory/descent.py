@@ -94,7 +94,8 @@ def _form(B, covariance, xp):
     S = xp.asarray(covariance, dtype=B.dtype)
     if tuple(S.shape) not in ((B.shape[0],), (B.shape[0], B.shape[0])):
         raise ValueError(
-            f"covariance must have shape ({B.shape[0]},) or ({B.shape[0]}, {B.shape[0]}), got {tuple(S.shape)}"
+            f"covariance must have shape ({B.shape[0]},) or ({B.shape[0]}, "
+            f"{B.shape[0]}), got {tuple(S.shape)}"
         )
     return xp.sum(B * (S[:, None] * B if S.ndim == 1 else S @ B), axis=0)
 
@@ -182,7 +183,8 @@ def effective_ranks(eigenvalues: AnyArray, k: int) -> EffectiveRanks:
     tail = values[k:]
     if tail[-1] < 0 or tail[0] <= 0:
         raise ValueError(
-            f"eigenvalues must be >= 0, and those beyond k not all zero; they run from {tail[0]} to {tail[-1]}"
+            "eigenvalues must be >= 0, and those beyond k not all zero; "
+            f"they run from {tail[0]} to {tail[-1]}"
         )
     total = np.sum(tail)
     return EffectiveRanks(float(total / tail[0]), float(total**2 / np.sum(tail**2)))

@@ -110,7 +110,8 @@ def _pair(mu, theta):
 def _require_experiment(criterion, repetitions):
     if criterion not in ("gcv", "ubre") or repetitions < 2:
         raise ValueError(
-            f"criterion must be 'gcv' or 'ubre' and repetitions at least 2, got {criterion!r} and {repetitions}"
+            "criterion must be 'gcv' or 'ubre' and repetitions at least 2, "
+            f"got {criterion!r} and {repetitions}"
         )
 
 # %% ../../nbs/theory/08c_finite.ipynb #e1665386

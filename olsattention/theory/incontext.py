@@ -54,7 +54,8 @@ def in_context_risk(
     sigma, prior = as_lam(sigma, "sigma"), as_lam(prior, "prior")
     if tuple(W.shape) != (Q.shape[0], K.shape[0]) or K.shape[1] != Q.shape[1]:
         raise ValueError(
-            f"weights must have shape (queries, keys) and keys the width of queries, got {tuple(W.shape)}, {tuple(K.shape)} and {tuple(Q.shape)}"
+            "weights must have shape (queries, keys) and keys the width of queries, "
+            f"got {tuple(W.shape)}, {tuple(K.shape)} and {tuple(Q.shape)}"
         )
     W, K = promote(W, K, ("weights", "key"))
     xp = array_api_compat.array_namespace(W)
@@ -143,7 +144,8 @@ def limiting_risk(n: int, d: int, sigma: float, prior: float = 1.0) -> float:
     noise, signal = float(as_lam(sigma, "sigma")) ** 2, float(as_lam(prior, "prior")) ** 2
     if noise == 0 or signal == 0:
         raise ValueError(
-            f"sigma and prior must be > 0, got {sigma} and {prior}: the best penalty would be 0 or infinite"
+            f"sigma and prior must be > 0, got {sigma} and {prior}: "
+            "the best penalty would be 0 or infinite"
         )
     ratio, z = d / n, noise / signal / n
     half = 1 - ratio + z
