@@ -186,3 +186,6 @@ def test_a_reader_is_read_off_the_table():
     for who, names in bookmap.readers().items():
         assert who.startswith("a") and names, who
         assert all(Path(book.NBS / name).exists() for name in names)
+    researcher = bookmap.readers()["an ML researcher"]
+    assert "attention/06c2_cuts.ipynb" in researcher, "between 6 and 6h"
+    assert "selection/05_gcv.ipynb" not in researcher
