@@ -154,9 +154,12 @@ LOOK = """() => {
         && node.checkVisibility() && node.clientWidth > 1);
     const displays = [...article.querySelectorAll(".display .math")];
     // a column so narrow that its words stand letter under letter
-    const squeezed = [...article.querySelectorAll("td, th, dt, dd")].filter(node =>
-        node.checkVisibility() && node.clientWidth > 0 && node.clientWidth < 90 && node.textContent.trim().length > 12
-        && node.clientHeight > 160);
+    const squeezed = [...article.querySelectorAll("td, th, dt, dd")].filter(node => {
+        const words = document.createRange();
+        words.selectNodeContents(node);
+        return node.checkVisibility() && 0 < node.clientWidth && node.clientWidth < 90
+            && node.textContent.trim().length > 6 && words.getBoundingClientRect().height > 130;
+    });
     return {
         squeezed: squeezed.map(node => node.textContent.trim().slice(0, 60)),
         displays: displays.length,
