@@ -1,5 +1,6 @@
 """Build the distribution from settings.ini, which holds all the metadata."""
 
+import re
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -16,15 +17,23 @@ extras = {
 for name in ("sklearn", "transformers", "distributed", "signatures", "gpu", "docs"):
     extras["dev"] += extras[name]
 
+# A package index shows the README far from the files that it links to.
+readme = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+for link, kind in ((r"(!\[[^\]]*\]\()", "raw"), (r"((?<!!)\[[^\]]*\]\()", "blob")):
+    there = f"{cfg['git_url']}/{kind}/{cfg['branch']}/"
+    readme = re.sub(link + r"(?!\w+:|#)", rf"\1{there}", readme)
+
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],
     description=cfg["description"],
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=readme,
     long_description_content_type="text/markdown",
     author=cfg["author"],
     url=cfg["git_url"],
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
+    license_files=["LICENSE"],
+    project_urls={"Documentation": cfg["doc_host"] + cfg["doc_baseurl"]},
     keywords=cfg["keywords"],
     python_requires=">=" + cfg["min_python"],
     packages=find_packages(include=[cfg["lib_path"], cfg["lib_path"] + ".*"]),

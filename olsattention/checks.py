@@ -10,7 +10,8 @@ __all__ = ['check']
 
 # %% ../nbs/checks.ipynb #c86a8f91
 def _as_array(values):
-    """Give plain NumPy values; a torch tensor is detached and brought to the CPU (torch itself is not imported)."""
+    """Give plain NumPy values; a torch tensor is detached and brought to the CPU (torch
+    itself is not imported)."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = values.float() if "bfloat16" in str(values.dtype) else values
@@ -25,19 +26,22 @@ def check(
     Parameters
     ----------
     label : str
-        What is checked: the number of an equation (``"1.2"``), a theorem (``"Theorem 1.1"``) or a row of the errata
-        (``"S5"``). It only names the statement in the printed line and in the error.
+        What is checked: the number of an equation (``"1.2"``), a theorem (``"Theorem
+        1.1"``) or a row of the errata (``"S5"``). It only names the statement in the
+        printed line and in the error.
     got, want : array_like, torch.Tensor or pandas object
-        The two sides, of equal shape; `want` may also be a single number. Without `want`, `got` is a condition.
+        The two sides, of equal shape; `want` may also be a single number. Without
+        `want`, `got` is a condition.
     tol : float, optional
-        The largest error allowed: :math:`\\max|got - want| / \\max|want|`, or :math:`\\max|got|` where `want` is zero
-        throughout. Without it the two sides must be equal.
+        The largest error allowed: :math:`\\max|got - want| / \\max|want|`, or
+        :math:`\\max|got|` where `want` is zero throughout. Without it the two sides
+        must be equal.
 
     Raises
     ------
     AssertionError
-        If the error exceeds `tol`, a value is NaN, the shapes differ, or there is nothing to compare. The message
-        gives the label, the error and the tolerance.
+        If the error exceeds `tol`, a value is NaN, the shapes differ, or there is
+        nothing to compare. The message gives the label, the error and the tolerance.
     """
     name = f"({label})" if label[0].isdigit() else label
     got, want = _as_array(got), _as_array(want)

@@ -399,6 +399,29 @@ def test_no_exported_cell_is_longer_than_a_reader_holds(name):
     assert not long, f"nbs/{name} exports cells of more than 60 lines: {long}"
 
 
+def docstring_lines(source):
+    """Yield the lines of the docstrings of a cell, as they stand."""
+    lines, documented = source.splitlines(), (ast.FunctionDef, ast.ClassDef)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and ast.get_docstring(node):
+            yield from lines[node.body[0].lineno - 1 : node.body[0].end_lineno]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_docstrings_are_wrapped(name):
+    """A terminal shows them as they stand, and so does `help`."""
+    cells = [code for _, code in book.code_cells(read(name)) if "def " in code]
+    plain = [code for code in cells if not re.search(r"(?m)^\s*[%!]", code)]
+    long = [line for code in plain for line in docstring_lines(code) if len(line) > 88]
+    assert not long, f"nbs/{name}: wrap at 88 characters: {long}"
+
+
+def test_a_long_docstring_is_noticed():
+    source = f'class A:\n    def f(self):\n        """One.\n\n        {"x" * 90}"""'
+    assert max(map(len, docstring_lines(source))) > 88
+    assert not list(docstring_lines(f"def f():\n    return {'x' * 90!r}"))
+
+
 def test_the_median_exported_cell_has_5_to_15_lines_of_code():
     finished = [name for name in NOTEBOOKS if Path(name).stem not in STILL_LONG]
     counts = [
@@ -614,7 +637,31 @@ def test_a_folded_cell_says_what_it_hides(code, label):
     for directive in ("#| exporti", "#| code-fold: true"):
         (cell,) = book.translate(notebook(f"{directive}\n{code}"), "x").cells
         assert "hide-input" in cell.metadata.tags
-        assert cell.metadata.mystnb.code_prompt_show == label
+        told = label if directive == "#| exporti" else label.removesuffix(" of the module")
+        assert cell.metadata.mystnb.code_prompt_show == told
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("(1.1) error 2e-16 ≤ 1e-12\n(1.1) error 0 ≤ 1e-12", None),
+        (
+            "(1.1) error 2e-16 ≤ 1e-12\n(1.1) error 1e-13 ≤ 1e-12\n(1.1) error 0 ≤ 1e-12\nx",
+            "(1.1) error at most 1e-13 ≤ 1e-12, 3 times\nx",
+        ),
+        ("a\n" + 4 * "Theorem 1.1 holds\n" + "b", "a\nTheorem 1.1 holds, 4 times\nb"),
+        (3 * "(1.1) holds\n" + "(1.2) holds", "(1.1) holds, 3 times\n(1.2) holds"),
+        ("(1.1) error 0 ≤ 1e-12\n(1.1) error 0 ≤ 1e-9\n(1.1) error 0 ≤ 1e-12", None),
+        ("nothing\nnothing\nnothing", None),
+    ],
+)
+def test_a_check_that_says_the_same_is_shown_once(printed, shown):
+    assert book.in_one_line(printed) == (printed if shown is None else shown)
+
+
+def test_comments_stand_above_lines_that_are_too_long():
+    code = "with a:\n    b()    # why\nc = '#'"
+    assert book.comments_above(code) == "with a:\n    # why\n    b()\nc = '#'"
 
 
 def test_cells_that_speak_to_nbdev_alone_disappear():

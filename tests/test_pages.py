@@ -1,5 +1,7 @@
 """The pages beside the chapters: errata, glossary, related work, and the map of the book."""
 
+import ast
+import inspect
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,6 +10,8 @@ import book
 import bookmap
 import nbformat
 import pytest
+
+import olsattention
 
 ROWS = [f"S{i}" for i in range(1, 8)] + [f"F{i}" for i in range(1, 21)]
 
@@ -89,6 +93,44 @@ def test_the_glossary_has_both_vocabularies_and_a_derivation_in_every_row():
         assert left and right and "](" in where, row
 
 
+def calls_of(code):
+    """Yield the calls in a piece of code, `with f(x) as y:` among them."""
+    tree = ast.parse(code + " pass" * code.endswith(":"))
+    yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def test_what_the_chooser_says_to_write_can_be_written():
+    """Every name is public, and every call has the parameters of its function."""
+    text = (book.NBS / "choose.md").read_text(encoding="utf-8")
+    pieces = re.findall(r"`([^`]+)`", text)
+    assert len(pieces) > 30
+    foreign = {"scaled_dot_product_attention", "merge"}  # of PyTorch; a method
+    names = {re.match(r"(?:s = |with )?(\w+)", code)[1] for code in pieces}
+    missing = {name for name in names if not hasattr(olsattention, name)}
+    assert missing - foreign == {"olsattention"}  # the command
+    for code in pieces:
+        for call in () if code.startswith("olsattention ") else calls_of(code):
+            if isinstance(call.func, ast.Name):
+                function = getattr(olsattention, call.func.id)
+                keywords = {keyword.arg: None for keyword in call.keywords}
+                inspect.signature(function).bind(*call.args, **keywords)
+
+
+# ---- the references ----------------------------------------------------------------------------------------
+
+
+def test_every_work_of_the_references_is_cited():
+    text = (book.NBS / "references.bib").read_text(encoding="utf-8")
+    works = set(re.findall(r"@\w+\{([\w:-]+),", text))
+    cited = {
+        key
+        for path in book.book_notebooks()
+        for cell in nbformat.read(path, as_version=4).cells
+        for key in re.findall(r"references\.bib#([\w:-]+)", cell.source)
+    }
+    assert works == cited
+
+
 # ---- the map -----------------------------------------------------------------------------------------------
 
 
@@ -144,3 +186,6 @@ def test_a_reader_is_read_off_the_table():
     for who, names in bookmap.readers().items():
         assert who.startswith("a") and names, who
         assert all(Path(book.NBS / name).exists() for name in names)
+    researcher = bookmap.readers()["an ML researcher"]
+    assert "attention/06c2_cuts.ipynb" in researcher, "between 6 and 6h"
+    assert "selection/05_gcv.ipynb" not in researcher

@@ -153,7 +153,15 @@ LOOK = """() => {
         node.scrollWidth > node.clientWidth + 1 && ["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(node).overflowX)
         && node.checkVisibility() && node.clientWidth > 1);
     const displays = [...article.querySelectorAll(".display .math")];
+    // a column so narrow that its words stand letter under letter
+    const squeezed = [...article.querySelectorAll("td, th, dt, dd")].filter(node => {
+        const words = document.createRange();
+        words.selectNodeContents(node);
+        return node.checkVisibility() && 0 < node.clientWidth && node.clientWidth < 90
+            && node.textContent.trim().length > 6 && words.getBoundingClientRect().height > 130;
+    });
     return {
+        squeezed: squeezed.map(node => node.textContent.trim().slice(0, 60)),
         displays: displays.length,
         scrolling: displays.filter(node => scrolls.includes(node)).map(node => node.closest(".display").querySelector(".eqno")?.textContent ?? "(no number)"),
         unsigned: scrolls.filter(node => !getComputedStyle(node).backgroundImage.includes("gradient") && !node.closest("mjx-container, .headerlink")).map(node => node.outerHTML.slice(0, 120)),
@@ -199,6 +207,7 @@ def test_page_is_whole(page, tab, address):
         assert not seen["cut"], f"{where}: reaches beyond the edge: {seen['cut'][:3]}"
         assert not seen["unsigned"], f"{where}: cut without a sign: {seen['unsigned'][:3]}"
         assert not seen["numbers"], f"{where}: numbers cut off: {seen['numbers']}"
+        assert not seen["squeezed"], f"{where}: columns too narrow: {seen['squeezed']}"
         DISPLAYS[page, name] = seen["displays"], seen["scrolling"]
         leaks = [
             leak
@@ -256,7 +265,9 @@ def test_nothing_hinders_a_reader(page, tab, address):
         assert not told, f"{page} ({scheme}):\n" + "\n".join(told)
 
 
-TOLD = re.compile(r"\w*Warning\b.*|.*(?:/site-packages/|/ipykernel_|File \"/).*")
+TOLD = re.compile(
+    r"\w*Warning\b.*|.* WARNING .*|.*(?:/site-packages/|/ipykernel_|File \"/|/tmp/).*"
+)
 
 
 @pytest.mark.parametrize("page", CONTENT)

@@ -22,11 +22,13 @@ import pkgutil
 import re
 import shutil
 import textwrap
+import unicodedata
 import zlib
 from collections import defaultdict
 from configparser import ConfigParser
 from functools import cache
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 
 import formulas
@@ -39,6 +41,7 @@ from sphinx.environment.collectors import EnvironmentCollector
 from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
@@ -386,12 +389,14 @@ def translate_code(cell, directives, code):
     if "label" in directives:
         options["figure"] = {"name": directives["label"], "caption": caption}
     if tags["hide-input"]:
-        options["code_prompt_show"] = options["code_prompt_hide"] = fold_label(code)
+        exported = bool({"export", "exporti"} & directives.keys())
+        label = fold_label(code) if exported else fold_label(code, imports="Imports")
+        options["code_prompt_show"] = options["code_prompt_hide"] = label
     if options:
         cell.metadata["mystnb"] = options
 
 
-def fold_label(code, most=4):
+def fold_label(code, most=4, imports="Imports of the module"):
     """Say in a line what a folded cell holds: the names that it defines, or its imports."""
     names = []
     for node in ast.parse(code).body:
@@ -402,10 +407,15 @@ def fold_label(code, most=4):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names += [target.id for target in targets if isinstance(target, ast.Name)]
     if not names:
-        return "Imports of the module"
+        return imports if only_imports(code) else "Code"
     if len(names) > most:
         names = [*names[: most - 1], f"{len(names) - most + 1} more"]
     return "Code of " + " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def only_imports(code):
+    """Tell whether a cell does nothing but import."""
+    return all(isinstance(n, ast.Import | ast.ImportFrom) for n in ast.parse(code).body)
 
 
 def translate_markdown(source, docname):
@@ -611,7 +621,7 @@ class Formulas(SphinxTransform):
 
 
 class Listings(SphinxTransform):
-    """Wrap the docstrings of the code that is shown, and put the comments of shell lines above them.
+    """Wrap the docstrings of the code that is shown, and put the comments behind lines that are shown to be typed above them.
 
     Only what is shown changes: the notebook keeps its lines, and what is executed are those.
     """
@@ -621,29 +631,33 @@ class Listings(SphinxTransform):
     def apply(self, **kwargs):
         for block in self.document.findall(nodes.literal_block):
             language, text = block.get("language", ""), block.astext()
-            if language in ("bash", "console", "sh", "shell"):
-                shown_text = comments_above(text)
-            elif (
-                isinstance(block.parent, nodes.container)
-                and "cell_input" in block.parent["classes"]
-            ):
+            executed = isinstance(block.parent, nodes.container)
+            if executed and "cell_input" in block.parent["classes"]:
                 shown_text = wrap_prose(text)
+            elif language in ("bash", "console", "sh", "shell") or (
+                language == "python" and max(map(len, text.splitlines())) > WIDTH
+            ):
+                shown_text = comments_above(text)
             else:
                 continue
             if shown_text != text:
                 block.rawsource, block[:] = shown_text, [nodes.Text(shown_text)]
 
 
+WIDTH = 88  # characters of a line of code or of a docstring
+
+
 def comments_above(text):
-    """Move the comments that stand behind commands to lines of their own above them."""
+    """Move the comments that stand behind commands to lines of their own above them, indented as these."""
     lines = []
     for line in text.splitlines():
         command, blanks, comment = re.match(r"(.*?\S)(\s{2,})(#.*)$|", line).groups()
-        lines += [comment, command] if comment else [line]
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += [indent + comment, command] if comment else [line]
     return "\n".join(lines)
 
 
-def wrap_prose(text, width=88):
+def wrap_prose(text, width=WIDTH):
     """Wrap the long lines of docstrings and comments in Python code."""
     lines, inside = [], False
     for line in text.splitlines():
@@ -664,6 +678,42 @@ def wrap_prose(text, width=88):
         else:
             lines.append(line)
     return "\n".join(lines)
+
+
+class Repeated(SphinxPostTransform):
+    """Show what one check says again and again, as in a loop, in one line: how often, and the largest error.
+
+    The notebook keeps every line, and the account of the checks has read them before.
+    """
+
+    default_priority = 5
+
+    def run(self, **kwargs):
+        for cell in self.document.findall(is_code_cell):
+            for block in list(cell.findall(nodes.literal_block)):
+                text = block.astext()
+                shown_text = in_one_line(text)
+                if shown_text != text:
+                    block.rawsource, block[:] = shown_text, [nodes.Text(shown_text)]
+
+
+def in_one_line(text, most=2):
+    """Join lines of one check that follow one another, if there are more than `most`."""
+    lines = []
+    for (label, tol), group in groupby(text.splitlines(), key=said_of):
+        group = list(group)
+        if label and len(group) > most:
+            errors = [PRINTED.fullmatch(line)["error"] for line in group]
+            worst = f"error at most {max(errors, key=float)} ≤ {tol}" if tol else "holds"
+            group = [f"{label} {worst}, {len(group)} times"]
+        lines += group
+    return "\n".join(lines)
+
+
+def said_of(line):
+    """Give the label and the tolerance of a line that a check printed; of another line two Nones."""
+    line = PRINTED.fullmatch(line)
+    return (line["label"], line["tol"]) if line else (None, None)
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -736,7 +786,22 @@ def place_of(cell):
     section = cell.parent
     while not isinstance(section, nodes.section):
         section = section.parent
-    return {"anchor": cell["ids"][0], "section": section[0].astext()}
+    return {"anchor": cell["ids"][0], "section": plain(section[0])}
+
+
+def plain(title):
+    """Give a title as plain text, a Greek letter for its name in TeX."""
+
+    def letter(name):
+        try:
+            return unicodedata.lookup(f"GREEK SMALL LETTER {name[1].upper()}")
+        except KeyError:
+            return name[1]
+
+    text = title.deepcopy()
+    for formula in list(text.findall(nodes.math)):
+        formula.replace_self(nodes.Text(re.sub(r"\\([a-z]+)", letter, formula.astext())))
+    return text.astext()
 
 
 def report_failure(notebook, traceback, docname):
@@ -842,11 +907,13 @@ def coverage_of_statements(env):
 def coverage_of_errata(env):
     """Yield `(label, page, anchor, checks)` for every row of the errata and every page that checks it."""
     found = defaultdict(list)
-    for docname, checks in sorted(rows(env, "book_checks").items()):
+    for docname, checks in rows(env, "book_checks").items():
         for check in checks:
             if row := ERRATUM.fullmatch(check["label"]):
-                found[row["source"], int(row["row"]), docname].append(check)
-    for (_, _, docname), checks in sorted(found.items(), key=lambda item: item[0]):
+                # in the order of the page: the note first, its rows by number, chapters before the page itself
+                place = row["source"] != "S", int(row["row"]), place_in_book(docname)
+                found[*place, docname].append(check)
+    for (*_, docname), checks in sorted(found.items(), key=lambda item: item[0]):
         yield checks[0]["label"], docname, checks[0]["anchor"], checks
 
 
@@ -873,14 +940,14 @@ def coverage_table(app, here, table):
         measured = [check for check in checks if check["error"]]
         worst = max(measured, key=lambda check: float(check["error"]), default=None)
         seen = (
-            f"{worst['error']} ≤ {worst['tol']}"
+            f"{worst['error']} ≤ {float(worst['tol']):.2g}"
             if worst
             else "holds"
             if checks
             else "not checked"
         )
         chapter = app.env.titles[page].astext()
-        chapter = chapter.partition(".")[0] if chapter[0].isdigit() else chapter
+        chapter = chapter.partition("." if chapter[0].isdigit() else ":")[0]
         body += row(
             [link(page, anchor, shown(label))],
             [link(page, "", chapter)],
@@ -1091,6 +1158,7 @@ def setup(app):
     app.connect("source-read", read_source)
     app.add_transform(Formulas)
     app.add_transform(Listings)
+    app.add_post_transform(Repeated)
     app.add_env_collector(Checks)
     app.connect("env-check-consistency", warn_about_coverage)
     app.connect("env-updated", pages_to_rewrite)

@@ -11,7 +11,16 @@ import re
 from textwrap import wrap
 
 import nbformat
-from book import LIB, NBS, PARTS, ROOT, chapters_of, code_cells, default_module
+from book import (
+    LIB,
+    NBS,
+    PARTS,
+    ROOT,
+    book_notebooks,
+    chapters_of,
+    code_cells,
+    default_module,
+)
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]  # of the readers, as in the figures
 WIDTH, HEIGHT, ACROSS, GAP, LABEL = (
@@ -89,11 +98,17 @@ def imports(notebook):
 
 
 def readers():
-    """Map each reader of the front page's table to the chapters named there."""
-    found = {}
+    """Map each reader of the front page's table to the chapters named there, and to those between two with "to"."""
+    found, order = {}, [path.relative_to(NBS).as_posix() for path in book_notebooks()]
+    link = r"\]\(([\w/]+\.ipynb)[^)]*\)"
     for cell in nbformat.read(NBS / "index.ipynb", as_version=4).cells:
         for line in cell.source.splitlines():
-            links = re.findall(r"\]\(([\w/]+\.ipynb)", line)
+            spans = re.findall(rf"{link}(?: to \[[^]]*{link})?", line)
+            links = [
+                path
+                for first, last in spans
+                for path in order[order.index(first) : order.index(last or first) + 1]
+            ]
             who = re.match(r"\|\s*(an? [^|]+?)\s*\|", line)
             if who and links:
                 found[who[1]] = links

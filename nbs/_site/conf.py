@@ -5,7 +5,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pybtex.style.template import optional_field
+from pybtex.richtext import Tag, Text
+from pybtex.style.template import node, optional_field
 from sphinxcontrib.bibtex.plugin import register_plugin
 from sphinxcontrib.bibtex.style.referencing import BaseReferenceStyle, PersonStyle
 from sphinxcontrib.bibtex.style.template import join, reference
@@ -72,6 +73,13 @@ copybutton_selector = (
 )
 
 
+@node
+def et_al(children, context):
+    """Say "et al." where a list of one author ends in "and others"."""
+    (names,) = (child.format_data(context) for child in children)
+    return Text(" ", Tag("em", "et al.")).join(names.split(" and others"))
+
+
 @dataclass
 class AsAuthored(BaseReferenceStyle):
     """Citations that read as they stand in the notebooks, "Golub et al. 1979", all of it a link."""
@@ -87,7 +95,8 @@ class AsAuthored(BaseReferenceStyle):
     def inner(self, role_name):
         return reference[
             join(sep=" ")[
-                self.person.author_or_editor_or_title(full=False), optional_field("year")
+                et_al[self.person.author_or_editor_or_title(full=False)],
+                optional_field("year"),
             ]
         ]
 

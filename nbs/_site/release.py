@@ -1,7 +1,8 @@
 """Make a release and try it: wheel, source distribution and the site as a zip, in dist/.
 
-`make release` calls this after `make docs`. The wheel is installed into an environment of its own, with what it requires
-and nothing else, and used there; the zip is unpacked elsewhere and every address in it is followed.
+`make release` calls this after `make docs`. The wheel and the source distribution are each installed into an environment
+of its own, with what they require and nothing else, and used there; the latter once more as conda-forge would, without
+isolation and without dependencies. The zip is unpacked elsewhere and every address in it is followed.
 """
 
 import argparse
@@ -11,7 +12,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
+import tomllib
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -31,7 +34,17 @@ assert np.allclose(W @ y, np.column_stack([np.ones(5), X[:5]]) @ np.linalg.lstsq
 import torch
 q = torch.ones(1, 4, 2)
 assert {LIB}.ridge_attention(q, q, q, lam=1.0, is_causal=True).shape == (1, 4, 2)
+from importlib.resources import files
+assert (files({LIB!r}) / "py.typed").is_file() and (files({LIB!r}) / "__init__.pyi").is_file()
 """
+NEEDED = (
+    "LICENSE",
+    "README.md",
+    "CITATION.cff",
+    "settings.ini",
+    "setup.py",
+    "pyproject.toml",
+)
 
 
 def main():
@@ -48,8 +61,12 @@ def main():
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", DIST, ROOT)
     archive = zip_site()
     (wheel,), (source,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
+    if problems := list(source_problems(source)):
+        sys.exit("The source distribution is not whole:\n" + "\n".join(problems))
     with tempfile.TemporaryDirectory() as folder:
-        try_wheel(wheel, Path(folder) / "environment", options.requirement)
+        try_installed(wheel, Path(folder) / "wheel", options.requirement)
+        python = try_installed(source, Path(folder) / "source", options.requirement)
+        try_unpacked(source, Path(folder) / "unpacked", python)
         with zipfile.ZipFile(archive) as files:
             files.extractall(folder)
         if problems := list(site_problems(Path(folder) / archive.stem)):
@@ -63,13 +80,62 @@ def run(*command, **options):
     subprocess.run([str(part) for part in command], check=True, **options)
 
 
-def try_wheel(wheel, folder, requirements):
-    """Install the wheel into a fresh environment and use it, far from the repository."""
+def try_installed(archive, folder, requirements):
+    """Install a wheel or a source distribution into a fresh environment, use it, and give its Python."""
     run(sys.executable, "-m", "venv", folder)
-    run(folder / "bin" / "python", "-m", "pip", "install", "-q", wheel, *requirements)
+    python = folder / "bin" / "python"
+    run(python, "-m", "pip", "install", "-q", archive, *requirements)
+    use(python)
+    return python
+
+
+def use(python):
+    """Use the package that an environment has, far from the repository."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    run(folder / "bin" / "python", "-c", TRIAL, cwd=folder, env=clean)
-    run(folder / "bin" / LIB, "--help", cwd=folder, env=clean, stdout=subprocess.DEVNULL)
+    folder = python.parents[1]
+    run(python, "-m", "pip", "check", "-q", env=clean)
+    run(python, "-c", TRIAL, cwd=folder, env=clean)
+    run(python.with_name(LIB), "--help", cwd=folder, env=clean, stdout=subprocess.DEVNULL)
+
+
+def try_unpacked(source, folder, python):
+    """Build an unpacked source distribution as the recipe does, in an environment that has what it needs."""
+    with tarfile.open(source) as files:
+        files.extractall(folder, filter="data")
+    run(python, "-m", "pip", "uninstall", "-q", "-y", LIB)
+    run(python, "-m", "pip", "install", "-q", build_requirement())
+    (unpacked,) = folder.iterdir()
+    script = script_of_recipe().split()
+    run(python, *script[1:], cwd=unpacked, stdout=subprocess.DEVNULL)
+    use(python)
+
+
+def script_of_recipe():
+    """Read how conda-forge builds the package."""
+    recipe = (ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8")
+    return re.search(r"(?m)^  script: \$\{\{ (PYTHON) \}\}( .*)$", recipe).expand(r"\1\2")
+
+
+def build_requirement():
+    """Read what building the package requires."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (requirement,) = project["build-system"]["requires"]
+    return requirement
+
+
+def source_problems(source):
+    """Yield what a source distribution lacks, or has that is not part of it."""
+    with tarfile.open(source) as files:
+        names = {name.partition("/")[2] for name in files.getnames()}
+    for path in (ROOT / LIB).rglob("*.py*"):
+        if (
+            path.suffix in (".py", ".pyi")
+            and path.relative_to(ROOT).as_posix() not in names
+        ):
+            yield f"{source.name} lacks {path.relative_to(ROOT)}"
+    yield from (f"{source.name} lacks {name}" for name in NEEDED if name not in names)
+    strange = {n for n in names if n.split("/")[0] in ("nbs", "tests", "_docs", ".venv")}
+    yield from (f"{source.name} holds {name}" for name in sorted(strange)[:3])
 
 
 def zip_site():
@@ -91,7 +157,12 @@ def disagreements():
         ("CITATION.cff", citation, settings["git_url"]),
         ("CITATION.cff", citation, settings["author"]),
         ("recipe/recipe.yaml", recipe, f'version: "{VERSION}"'),
+        ("recipe/recipe.yaml", recipe, f'python_min: "{settings["min_python"]}"'),
+        ("recipe/recipe.yaml", recipe, settings["description"]),
         ("recipe/recipe.yaml", recipe, settings["git_url"]),
+        ("recipe/recipe.yaml", recipe, settings["doc_host"] + settings["doc_baseurl"]),
+        ("recipe/recipe.yaml", recipe, f"- {LIB} = {LIB}.models.command:main\n"),
+        ("recipe/recipe.yaml", recipe, f"- {build_requirement().replace('>=', ' >=')}\n"),
     ]:
         if wanted not in text:
             yield f"{name} does not say {wanted.strip()!r}"
@@ -100,6 +171,10 @@ def disagreements():
         name, version = re.fullmatch(r"([\w-]+)(.*)", requirement).groups()
         if f"- {other_names.get(name, name)} {version}\n" not in recipe:
             yield f"recipe/recipe.yaml does not require {requirement}"
+    known = re.findall(r"(?m)^  (\w+): \"", recipe.partition("\npackage:")[0])
+    for name in re.findall(r"\$\{\{ (\w+) \}\}", recipe):
+        if name not in (*known, "PYTHON"):
+            yield f"recipe/recipe.yaml does not say what {name} is"
 
 
 class Addresses(HTMLParser):

@@ -18,14 +18,17 @@ __all__ = ['EnsembleDecomposition', 'ensemble_decomposition', 'combination_weigh
 
 # %% ../../nbs/attention/07_ensemble.ipynb #13dc2f30
 class EnsembleDecomposition(NamedTuple):
-    """What the mean squared error of an average of heads consists of; every term is in squared units of the target.
+    """What the mean squared error of an average of heads consists of; every term is in
+    squared units of the target.
 
-    Bias, variance and covariance are NaN with a single repetition, which does not tell them apart.
+    Bias, variance and covariance are NaN with a single repetition, which does not tell
+    them apart.
 
     Attributes
     ----------
     error : float or 0-d tensor
-        Of the average of the heads: ``bias + variance / M + (1 - 1/M) * covariance``, and ``member_error - ambiguity``.
+        Of the average of the heads: ``bias + variance / M + (1 - 1/M) * covariance``,
+        and ``member_error - ambiguity``.
     member_error : float or 0-d tensor
         Of a single head, in the mean over heads.
     bias : float or 0-d tensor
@@ -33,7 +36,8 @@ class EnsembleDecomposition(NamedTuple):
     variance : float or 0-d tensor
         Of a head, in the mean over heads and points.
     covariance : float or 0-d tensor
-        Of two different heads, in the mean over pairs and points; zero if there is but one head.
+        Of two different heads, in the mean over pairs and points; zero if there is but
+        one head.
     ambiguity : float or 0-d tensor
         Spread of the heads about their average.
     error_matrix : array, shape (M, M)
@@ -73,7 +77,8 @@ def heads(self: EnsembleDecomposition) -> int:
 
 @patch
 def to_frame(self: EnsembleDecomposition) -> pd.DataFrame:
-    """The terms as a DataFrame: their values, and what each adds to the error of the average."""
+    """The terms as a DataFrame: their values, and what each adds to the error of the
+    average."""
     import pandas as pd
 
     M, terms = self.heads, dict(zip(self._fields, self._numbers()))
@@ -115,9 +120,10 @@ def ensemble_decomposition(
 
     Notes
     -----
-    Moments over the repetitions divide by R, so that (7.1) to (7.3) hold exactly for the sample; `bias` then exceeds
-    that of infinitely many repetitions by 1/R of the variance of the average. With observations as targets, their
-    noise counts as bias. Source: Ueda and Nakano (1996), Krogh and Vedelsby (1995).
+    Moments over the repetitions divide by R, so that (7.1) to (7.3) hold exactly for
+    the sample; `bias` then exceeds that of infinitely many repetitions by 1/R of the
+    variance of the average. With observations as targets, their noise counts as bias.
+    Source: Ueda and Nakano (1996), Krogh and Vedelsby (1995).
     """
     f, t = _predictions(head_outputs, target)
     xp, (M, R, _) = array_api_compat.array_namespace(f), f.shape
@@ -174,7 +180,8 @@ def combination_weights(error_matrix: Array) -> Array:
     Parameters
     ----------
     error_matrix : array or tensor, shape (M, M)
-        Mean products of the errors of two heads, bias included: symmetric and positive semidefinite.
+        Mean products of the errors of two heads, bias included: symmetric and positive
+        semidefinite.
 
     Returns
     -------
@@ -188,8 +195,8 @@ def combination_weights(error_matrix: Array) -> Array:
 
     Notes
     -----
-    With ``P = I - 11'/M`` they are ``1/M - P (P C P)^+ P C 1/M``, which is (7.5) if C is invertible. Source: Bates and
-    Granger (1969).
+    With ``P = I - 11'/M`` they are ``1/M - P (P C P)^+ P C 1/M``, which is (7.5) if C
+    is invertible. Source: Bates and Granger (1969).
     """
     C = as_floats(error_matrix, "error_matrix")
     xp = array_api_compat.array_namespace(C)

@@ -10,14 +10,17 @@ if TYPE_CHECKING:
 __all__ = ['EnsembleDecomposition', 'ensemble_decomposition', 'combination_weights']
 
 class EnsembleDecomposition(NamedTuple):
-    """What the mean squared error of an average of heads consists of; every term is in squared units of the target.
+    """What the mean squared error of an average of heads consists of; every term is in
+    squared units of the target.
 
-    Bias, variance and covariance are NaN with a single repetition, which does not tell them apart.
+    Bias, variance and covariance are NaN with a single repetition, which does not tell
+    them apart.
 
     Attributes
     ----------
     error : float or 0-d tensor
-        Of the average of the heads: ``bias + variance / M + (1 - 1/M) * covariance``, and ``member_error - ambiguity``.
+        Of the average of the heads: ``bias + variance / M + (1 - 1/M) * covariance``,
+        and ``member_error - ambiguity``.
     member_error : float or 0-d tensor
         Of a single head, in the mean over heads.
     bias : float or 0-d tensor
@@ -25,7 +28,8 @@ class EnsembleDecomposition(NamedTuple):
     variance : float or 0-d tensor
         Of a head, in the mean over heads and points.
     covariance : float or 0-d tensor
-        Of two different heads, in the mean over pairs and points; zero if there is but one head.
+        Of two different heads, in the mean over pairs and points; zero if there is but
+        one head.
     ambiguity : float or 0-d tensor
         Spread of the heads about their average.
     error_matrix : array, shape (M, M)
@@ -50,7 +54,8 @@ class EnsembleDecomposition(NamedTuple):
         """Number of heads, M."""
 
     def to_frame(self) -> pd.DataFrame:
-        """The terms as a DataFrame: their values, and what each adds to the error of the average."""
+        """The terms as a DataFrame: their values, and what each adds to the error of the
+    average."""
 
 def ensemble_decomposition(head_outputs: AnyArray, target: AnyArray) -> EnsembleDecomposition:
     ...

@@ -11,7 +11,8 @@ import triton.language as tl
 # %% ../../nbs/attention/06a_launch.ipynb #f0d32dae
 @triton.jit
 def sweep_kernel(A, W, n, by_matrix, by_row, by_column, SIZE: tl.constexpr):
-    """W (M, n, n) from A (M, n, n) of any strides; one program a matrix, filled up to SIZE with the identity."""
+    """W (M, n, n) from A (M, n, n) of any strides; one program a matrix, filled up to
+    SIZE with the identity."""
     m = tl.program_id(0).to(tl.int64)
     rows, cols = tl.arange(0, SIZE)[:, None], tl.arange(0, SIZE)[None, :]
     inside = (rows < n) & (cols < n)
@@ -34,7 +35,8 @@ def sweep_kernel(A, W, n, by_matrix, by_row, by_column, SIZE: tl.constexpr):
 
 # %% ../../nbs/attention/06a_launch.ipynb #633d1b79
 def tile_of(n: int) -> tuple[int, dict[str, int | bool]]:
-    """The size of the tile for n rows, and how the kernel is compiled for it; the latter, whatever Triton's defaults."""
+    """The size of the tile for n rows, and how the kernel is compiled for it; the
+    latter, whatever Triton's defaults."""
     size = triton.next_power_of_2(n)
     return size, {"num_warps": 8 if size > 32 else 4, "enable_fp_fusion": True}
 
@@ -43,12 +45,14 @@ LARGEST = 64  # rows: of 128 the tiles spill out of the registers, in single pre
 
 
 def inverse_cholesky_in_one_launch(A: torch.Tensor) -> torch.Tensor:
-    """The inverses of the lower Cholesky factors of a batch of small matrices, in a single kernel.
+    """The inverses of the lower Cholesky factors of a batch of small matrices, in a
+    single kernel.
 
     Parameters
     ----------
     A : Tensor, shape (M, n, n)
-        Symmetric positive definite, float32 or float64, n at most 64; on a GPU, or anywhere under Triton's interpreter.
+        Symmetric positive definite, float32 or float64, n at most 64; on a GPU, or
+        anywhere under Triton's interpreter.
 
     Returns
     -------
@@ -62,7 +66,8 @@ def inverse_cholesky_in_one_launch(A: torch.Tensor) -> torch.Tensor:
 
     Notes
     -----
-    The same numbers as `olsattention.attention.causal.inverse_cholesky`, up to rounding. Source: (6a.1).
+    The same numbers as `olsattention.attention.causal.inverse_cholesky`, up to
+    rounding. Source: (6a.1).
     """
     M, n, _ = A.shape
     if n > LARGEST:

@@ -20,7 +20,8 @@ __all__ = ['RidgeMixer', 'MixerState']
 
 # %% ../../nbs/attention/07b2_mixer.ipynb #e136b3f0
 class RidgeMixer(nn.Module):
-    """A causal token mixer: ridge-attention heads whose gates, weights and penalties are learned from the tokens.
+    """A causal token mixer: ridge-attention heads whose gates, weights and penalties
+    are learned from the tokens.
 
     Parameters
     ----------
@@ -48,7 +49,8 @@ class RidgeMixer(nn.Module):
 
     Notes
     -----
-    Gates start so that heads remember from about ten to a thousand tokens. Source: (7b2.1).
+    Gates start so that heads remember from about ten to a thousand tokens. Source:
+    (7b2.1).
     """
 
     embed_dim: int
@@ -97,7 +99,8 @@ def __init__(
 # %% ../../nbs/attention/07b2_mixer.ipynb #ecbec1ec
 @patch
 def reset_parameters(self: RidgeMixer) -> None:
-    """Draw the projections as `nn.Linear` does; filters pass the token itself, penalties exceed the least by about .7."""
+    """Draw the projections as `nn.Linear` does; filters pass the token itself,
+    penalties exceed the least by about .7."""
     for layer in (self.project, self.gate, self.weight, self.out):
         if layer is not None:
             layer.reset_parameters()
@@ -120,7 +123,8 @@ def lam(self: RidgeMixer) -> torch.Tensor:
 
 @patch
 def gates(self: RidgeMixer, x: torch.Tensor) -> torch.Tensor | None:
-    """The gate of each token (B, T, E) in each key head, shape (B, H, T); None if the layer does not forget."""
+    """The gate of each token (B, T, E) in each key head, shape (B, H, T); None if the
+    layer does not forget."""
     if self.gate is None:
         return None
     return torch.exp(-self.log_rate.exp() * F.softplus(self.gate(x))).mT
@@ -128,7 +132,8 @@ def gates(self: RidgeMixer, x: torch.Tensor) -> torch.Tensor | None:
 
 @patch
 def weights(self: RidgeMixer, x: torch.Tensor) -> torch.Tensor | None:
-    """The weight of each token (B, T, E) in each key head, shape (B, H, T); None if the layer does not weigh."""
+    """The weight of each token (B, T, E) in each key head, shape (B, H, T); None if the
+    layer does not weigh."""
     return None if self.weight is None else self.weight(x).sigmoid().mT
 
 # %% ../../nbs/attention/07b2_mixer.ipynb #498582fe
@@ -138,7 +143,8 @@ def filtered(
     before: torch.Tensor | None,
     starts: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Sums of the last tokens of x (B, T, w), weighted by taps (n, w), after `before` (B, n - 1, w), within documents."""
+    """Sums of the last tokens of x (B, T, w), weighted by taps (n, w), after `before`
+    (B, n - 1, w), within documents."""
     n, T = len(taps), x.shape[1]
     if before is None:
         before = x.new_zeros(len(x), n - 1, x.shape[2])
@@ -205,8 +211,9 @@ def forward(
 ) -> torch.Tensor:
     """Mix tokens (B, T, E), each with those before it; the same shape comes out.
 
-    `key_mask` (B, T) is False where a token is padding, before or behind a sequence. `cu_seqlens` or `document_ids` say where packed documents
-    begin, as in `ridge_attention`. Raises ValueError on tokens that do not fit.
+    `key_mask` (B, T) is False where a token is padding, before or behind a sequence.
+    `cu_seqlens` or `document_ids` say where packed documents begin, as in
+    `ridge_attention`. Raises ValueError on tokens that do not fit.
     """
     self._require_tokens(x)
     if key_mask is not None:
@@ -246,7 +253,8 @@ class MixerState(NamedTuple):
 def step(
     self: RidgeMixer, x: torch.Tensor, state: MixerState | None = None
 ) -> tuple[torch.Tensor, MixerState]:
-    """Mix the next tokens (B, T, E) of sequences, and return the state to go on with; the first call has none."""
+    """Mix the next tokens (B, T, E) of sequences, and return the state to go on with;
+    the first call has none."""
     self._require_tokens(x)
     rows, gates, weights = self.project(x), self.gates(x), self.weights(x)
     if state is None:

@@ -13,7 +13,8 @@ from .state import RidgeAttentionState
 __all__ = ['RidgeMixer', 'MixerState']
 
 class RidgeMixer(nn.Module):
-    """A causal token mixer: ridge-attention heads whose gates, weights and penalties are learned from the tokens.
+    """A causal token mixer: ridge-attention heads whose gates, weights and penalties
+    are learned from the tokens.
 
     Parameters
     ----------
@@ -41,7 +42,8 @@ class RidgeMixer(nn.Module):
 
     Notes
     -----
-    Gates start so that heads remember from about ten to a thousand tokens. Source: (7b2.1).
+    Gates start so that heads remember from about ten to a thousand tokens. Source:
+    (7b2.1).
     """
     embed_dim: int
     num_heads: int
@@ -53,17 +55,20 @@ class RidgeMixer(nn.Module):
         ...
 
     def reset_parameters(self) -> None:
-        """Draw the projections as `nn.Linear` does; filters pass the token itself, penalties exceed the least by about .7."""
+        """Draw the projections as `nn.Linear` does; filters pass the token itself,
+    penalties exceed the least by about .7."""
 
     @property
     def lam(self) -> torch.Tensor:
         """The penalty of each channel of each key head, shape (H, d)."""
 
     def gates(self, x: torch.Tensor) -> torch.Tensor | None:
-        """The gate of each token (B, T, E) in each key head, shape (B, H, T); None if the layer does not forget."""
+        """The gate of each token (B, T, E) in each key head, shape (B, H, T); None if the
+    layer does not forget."""
 
     def weights(self, x: torch.Tensor) -> torch.Tensor | None:
-        """The weight of each token (B, T, E) in each key head, shape (B, H, T); None if the layer does not weigh."""
+        """The weight of each token (B, T, E) in each key head, shape (B, H, T); None if the
+    layer does not weigh."""
 
     def _heads(self, rows: torch.Tensor, before: torch.Tensor | None, starts: torch.Tensor | None) -> _Heads:
         """Queries, keys and values (B, heads, T, d) of projected tokens."""
@@ -77,12 +82,14 @@ class RidgeMixer(nn.Module):
     def forward(self, x: torch.Tensor, *, key_mask: torch.Tensor | None=None, cu_seqlens: torch.Tensor | None=None, document_ids: torch.Tensor | None=None) -> torch.Tensor:
         """Mix tokens (B, T, E), each with those before it; the same shape comes out.
 
-    `key_mask` (B, T) is False where a token is padding, before or behind a sequence. `cu_seqlens` or `document_ids` say where packed documents
-    begin, as in `ridge_attention`. Raises ValueError on tokens that do not fit.
+    `key_mask` (B, T) is False where a token is padding, before or behind a sequence.
+    `cu_seqlens` or `document_ids` say where packed documents begin, as in
+    `ridge_attention`. Raises ValueError on tokens that do not fit.
     """
 
     def step(self, x: torch.Tensor, state: MixerState | None=None) -> tuple[torch.Tensor, MixerState]:
-        """Mix the next tokens (B, T, E) of sequences, and return the state to go on with; the first call has none."""
+        """Mix the next tokens (B, T, E) of sequences, and return the state to go on with;
+    the first call has none."""
 
 def filtered(x: torch.Tensor, taps: torch.Tensor, before: torch.Tensor | None, starts: torch.Tensor | None) -> torch.Tensor:
     ...

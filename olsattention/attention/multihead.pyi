@@ -16,7 +16,8 @@ from .state import RidgeAttentionState
 __all__ = ['MultiheadRidgeAttention']
 
 class MultiheadRidgeAttention(nn.Module):
-    """A layer of ridge-attention heads with the signature and the parameters of `torch.nn.MultiheadAttention`.
+    """A layer of ridge-attention heads with the signature and the parameters of
+    `torch.nn.MultiheadAttention`.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ class MultiheadRidgeAttention(nn.Module):
     device, dtype : optional
         Of the parameters.
     lam : float, sequence of float, or "learned"
-        Penalty > 0, in units of squared projected keys; one for all heads, or one each. A learned one starts at 1.
+        Penalty > 0, in units of squared projected keys; one for all heads, or one each.
+        A learned one starts at 1.
     decay : float, optional
         Gate in [0, 1] by which a causal layer forgets, each token.
 
@@ -50,8 +52,9 @@ class MultiheadRidgeAttention(nn.Module):
 
     Notes
     -----
-    Parameters start as those of `nn.MultiheadAttention` from the same seed; its state dict loads strictly, and leaves
-    ``log_lam``, the logarithms of learned penalties, as they are. Source: (7b.1).
+    Parameters start as those of `nn.MultiheadAttention` from the same seed; its state
+    dict loads strictly, and leaves ``log_lam``, the logarithms of learned penalties, as
+    they are. Source: (7b.1).
     """
     _qkv_same_embed_dim = False
     embed_dim: int
@@ -76,7 +79,8 @@ class MultiheadRidgeAttention(nn.Module):
         ...
 
     def reset_parameters(self) -> None:
-        """Draw the projections as `nn.MultiheadAttention` does; learned penalties become 1."""
+        """Draw the projections as `nn.MultiheadAttention` does; learned penalties become
+    1."""
 
     @property
     def lam(self) -> torch.Tensor:
@@ -95,22 +99,27 @@ class MultiheadRidgeAttention(nn.Module):
         ...
 
     def _with_prior(self, q, k, v, keep, causal):
-        """The heads with the learned pair before all others; causal ones with a query beside it, to be dropped."""
+        """The heads with the learned pair before all others; causal ones with a query
+    beside it, to be dropped."""
 
     def _merged(self, heads, query):
-        """Answers (N, num_heads, L, head_dim), through the output projection, in the shape of the query."""
+        """Answers (N, num_heads, L, head_dim), through the output projection, in the shape
+    of the query."""
 
     def _batched(self, query, key, value, key_padding_mask):
-        """The three as (N, T, width), what is one tensor as one, and which keys count, (N, S)."""
+        """The three as (N, T, width), what is one tensor as one, and which keys count, (N,
+    S)."""
 
     def _require(self, name, x, query, width):
-        """Raise unless x is a tensor of this width, with as many dimensions as the query, in the dtype of the layer."""
+        """Raise unless x is a tensor of this width, with as many dimensions as the query,
+    in the dtype of the layer."""
 
     def _batch_first(self, x):
         ...
 
     def _answer(self, sequences, keep, causal, need_weights):
-        """Answers of the heads (7b.1), (N, num_heads, L, head_dim), and their weights (7b.2), (N, num_heads, L, S), or None."""
+        """Answers of the heads (7b.1), (N, num_heads, L, head_dim), and their weights
+    (7b.2), (N, num_heads, L, S), or None."""
 
     def forward(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, key_padding_mask: torch.Tensor | None=None, need_weights: bool=True, attn_mask: torch.Tensor | None=None, average_attn_weights: bool=True, is_causal: bool=False) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Answer queries by ridge regression of values on keys.
@@ -122,13 +131,13 @@ class MultiheadRidgeAttention(nn.Module):
     key : Tensor, shape (N, S, kdim), (S, N, kdim) or (S, kdim)
     value : Tensor, shape (N, S, vdim), (S, N, vdim) or (S, vdim)
     key_padding_mask : Tensor of bool, shape (N, S) or (S,), optional
-        True where a key is to be ignored, whatever it holds. Causal heads answer zero there; in other
-        self-attention a row that holds NaN asks as if it were zero.
+        True where a key is to be ignored, whatever it holds. Causal heads answer zero
+        there; in other self-attention a row that holds NaN asks as if it were zero.
     need_weights : bool
         Whether to return the weights too.
     attn_mask : Tensor, shape (L, S) or (N * num_heads, L, S), optional
-        The causal mask, or one that hides nothing. Where looking at it would stall a GPU, or while compiling, a hint
-        ``is_causal=True`` is believed, as in PyTorch.
+        The causal mask, or one that hides nothing. Where looking at it would stall a
+        GPU, or while compiling, a hint ``is_causal=True`` is believed, as in PyTorch.
     average_attn_weights : bool
         Whether to average the weights over the heads.
     is_causal : bool
@@ -138,8 +147,9 @@ class MultiheadRidgeAttention(nn.Module):
     -------
     output : Tensor
         In the shape of the query.
-    weights : Tensor, shape (N, L, S) or (N, num_heads, L, S), without N for one sequence; or None
-        Signed; times the projected values they are the answers of the heads.
+    weights : Tensor or None, shape (N, L, S) or (N, num_heads, L, S)
+        Without N for one sequence. Signed; times the projected values they are the
+        answers of the heads.
 
     Raises
     ------
@@ -148,7 +158,8 @@ class MultiheadRidgeAttention(nn.Module):
     """
 
     def step(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, state: RidgeAttentionState | None=None, key_padding_mask: torch.Tensor | None=None) -> tuple[torch.Tensor, RidgeAttentionState]:
-        """Learn the next tokens and answer their queries: a causal layer, a few tokens at a time.
+        """Learn the next tokens and answer their queries: a causal layer, a few tokens at a
+    time.
 
     Parameters
     ----------
@@ -162,7 +173,8 @@ class MultiheadRidgeAttention(nn.Module):
     Returns
     -------
     output : Tensor
-        In the shape of the query: what `forward` with ``is_causal=True`` would answer after all tokens so far.
+        In the shape of the query: what `forward` with ``is_causal=True`` would answer
+        after all tokens so far.
     state : RidgeAttentionState
         Of heads (N, num_heads), of a size that does not depend on the number of tokens.
 
@@ -176,7 +188,8 @@ class MultiheadRidgeAttention(nn.Module):
         """The usual step of decoding, by the state alone."""
 
     def _forward_nested(self, query, key, value, padding, need_weights, attn_mask, is_causal):
-        """Self-attention of a nested tensor, which `nn.TransformerEncoder` makes of padded sequences."""
+        """Self-attention of a nested tensor, which `nn.TransformerEncoder` makes of padded
+    sequences."""
 
 def _visible(x):
     ...

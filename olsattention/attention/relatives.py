@@ -79,7 +79,8 @@ def local_linear_weights(
     Returns
     -------
     array, tensor or DataFrame, shape (m, n)
-        Rows sum to 1 and reproduce linear functions exactly; where too few rows are near to tell a slope, it is zero.
+        Rows sum to 1 and reproduce linear functions exactly; where too few rows are
+        near to tell a slope, it is zero.
 
     Raises
     ------
@@ -88,7 +89,8 @@ def local_linear_weights(
 
     Notes
     -----
-    One small least-squares problem a test row: O(m n p^2), and memory for m n p numbers. Source: (6h.3); Fan (1992).
+    One small least-squares problem a test row: O(m n p^2), and memory for m n p
+    numbers. Source: (6h.3); Fan (1992).
     """
     test, train = as_queries(X_test, X_train)
     length = as_lam(length_scale, "length_scale")
@@ -144,8 +146,8 @@ def delta_rule(
 
     Notes
     -----
-    For comparison; sequential. Source: (6h.5); Schlag, Irie and Schmidhuber (2021), with the step divided by the
-    squared key norm.
+    For comparison; sequential. Source: (6h.5); Schlag, Irie and Schmidhuber (2021),
+    with the step divided by the squared key norm.
     """
     require_heads(query=query, key=key, value=value)
     require_same_width(query, key)
@@ -188,7 +190,8 @@ class SoftmaxRegression(NamedTuple):
     converged: bool
 
     def weights(self, X_new: AnyArray) -> Numpy:
-        """Attention of new rows (m, p) over the training rows, an array of shape (m, n)."""
+        """Attention of new rows (m, p) over the training rows, an array of shape (m,
+        n)."""
         new = torch.as_tensor(to_numpy(as_queries(X_new, to_numpy(self.X))[0].values))
         return torch.softmax(new.to(self.X) @ self.omega @ self.X.T, 1).numpy()
 
@@ -200,7 +203,8 @@ class SoftmaxRegression(NamedTuple):
 def softmax_regression(
     X: AnyArray, y: AnyArray, penalty: Number = 0.0, steps: int = 500
 ) -> SoftmaxRegression:
-    """Train the score matrix of softmax attention on a regression data set, every row masked from itself.
+    """Train the score matrix of softmax attention on a regression data set, every row
+    masked from itself.
 
     Parameters
     ----------
@@ -224,8 +228,8 @@ def softmax_regression(
 
     Notes
     -----
-    The problem is not convex; the search starts from equal weights, ``omega = 0``. Each evaluation costs O(n^2 p).
-    Source: (6h.6); Goulet Coulombe (2025).
+    The problem is not convex; the search starts from equal weights, ``omega = 0``. Each
+    evaluation costs O(n^2 p). Source: (6h.6); Goulet Coulombe (2025).
     """
     penalty = float(as_lam(penalty, "penalty"))
     if steps < 1:

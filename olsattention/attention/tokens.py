@@ -35,7 +35,8 @@ def token_influence(
     is_causal: bool = False,
     norm: bool = True,
 ) -> Tensor:
-    """How every answer of a ridge head changes if a token is removed; exact, without recomputing.
+    """How every answer of a ridge head changes if a token is removed; exact, without
+    recomputing.
 
     Parameters
     ----------
@@ -51,18 +52,19 @@ def token_influence(
     Returns
     -------
     Tensor, shape (..., T_q, T_k), or (..., T_q, T_k, d_v) if not `norm`
-        Entry t, i: the answer to query t without token i, less the answer with it. In the dtype of the query,
-        computed in float64.
+        Entry t, i: the answer to query t without token i, less the answer with it. In
+        the dtype of the query, computed in float64.
 
     Raises
     ------
     TypeError, ValueError
-        On tensors that do not fit together, a penalty that is not positive, or numbers that are not finite.
+        On tensors that do not fit together, a penalty that is not positive, or numbers
+        that are not finite.
 
     Notes
     -----
-    Full: one factorisation, O(T_q T_k d). Causal: a factorisation a token, O(T^2 d (d + d_v)), in blocks of queries.
-    Source: (6i.1), (6i.2).
+    Full: one factorisation, O(T_q T_k d). Causal: a factorisation a token, O(T^2 d (d +
+    d_v)), in blocks of queries. Source: (6i.1), (6i.2).
     """
     require_heads(query=query, key=key, value=value)
     require_pairs(key, value)
@@ -90,7 +92,8 @@ def _factor(G, lam):
 
 
 def _removed(q, k, v, L, B, norm):
-    """Changes of the answers to q (..., m, d) by removing each of the tokens, with the factor L (..., d, d) and B = K'V."""
+    """Changes of the answers to q (..., m, d) by removing each of the tokens, with the
+    factor L (..., d, d) and B = K'V."""
     Yk, Yq = (torch.linalg.solve_triangular(L, x.mT, upper=False).mT for x in (k, q))
     error = v - Yk @ torch.linalg.solve_triangular(L, B, upper=False)
     error = error / (1 - Yk.square().sum(-1, keepdim=True))

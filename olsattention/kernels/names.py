@@ -30,8 +30,8 @@ def get_kernel(kernel: str | Kernel) -> Kernel:
     Parameters
     ----------
     kernel : str or callable
-        A name in `KERNELS`, or ``"poly"`` for ``"polynomial"``, or a function ``kernel(X, Z)`` that returns an array of
-        shape (n, m).
+        A name in `KERNELS`, or ``"poly"`` for ``"polynomial"``, or a function
+        ``kernel(X, Z)`` that returns an array of shape (n, m).
 
     Returns
     -------

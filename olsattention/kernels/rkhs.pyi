@@ -17,11 +17,12 @@ class KernelSmoother:
     X : array, tensor or DataFrame, shape (n, p)
         Training rows.
     kernel : str or callable
-        A name known to `get_kernel`, or a function of two sets of rows that returns their Gram matrix.
+        A name known to `get_kernel`, or a function of two sets of rows.
     intercept : bool
         Leave a constant unpenalised.
     null_space : callable, optional
-        Maps rows (m, p) to the values (m, c) of further unpenalised functions, such as `spline_null_space`.
+        Maps rows (m, p) to the values (m, c) of further unpenalised functions, such as
+        `spline_null_space`.
     weights, weight_type
         As in `SpectralSmoother.from_design`.
     **parameters
@@ -34,8 +35,9 @@ class KernelSmoother:
 
     Notes
     -----
-    Bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue is named): TypeError, ValueError.
-    Source: (4e.2), (4e.3); Kimeldorf and Wahba (1971); Schölkopf, Herbrich and Smola (2001).
+    Bad rows, an unknown kernel, or a function that is no kernel (the least eigenvalue
+    is named): TypeError, ValueError. Source: (4e.2), (4e.3); Kimeldorf and Wahba
+    (1971); Schölkopf, Herbrich and Smola (2001).
     """
     smoother: SpectralSmoother
 
@@ -46,10 +48,12 @@ class KernelSmoother:
         ...
 
     def gram(self, X: AnyArray) -> tuple[Table, Any]:
-        """The kernel of new rows (m, p) with the training rows, shape (m, n), and their null space (m, c) or None."""
+        """The kernel of new rows (m, p) with the training rows, shape (m, n), and their
+    null space (m, c) or None."""
 
     def weights(self, X: Matrix, lam: Number, filter: str='ridge') -> Matrix:
         """Attention of new rows (m, p) over the training rows, shape (m, n)."""
 
     def predict(self, X: AnyArray, y: AnyArray, lam: Number, filter: str='ridge') -> SameKind:
-        """Predictions at new rows (m, p), shape (m,) or (m, k), for outcomes y (n,) or (n, k)."""
+        """Predictions at new rows (m, p), shape (m,) or (m, k), for outcomes y (n,) or (n,
+    k)."""

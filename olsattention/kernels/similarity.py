@@ -34,7 +34,8 @@ def as_pair(X, Z):
 
 
 def gram(X, Z, tile):
-    """The matrix of a kernel, of which `tile(rows, columns, same)` computes the part that two slices cut out."""
+    """The matrix of a kernel, of which `tile(rows, columns, same)` computes the part
+    that two slices cut out."""
     other = X if Z is None else Z
     # what overflows is reported by the kernel, with its reason
     with np.errstate(over="ignore", invalid="ignore"):
@@ -91,7 +92,8 @@ def _scores(X, Z, most, name, signed=False):
         largest = max(as_number(xp.max(S)), 0.0 if signed else -as_number(xp.min(S)))
         if not largest <= most:
             raise ValueError(
-                f"{name} overflows {S.dtype}: an inner product of {largest:.3g}, the most is {most:.3g}; "
+                f"{name} overflows {S.dtype}: an inner product of {largest:.3g}, "
+                f"the most is {most:.3g}; "
                 "scale the columns down"
             )
         return S
@@ -112,7 +114,8 @@ def linear(X: Matrix, Z: Matrix | None = None) -> Matrix:
     Returns
     -------
     array, tensor or DataFrame, shape (n, m)
-        Of the library, device and dtype of the rows; differentiable; labelled if both sets of rows are.
+        Of the library, device and dtype of the rows; differentiable; labelled if both
+        sets of rows are.
 
     Raises
     ------
@@ -129,7 +132,8 @@ def linear(X: Matrix, Z: Matrix | None = None) -> Matrix:
 
 # %% ../../nbs/kernels/04_similarity.ipynb #50b514b4
 def _power(base, degree):
-    """An integer power by squaring, which is faster and more accurate than a general one."""
+    """An integer power by squaring, which is faster and more accurate than a general
+    one."""
     result = None
     while degree:
         if degree % 2:
@@ -184,7 +188,8 @@ def polynomial(
 
 # %% ../../nbs/kernels/04_similarity.ipynb #caab68fb
 def exponential(X: Matrix, Z: Matrix | None = None, scale: Number | None = None) -> Matrix:
-    """The exponential kernel ``exp(scale * x'z)``: what softmax attention computes before it divides by row sums.
+    """The exponential kernel ``exp(scale * x'z)``: what softmax attention computes
+    before it divides by row sums.
 
     Parameters
     ----------

@@ -26,14 +26,16 @@ def _on_unit_interval(table):
     if outside.any():
         row = int(outside.argmax())
         raise ValueError(
-            f"{table.name} must lie in [0, 1], got {as_number(table.values[row, 0]):g} at row {row}; "
+            f"{table.name} must lie in [0, 1], "
+            f"got {as_number(table.values[row, 0]):g} at row {row}; "
             "write (x - low) / (high - low)"
         )
     return table
 
 # %% ../../nbs/kernels/04c_splines.ipynb #474b92c2
 def sobolev(X: Matrix, Z: Matrix | None = None, order: int = 1) -> Matrix:
-    """The periodic Sobolev kernel on [0, 1]: the mean is penalised, and the derivative of the given order.
+    """The periodic Sobolev kernel on [0, 1]: the mean is penalised, and the derivative
+    of the given order.
 
     Parameters
     ----------
@@ -51,7 +53,8 @@ def sobolev(X: Matrix, Z: Matrix | None = None, order: int = 1) -> Matrix:
     Raises
     ------
     TypeError, ValueError
-        On NaN or infinity, more than one column, points outside [0, 1], or another order.
+        On NaN or infinity, more than one column, points outside [0, 1], or another
+        order.
 
     Notes
     -----
@@ -70,7 +73,8 @@ def sobolev(X: Matrix, Z: Matrix | None = None, order: int = 1) -> Matrix:
 
 # %% ../../nbs/kernels/04c_splines.ipynb #abdef3d0
 def spline(X: Matrix, Z: Matrix | None = None) -> Matrix:
-    """The kernel of the cubic smoothing spline on [0, 1], beside the null space `spline_null_space`.
+    """The kernel of the cubic smoothing spline on [0, 1], beside the null space
+    `spline_null_space`.
 
     Parameters
     ----------
@@ -80,7 +84,8 @@ def spline(X: Matrix, Z: Matrix | None = None) -> Matrix:
     Returns
     -------
     array, tensor or DataFrame, shape (n, m)
-        Functions spanned by it are 0 with slope 0 at the origin: never use it without the null space.
+        Functions spanned by it are 0 with slope 0 at the origin: never use it without
+        the null space.
 
     Raises
     ------
@@ -103,7 +108,8 @@ def spline(X: Matrix, Z: Matrix | None = None) -> Matrix:
 
 # %% ../../nbs/kernels/04c_splines.ipynb #21e15b59
 def spline_null_space(x: Matrix) -> Matrix:
-    """The functions that a cubic smoothing spline does not penalise: constant and slope.
+    """The functions that a cubic smoothing spline does not penalise: constant and
+    slope.
 
     Parameters
     ----------

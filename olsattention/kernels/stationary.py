@@ -22,7 +22,8 @@ FAR = 16.0  # distance from the mean, in length scales, up to which (4b.1) is us
 
 
 def _exponents(X, Z, length, far=FAR):
-    """The tiles of ``-|x - z|^2 / (2 length^2)``, by (4b.1) as far as `far` allows, else by differences."""
+    """The tiles of ``-|x - z|^2 / (2 length^2)``, by (4b.1) as far as `far` allows,
+    else by differences."""
     A, B, xp = X.values, (X if Z is None else Z).values, X.xp
     centre = _constant(xp.sum(B, axis=0) / max(B.shape[0], 1))
     a = (A - centre) / length
@@ -67,7 +68,8 @@ def _constant(x):
 
 # %% ../../nbs/kernels/04b_stationary.ipynb #b093b375
 def _in_units(X, Z, length):
-    """Rows of at most 2 in size, and the length scale in the same unit, a power of two."""
+    """Rows of at most 2 in size, and the length scale in the same unit, a power of
+    two."""
     tables = [T for T in (X, Z) if T is not None and 0 not in T.shape]
     largest = max((as_number(X.xp.max(X.xp.abs(T.values))) for T in tables), default=1.0)
     unit = math.ldexp(1.0, math.frexp(largest)[1] - 1)
@@ -104,9 +106,9 @@ def rbf(X: Matrix, Z: Matrix | None = None, length_scale: Number = 1.0) -> Matri
 
     Notes
     -----
-    Accurate for data far from the origin. Cost: a product ``(n, p) @ (p, m)`` and n m exponentials, half of both
-    without Z; differences, ``n m p`` operations, where rows are more than 16 length scales from their mean.
-    Source: (4.6), (4b.1).
+    Accurate for data far from the origin. Cost: a product ``(n, p) @ (p, m)`` and n m
+    exponentials, half of both without Z; differences, ``n m p`` operations, where rows
+    are more than 16 length scales from their mean. Source: (4.6), (4b.1).
     """
     X, Z = as_pair(X, Z)
     X, Z, length = _in_units(X, Z, as_positive(length_scale, "length_scale", X.values))
@@ -115,12 +117,14 @@ def rbf(X: Matrix, Z: Matrix | None = None, length_scale: Number = 1.0) -> Matri
 
 # %% ../../nbs/kernels/04b_stationary.ipynb #f17b659a
 def laplacian(X: Matrix, Z: Matrix | None = None, length_scale: Number = 1.0) -> Matrix:
-    """The Laplacian kernel ``exp(-|x - z|_1 / length_scale)``, with the sum of absolute differences.
+    """The Laplacian kernel ``exp(-|x - z|_1 / length_scale)``, with the sum of absolute
+    differences.
 
     Parameters
     ----------
     X, Z, length_scale
-        As for `rbf`: rows (n, p), other rows (m, p), and the length scale in the units of the columns.
+        As for `rbf`: rows (n, p), other rows (m, p), and the length scale in the units
+        of the columns.
 
     Returns
     -------
@@ -129,8 +133,8 @@ def laplacian(X: Matrix, Z: Matrix | None = None, length_scale: Number = 1.0) ->
 
     Notes
     -----
-    Where two rows agree in a column it has a kink, and the gradient there is taken as 0. Cost: n m p operations.
-    Source: (4b.4).
+    Where two rows agree in a column it has a kink, and the gradient there is taken as
+    0. Cost: n m p operations. Source: (4b.4).
     """
     X, Z = as_pair(X, Z)
     X, Z, length = _in_units(X, Z, as_positive(length_scale, "length_scale", X.values))
@@ -161,7 +165,8 @@ def _matern_profile(t, nu):
 
 # %% ../../nbs/kernels/04b_stationary.ipynb #597c1ae8
 def _bessel(t, nu, order, at_zero):
-    """``2^(1 - nu) / Gamma(nu) t^nu K_order(t)``: (4b.5), or minus its derivative (4b.7), with its limit at zero."""
+    """``2^(1 - nu) / Gamma(nu) t^nu K_order(t)``: (4b.5), or minus its derivative
+    (4b.7), with its limit at zero."""
     x = np.minimum(t.astype(np.float64), 1000.0)
     # nearer, powers would underflow
     tiny = x < (1e-14 if nu > 1 else 1e-300)
@@ -195,7 +200,8 @@ def _torch_bessel():
 # %% ../../nbs/kernels/04b_stationary.ipynb #fd65b1e9
 @cache
 def _debye(nu, terms=12):
-    """Coefficients of ``(1 - P(q) / P(1)) / (1 - q)``, of P in (4b.8), highest power first."""
+    """Coefficients of ``(1 - P(q) / P(1)) / (1 - q)``, of P in (4b.8), highest power
+    first."""
     Poly = np.polynomial.Polynomial
     U = P = Poly([1.0])
     for j in range(1, terms + 1):
@@ -214,7 +220,8 @@ def _large_order(t, nu, xp):
 
 # %% ../../nbs/kernels/04b_stationary.ipynb #91c53071
 def _root(square):
-    """Square roots, with a derivative at zero that is finite, so that distances have derivative zero there."""
+    """Square roots, with a derivative at zero that is finite, so that distances have
+    derivative zero there."""
     if array_api_compat.is_numpy_array(square):
         return np.sqrt(square)
     zero = (square == 0).to(square.dtype)
@@ -232,10 +239,11 @@ def matern(
     Parameters
     ----------
     X, Z, length_scale
-        As for `rbf`: rows (n, p), other rows (m, p), and the length scale in the units of the columns.
+        As for `rbf`: rows (n, p), other rows (m, p), and the length scale in the units
+        of the columns.
     nu : float
-        Smoothness, > 0: functions have as many mean-square derivatives as there are whole numbers in (0, nu).
-        Not differentiated. ``inf`` gives `rbf`.
+        Smoothness, > 0: functions have as many mean-square derivatives as there are
+        whole numbers in (0, nu). Not differentiated. ``inf`` gives `rbf`.
 
     Returns
     -------
@@ -244,9 +252,10 @@ def matern(
 
     Notes
     -----
-    Cost: nearly that of `rbf` for ``nu`` 0.5, 1.5, 2.5 and from 20 on; otherwise Bessel functions, on the CPU
-    whatever the device. Derivatives are of first order: for other `nu` below 20 torch refuses higher ones, and at
-    coincident rows they are not meaningful. Source: (4b.5) to (4b.8); Rasmussen and Williams (2006), section 4.2.
+    Cost: nearly that of `rbf` for ``nu`` 0.5, 1.5, 2.5 and from 20 on; otherwise Bessel
+    functions, on the CPU whatever the device. Derivatives are of first order: for other
+    `nu` below 20 torch refuses higher ones, and at coincident rows they are not
+    meaningful. Source: (4b.5) to (4b.8); Rasmussen and Williams (2006), section 4.2.
     """
     if getattr(nu, "requires_grad", False):
         raise TypeError("nu is not differentiated; pass a number, for example nu.item()")

@@ -35,15 +35,18 @@ class AttentionCall:
         Query head h uses key head ``h // (H // H_k)``.
     value : Tensor, shape (B, H_k, T_k, d_v)
     mask : Tensor or None
-        Broadcasts to (B, H, T_q, T_k): truths (True: may be seen), or numbers that are added to the scores.
+        Broadcasts to (B, H, T_q, T_k): truths (True: may be seen), or numbers that are
+        added to the scores.
     is_causal : bool
         Whether, beyond the mask, query t sees keys 0..t only.
     scale : float
         What the products ``query @ key.mT`` are multiplied with.
     output : Tensor, shape (B, H, T_q, d_v), or None
-        The heads' answers; None where one kernel computes a whole layer and keeps them to itself: ask `attend()`.
+        The heads' answers; None where one kernel computes a whole layer and keeps them
+        to itself: ask `attend()`.
     fresh : Tensor, shape (B, T_k)
-        Keys that are not padding and that no earlier call has seen; keys that come from a cache have been seen.
+        Keys that are not padding and that no earlier call has seen; keys that come from
+        a cache have been seen.
     kind : {"softmax", "ridge"}
     lam : Tensor or None
         Penalty of ridge attention, for keys as they are (not in the unit of scores).
@@ -72,7 +75,8 @@ HIDDEN = -1e4  # numbers at most this, added to a score, mean "not seen"
 
 
 def bias_of(call, rows=slice(None)):
-    """The mask of some queries as numbers to add, in float32 at least, shape broadcasting to (B, H, rows, T_k); 0 if none."""
+    """The mask of some queries as numbers to add, in float32 at least, shape
+    broadcasting to (B, H, rows, T_k); 0 if none."""
     mask, bias = call.mask, 0.0
     if mask is not None:
         mask = mask if mask.shape[-2] == 1 else mask[..., rows, :]
@@ -107,7 +111,8 @@ def used_keys(call):
 
 # %% ../../nbs/models/09_capture.ipynb #f848a5bf
 def attend_softmax(call, value, rows=slice(None)):
-    """(9.1) for some queries, on any values (B, H_k, T_k, m); the weights if `value` is None. A query that sees nothing gets 0."""
+    """(9.1) for some queries, on any values (B, H_k, T_k, m); the weights if `value` is
+    None. A query that sees nothing gets 0."""
     groups = call.query.shape[1] // call.key.shape[1]
     dtype = torch.promote_types(call.query.dtype, torch.float32)
     query, key = call.query[..., rows, :].to(dtype), call.key.to(dtype)
@@ -152,12 +157,14 @@ def attend(self: AttentionCall, value: torch.Tensor | None = None) -> torch.Tens
 # %% ../../nbs/models/09_capture.ipynb #4919e0b1
 @patch
 def weights(self: AttentionCall) -> torch.Tensor:
-    """The weights (B, H, T_q, T_k) of all values in every answer, formed in full; in float32 at least."""
+    """The weights (B, H, T_q, T_k) of all values in every answer, formed in full; in
+    float32 at least."""
     return (attend_softmax if self.kind == "softmax" else attend_ridge)(self, None)
 
 # %% ../../nbs/models/09_capture.ipynb #f965b8d3
 def calling_module(names, depth=2):
-    """The name of the innermost module, of those in `names` by id, whose method is running; None if there is none."""
+    """The name of the innermost module, of those in `names` by id, whose method is
+    running; None if there is none."""
     frame = sys._getframe(depth)
     while frame is not None:
         variables = frame.f_code.co_varnames
@@ -224,7 +231,8 @@ def read_kernel(function, args, kwargs, out):
 
 # %% ../../nbs/models/09_capture.ipynb #b3f39496
 def rectangle(x):
-    """A nested tensor (B, *, E) with padding, and which rows are none; other tensors as they are."""
+    """A nested tensor (B, *, E) with padding, and which rows are none; other tensors as
+    they are."""
     if not x.is_nested:
         return x, None
     lengths = torch.tensor([len(row) for row in x.unbind()], device=x.device)
@@ -241,7 +249,8 @@ def layer_mask(mask, kept):
 
 # %% ../../nbs/models/09_capture.ipynb #9ab0b8c4
 def read_layer(function, args, kwargs, out):
-    """A call of attention inside a kernel for a layer, as a dict of AttentionCall's fields."""
+    """A call of attention inside a kernel for a layer, as a dict of AttentionCall's
+    fields."""
     given = named_arguments(function, args, kwargs)
     W, b, H = (
         given["qkv_weight"],
@@ -267,7 +276,8 @@ LAYER_KERNELS = {"_transformer_encoder_layer_fwd", "_native_multi_head_attention
 # %% ../../nbs/models/09_capture.ipynb #d93324cb
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a piece of memory holds: numbers times `factor`; scores or weights if there are queries."""
+    """What a piece of memory holds: numbers times `factor`; scores or weights if there
+    are queries."""
 
     factor: float = 1.0
     query: torch.Tensor | None = None
@@ -318,7 +328,8 @@ def number(x):
 
 # %% ../../nbs/models/09_capture.ipynb #fc560f73
 def follow(name, args, kwargs, traces):
-    """What the result of an operation on traced numbers holds; None if nothing that we know."""
+    """What the result of an operation on traced numbers holds; None if nothing that we
+    know."""
     x, *others = args
     other = others[0] if others else None
     trace, c = traces[x], number(other)
@@ -362,7 +373,8 @@ def follow_where(args, traces):
 
 # %% ../../nbs/models/09_capture.ipynb #57f521d6
 def follow_product(name, args, kwargs, out, traces):
-    """The note of a matrix product, and, if it is weights times values, these: (trace, weights' trace, values)."""
+    """The note of a matrix product, and, if it is weights times values, these: (trace,
+    weights' trace, values)."""
     *bias, a, b = args[:3] if name == "baddbmm" else args[:2]
     for weights, values in ((a, b), (b.mT, a.mT)):
         trace = traces[weights]
@@ -402,7 +414,8 @@ def stacked_mask(bias, shape, B, H):
 
 # %% ../../nbs/models/09_capture.ipynb #e5982e06
 def read_products(trace, values, out, module, traces):
-    """Weights times values, as a dict of AttentionCall's fields; None if the shapes do not fit."""
+    """Weights times values, as a dict of AttentionCall's fields; None if the shapes do
+    not fit."""
     leading, T_k = torch.Size(trace.shape[:-2]), trace.shape[-1]
     B, H = split_stack(leading, module)
     stacks = trace.query, trace.key, values, out
@@ -468,7 +481,8 @@ class Listening(partial):
 # %% ../../nbs/models/09_capture.ipynb #ace7f63f
 @contextmanager
 def listening_registry(model, listener):
-    """Listeners in place of the functions that this model looks up in the registry of transformers, if it does."""
+    """Listeners in place of the functions that this model looks up in the registry of
+    transformers, if it does."""
     configs = [m.config for m in model.modules() if hasattr(m, "config")]
     names = (
         {getattr(c, "_attn_implementation", None) for c in configs}
@@ -482,7 +496,8 @@ def listening_registry(model, listener):
 
     if not REGISTRY.acquire(blocking=False):
         raise CaptureError(
-            "another thread is capturing a model through the registry of transformers; one capture at a time can do that"
+            "another thread is capturing a model through the registry of transformers; "
+            "one capture at a time can do that"
         )
     registry = AttentionInterface()
     before = {name: registry[name] for name in names if name in registry}
@@ -514,7 +529,8 @@ def folded(key, value):
 
 # %% ../../nbs/models/09_capture.ipynb #02a8cd22
 def fresh_keys(call, before):
-    """Keys in use that are not in use `before`, if the call continues that one; and all in use."""
+    """Keys in use that are not in use `before`, if the call continues that one; and all
+    in use."""
     used = used_keys(call)
     T_q, T_k = call.query.shape[-2], call.key.shape[-2]
     if before is None or T_q >= T_k or len(before) != len(used) or before.shape[1] > T_k:
@@ -527,7 +543,8 @@ def fresh_keys(call, before):
 # %% ../../nbs/models/09_capture.ipynb #eb3ccde9
 @dataclass(eq=False)
 class HeadMoments:
-    """Sums of products over the tokens that the heads of one layer have seen, in float64.
+    """Sums of products over the tokens that the heads of one layer have seen, in
+    float64.
 
     Attributes
     ----------
@@ -538,7 +555,8 @@ class HeadMoments:
     value_value : Tensor, shape (H_k, d_v, d_v)
     query_query : Tensor, shape (H, d, d)
     key_query : Tensor, shape (H, d, d), or None
-        Of each key with the query of the same token; None if keys and queries do not belong to the same tokens.
+        Of each key with the query of the same token; None if keys and queries do not
+        belong to the same tokens.
 
     eps : float
         Unit roundoff of the keys as the model computed them.
@@ -559,7 +577,8 @@ class HeadMoments:
 
 # %% ../../nbs/models/09_capture.ipynb #1614007a
 def used_queries(call: AttentionCall) -> torch.Tensor:
-    """Queries (B, T_q) that are no padding: those of the fresh keys, if there are as many."""
+    """Queries (B, T_q) that are no padding: those of the fresh keys, if there are as
+    many."""
     rows, T = call.query.shape[0], call.query.shape[-2]
     if call.key.shape[-2] == T:
         return call.fresh
@@ -602,15 +621,18 @@ class CapturedAttention:
     Attributes
     ----------
     found : list of str
-        Modules of the model that are attention, by the names of their classes or because attention was seen in them.
+        Modules of the model that are attention, by the names of their classes or
+        because attention was seen in them.
     keep : "all", "moments" or int
         As it was asked for.
     heads : dict of str to int
-        The layers that were captured, in the order of their first calls, and how many query heads each has.
+        The layers that were captured, in the order of their first calls, and how many
+        query heads each has.
     seen : Counter
         How many calls of each layer there were, kept or not.
     moments : dict of str to HeadMoments
-        Sums over all tokens, unless everything is kept; `moments_of` has them in both cases.
+        Sums over all tokens, unless everything is kept; `moments_of` has them in both
+        cases.
 
     Notes
     -----
@@ -632,8 +654,10 @@ class CapturedAttention:
 
     def __repr__(self) -> str:
         return (
-            f"<{len(self.found) - len(self.missed)} of {len(self.found)} attention layers captured: "
-            f"{sum(self.heads.values())} heads, {sum(self.seen.values())} calls, {len(self.calls)} kept>"
+            f"<{len(self.found) - len(self.missed)} of {len(self.found)} attention "
+            "layers captured: "
+            f"{sum(self.heads.values())} heads, {sum(self.seen.values())} calls, "
+            f"{len(self.calls)} kept>"
         )
 
 # %% ../../nbs/models/09_capture.ipynb #611a79a1
@@ -658,13 +682,15 @@ def kept(self: CapturedAttention, name: str) -> list[int]:
 # %% ../../nbs/models/09_capture.ipynb #9c77cc23
 @patch(as_prop=True)
 def missed(self: CapturedAttention) -> list[str]:
-    """Names of attention layers that were found and not captured; at the end of a capture, those that did not run."""
+    """Names of attention layers that were found and not captured; at the end of a
+    capture, those that did not run."""
     return [name for name in self.found if not any(same_layer(name, n) for n in self.heads)]
 
 # %% ../../nbs/models/09_capture.ipynb #e053d907
 @patch
 def moments_of(self: CapturedAttention, name: str) -> HeadMoments:
-    """Sums of products over the tokens of one layer, (9.2): those of the stream, or of all calls that were kept."""
+    """Sums of products over the tokens of one layer, (9.2): those of the stream, or of
+    all calls that were kept."""
     if self.keep != "all":
         self[name]
         return self.moments[name]
@@ -701,7 +727,8 @@ class Store:
         self.generators, self.used, self.masks = {}, {}, {}
 
     def place(self, name, i):
-        """Where the i-th call of a layer is kept: a place in its list, len for a new one, None for nowhere."""
+        """Where the i-th call of a layer is kept: a place in its list, len for a new
+        one, None for nowhere."""
         keep, kept = self.captured.keep, self.captured._kept.setdefault(name, [])
         if keep == "moments":
             return None
@@ -761,7 +788,8 @@ MULTIPLY = PRODUCTS | {"addmm", "_addmm_activation", "convolution", "linear", "a
 
 @cache
 def nature(function):
-    """The name of an operation, whether it writes into its first argument, and whether it consists of others."""
+    """The name of an operation, whether it writes into its first argument, and whether
+    it consists of others."""
     name = function._schema.name.partition("::")[2]
     inside = name.endswith("_") and not name.endswith("__")
     has = torch._C._dispatch_has_kernel_for_dispatch_key
@@ -774,7 +802,8 @@ VIEWS = {"view", "_unsafe_view", "_reshape_alias"}
 
 
 def is_packing(x, out):
-    """Whether one query of each head becomes several of each key head: (B, H, 1, d) to (B, H / g, g, d)."""
+    """Whether one query of each head becomes several of each key head: (B, H, 1, d) to
+    (B, H / g, g, d)."""
     if x.is_nested or not x.ndim == out.ndim == 4:
         return False
     B, _, T, d = x.shape
@@ -849,7 +878,8 @@ def notice(self: Listener, args):
 # %% ../../nbs/models/09_capture.ipynb #13ccd491
 @patch
 def layer(self: Listener, name, fields):
-    """A kernel for a whole layer; its module is known from its weights, or else from the stack."""
+    """A kernel for a whole layer; its module is known from its weights, or else from
+    the stack."""
     owner = self.owners.get(fields.pop("weight").untyped_storage()._cdata)
     module = self.caller() if owner is None else self.modules[owner]
     self.record(module, op=name, **fields)
@@ -857,7 +887,8 @@ def layer(self: Listener, name, fields):
 # %% ../../nbs/models/09_capture.ipynb #26229b6c
 @patch
 def product(self: Listener, name, args, kwargs, out):
-    """A matrix product: of queries and keys, of weights and values, or of something else."""
+    """A matrix product: of queries and keys, of weights and values, or of something
+    else."""
     trace, weights, values = follow_product(name, args, kwargs, out, self.traces)
     if trace is not None:
         self.traces[out] = trace
@@ -889,7 +920,8 @@ def note(self: Listener, name, args, kwargs, out):
 def record(
     self: Listener, module, query, key, value, op, output=None, packed=False, **fields
 ):
-    """Hand a call to the store, in four dimensions, repeated key heads folded and packed queries unpacked."""
+    """Hand a call to the store, in four dimensions, repeated key heads folded and
+    packed queries unpacked."""
     name = self.names.get(id(module))
     if name is None or query.is_nested:
         return
@@ -917,7 +949,8 @@ def record(
 # %% ../../nbs/models/09_capture.ipynb #66f7e823
 @patch
 def alone(self: Listener, function, *args, **kwargs):
-    """Call a function that is recorded already; what it does inside is not recorded again."""
+    """Call a function that is recorded already; what it does inside is not recorded
+    again."""
     self.deaf, before = True, self.deaf
     try:
         return function(*args, **kwargs)
@@ -927,14 +960,16 @@ def alone(self: Listener, function, *args, **kwargs):
 # %% ../../nbs/models/09_capture.ipynb #b9cc8b6c
 @contextmanager
 def capture_attention(model: torch.nn.Module, keep: str | int = "all", seed: int = 0):
-    """Read queries, keys, values, masks and answers of every attention call of a model while it runs.
+    """Read queries, keys, values, masks and answers of every attention call of a model
+    while it runs.
 
     Parameters
     ----------
     model : nn.Module
         Not compiled. Only calls made by it or its modules are read.
     keep : {"all", "moments"} or int
-        Every call; none, but the sums (9.2) over all tokens; or a uniform sample of that many passes, and the sums.
+        Every call; none, but the sums (9.2) over all tokens; or a uniform sample of
+        that many passes, and the sums.
     seed : int
         For the sample.
 
@@ -946,17 +981,19 @@ def capture_attention(model: torch.nn.Module, keep: str | int = "all", seed: int
     Raises
     ------
     CaptureError
-        At the end of the block, if no attention ran, or if a layer that is attention ran and could not be read: its scores are
-        changed by more than scale, bias and mask, or they come from a kernel that is not known here. What was read is in
-        ``error.captured``. At the beginning, if another capture is running or the model is compiled.
+        At the end of the block, if no attention ran, or if a layer that is attention
+        ran and could not be read: its scores are changed by more than scale, bias and
+        mask, or they come from a kernel that is not known here. What was read is in
+        ``error.captured``. At the beginning, if another capture is running or the model
+        is compiled.
     TypeError, ValueError
         On a model that is none, or another `keep`.
 
     Notes
     -----
-    The outputs of the model are unchanged to the bit, and so is the way they are computed; nothing is put into the model.
-    What is kept are copies, on the device and in the dtype of the model. Backward passes are not read. One thread.
-    Source: (9.1).
+    The outputs of the model are unchanged to the bit, and so is the way they are
+    computed; nothing is put into the model. What is kept are copies, on the device and
+    in the dtype of the model. Backward passes are not read. One thread. Source: (9.1).
     """
     require_capturable(model, keep)
     captured = CapturedAttention(attention_modules(model), keep)
@@ -995,7 +1032,8 @@ def require_capturable(model, keep):
         if compiled or isinstance(module, torch.jit.ScriptModule):
             where = f"its module {name}" if name else "the model"
             raise CaptureError(
-                f"{where} is compiled, and compiled code cannot be read; capture the model that "
+                f"{where} is compiled, and compiled code cannot be read; "
+                "capture the model that "
                 "torch.compile was given"
             )
 
@@ -1006,9 +1044,12 @@ def require_complete(captured, ran, model):
     if missed:
         more = f" and {len(missed) - 3} more" if len(missed) > 3 else ""
         error = CaptureError(
-            f"{len(missed)} of {len(captured.found)} attention layers of {model} ran and could not be read: "
-            f"{', '.join(missed[:3])}{more}. They change scores by more than scale, bias and mask, or use a kernel that is "
-            "not known here; try attn_implementation='sdpa' or 'eager', or capture with the model uncompiled"
+            f"{len(missed)} of {len(captured.found)} attention layers of {model} ran "
+            "and could not be read: "
+            f"{', '.join(missed[:3])}{more}. They change scores by more than scale, "
+            "bias and mask, or use a kernel that is "
+            "not known here; try attn_implementation='sdpa' or 'eager', "
+            "or capture with the model uncompiled"
         )
     elif not captured.heads:
         found = (

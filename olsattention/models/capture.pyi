@@ -28,15 +28,18 @@ class AttentionCall:
         Query head h uses key head ``h // (H // H_k)``.
     value : Tensor, shape (B, H_k, T_k, d_v)
     mask : Tensor or None
-        Broadcasts to (B, H, T_q, T_k): truths (True: may be seen), or numbers that are added to the scores.
+        Broadcasts to (B, H, T_q, T_k): truths (True: may be seen), or numbers that are
+        added to the scores.
     is_causal : bool
         Whether, beyond the mask, query t sees keys 0..t only.
     scale : float
         What the products ``query @ key.mT`` are multiplied with.
     output : Tensor, shape (B, H, T_q, d_v), or None
-        The heads' answers; None where one kernel computes a whole layer and keeps them to itself: ask `attend()`.
+        The heads' answers; None where one kernel computes a whole layer and keeps them
+        to itself: ask `attend()`.
     fresh : Tensor, shape (B, T_k)
-        Keys that are not padding and that no earlier call has seen; keys that come from a cache have been seen.
+        Keys that are not padding and that no earlier call has seen; keys that come from
+        a cache have been seen.
     kind : {"softmax", "ridge"}
     lam : Tensor or None
         Penalty of ridge attention, for keys as they are (not in the unit of scores).
@@ -74,7 +77,8 @@ class AttentionCall:
     """
 
     def weights(self) -> torch.Tensor:
-        """The weights (B, H, T_q, T_k) of all values in every answer, formed in full; in float32 at least."""
+        """The weights (B, H, T_q, T_k) of all values in every answer, formed in full; in
+    float32 at least."""
 HIDDEN = -10000.0
 
 def bias_of(call, rows=slice(None)):
@@ -117,7 +121,8 @@ LAYER_KERNELS = {'_transformer_encoder_layer_fwd', '_native_multi_head_attention
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a piece of memory holds: numbers times `factor`; scores or weights if there are queries."""
+    """What a piece of memory holds: numbers times `factor`; scores or weights if there
+    are queries."""
     factor: float = 1.0
     query: torch.Tensor | None = None
     key: torch.Tensor | None = None
@@ -194,7 +199,8 @@ def fresh_keys(call, before):
 
 @dataclass(eq=False)
 class HeadMoments:
-    """Sums of products over the tokens that the heads of one layer have seen, in float64.
+    """Sums of products over the tokens that the heads of one layer have seen, in
+    float64.
 
     Attributes
     ----------
@@ -205,7 +211,8 @@ class HeadMoments:
     value_value : Tensor, shape (H_k, d_v, d_v)
     query_query : Tensor, shape (H, d, d)
     key_query : Tensor, shape (H, d, d), or None
-        Of each key with the query of the same token; None if keys and queries do not belong to the same tokens.
+        Of each key with the query of the same token; None if keys and queries do not
+        belong to the same tokens.
 
     eps : float
         Unit roundoff of the keys as the model computed them.
@@ -239,15 +246,18 @@ class CapturedAttention:
     Attributes
     ----------
     found : list of str
-        Modules of the model that are attention, by the names of their classes or because attention was seen in them.
+        Modules of the model that are attention, by the names of their classes or
+        because attention was seen in them.
     keep : "all", "moments" or int
         As it was asked for.
     heads : dict of str to int
-        The layers that were captured, in the order of their first calls, and how many query heads each has.
+        The layers that were captured, in the order of their first calls, and how many
+        query heads each has.
     seen : Counter
         How many calls of each layer there were, kept or not.
     moments : dict of str to HeadMoments
-        Sums over all tokens, unless everything is kept; `moments_of` has them in both cases.
+        Sums over all tokens, unless everything is kept; `moments_of` has them in both
+        cases.
 
     Notes
     -----
@@ -279,10 +289,12 @@ class CapturedAttention:
 
     @property
     def missed(self) -> list[str]:
-        """Names of attention layers that were found and not captured; at the end of a capture, those that did not run."""
+        """Names of attention layers that were found and not captured; at the end of a
+    capture, those that did not run."""
 
     def moments_of(self, name: str) -> HeadMoments:
-        """Sums of products over the tokens of one layer, (9.2): those of the stream, or of all calls that were kept."""
+        """Sums of products over the tokens of one layer, (9.2): those of the stream, or of
+    all calls that were kept."""
 
 def same_layer(one, other):
     ...
@@ -335,19 +347,23 @@ class Listener(TorchDispatchMode):
         """Remember that an attention layer ran, by its weights."""
 
     def layer(self, name, fields):
-        """A kernel for a whole layer; its module is known from its weights, or else from the stack."""
+        """A kernel for a whole layer; its module is known from its weights, or else from
+    the stack."""
 
     def product(self, name, args, kwargs, out):
-        """A matrix product: of queries and keys, of weights and values, or of something else."""
+        """A matrix product: of queries and keys, of weights and values, or of something
+    else."""
 
     def note(self, name, args, kwargs, out):
         """An operation on traced numbers."""
 
     def record(self, module, query, key, value, op, output=None, packed=False, **fields):
-        """Hand a call to the store, in four dimensions, repeated key heads folded and packed queries unpacked."""
+        """Hand a call to the store, in four dimensions, repeated key heads folded and
+    packed queries unpacked."""
 
     def alone(self, function, *args, **kwargs):
-        """Call a function that is recorded already; what it does inside is not recorded again."""
+        """Call a function that is recorded already; what it does inside is not recorded
+    again."""
 
 @contextmanager
 def capture_attention(model: torch.nn.Module, keep: str | int='all', seed: int=0):

@@ -18,17 +18,20 @@ UNIT, TINY = 2.0**-53, 2.0**-1022
 
 
 def gamma(count):
-    """The bound (11b.1) on the relative error of `count` roundings, a little enlarged for the norms taken of it."""
+    """The bound (11b.1) on the relative error of `count` roundings, a little enlarged
+    for the norms taken of it."""
     return 1.01 * count * UNIT / (1 - count * UNIT)
 
 
 def lost(count, *shape):
-    """What underflow of `count` products an entry can add to the Frobenius norm of a matrix of some shape, at most."""
+    """What underflow of `count` products an entry can add to the Frobenius norm of a
+    matrix of some shape, at most."""
     return 1.01 * count * TINY * math.sqrt(math.prod(shape))
 
 
 def norm(A):
-    """The Frobenius norm, rounded up; scaled first, so that squares neither overflow nor underflow."""
+    """The Frobenius norm, rounded up; scaled first, so that squares neither overflow
+    nor underflow."""
     A = np.asarray(A)
     largest = float(np.max(np.abs(A), initial=0.0))
     if not 0 < largest < math.inf:
@@ -63,9 +66,10 @@ def line(x, name, n):
 class EigenCertificate(NamedTuple):
     """How far claimed eigenvalues can be from the true ones, by (11b.2).
 
-    `bound` holds for every eigenvalue, in order, and includes `rounding`, the verifier's own error; it is infinite if the
-    vectors are too far from orthogonal to prove anything. `residual` and `orthogonality` are the Frobenius norms of
-    ``A U - U M`` and ``U' U - I``.
+    `bound` holds for every eigenvalue, in order, and includes `rounding`, the
+    verifier's own error; it is infinite if the vectors are too far from orthogonal to
+    prove anything. `residual` and `orthogonality` are the Frobenius norms of ``A U - U
+    M`` and ``U' U - I``.
     """
 
     bound: float
@@ -75,7 +79,8 @@ class EigenCertificate(NamedTuple):
 
 # %% ../../nbs/models/11b_certificates.ipynb #0e71a746
 def certify_eigenpairs(A: AnyArray, mu: AnyArray, U: AnyArray) -> EigenCertificate:
-    """Bound the error of claimed eigenvalues by their eigenvectors, without an eigenvalue routine.
+    """Bound the error of claimed eigenvalues by their eigenvectors, without an
+    eigenvalue routine.
 
     Parameters
     ----------
@@ -93,11 +98,13 @@ def certify_eigenpairs(A: AnyArray, mu: AnyArray, U: AnyArray) -> EigenCertifica
     Raises
     ------
     TypeError, ValueError
-        On values that are not finite, shapes that do not fit, or a matrix that is not symmetric.
+        On values that are not finite, shapes that do not fit, or a matrix that is not
+        symmetric.
 
     Notes
     -----
-    Source: Theorem 11b.1; cost: two products of n x n matrices, and as many for the rounding.
+    Source: Theorem 11b.1; cost: two products of n x n matrices, and as many for the
+    rounding.
     """
     A = symmetric(A)
     n = len(A)
@@ -113,7 +120,8 @@ def certify_eigenpairs(A: AnyArray, mu: AnyArray, U: AnyArray) -> EigenCertifica
 
 # %% ../../nbs/models/11b_certificates.ipynb #3e35c386
 def certify_traces(A: AnyArray, mu: AnyArray, accuracy: Number) -> bool:
-    """Whether the trace identities (11b.3) leave room for a claim that eigenvalues are accurate.
+    """Whether the trace identities (11b.3) leave room for a claim that eigenvalues are
+    accurate.
 
     Parameters
     ----------
@@ -144,9 +152,11 @@ def certify_traces(A: AnyArray, mu: AnyArray, accuracy: Number) -> bool:
 
 # %% ../../nbs/models/11b_certificates.ipynb #7ca7329a
 class RidgeCertificate(NamedTuple):
-    """How far claimed ridge coefficients can be from the solution, by (11b.4), rounding of the verifier included.
+    """How far claimed ridge coefficients can be from the solution, by (11b.4), rounding
+    of the verifier included.
 
-    `coefficients` bounds the Frobenius norm of their error, `fit` that of the fitted values.
+    `coefficients` bounds the Frobenius norm of their error, `fit` that of the fitted
+    values.
     """
 
     coefficients: float
@@ -156,7 +166,8 @@ class RidgeCertificate(NamedTuple):
 
 # %% ../../nbs/models/11b_certificates.ipynb #b48a8132
 def certify_ridge(K: AnyArray, V: AnyArray, W: AnyArray, lam: Number) -> RidgeCertificate:
-    """Bound the error of claimed ridge coefficients by their residual, without a solver.
+    """Bound the error of claimed ridge coefficients by their residual, without a
+    solver.
 
     Parameters
     ----------
@@ -174,7 +185,8 @@ def certify_ridge(K: AnyArray, V: AnyArray, W: AnyArray, lam: Number) -> RidgeCe
     Raises
     ------
     TypeError, ValueError
-        On values that are not finite, shapes that do not fit, or a penalty that is not positive.
+        On values that are not finite, shapes that do not fit, or a penalty that is not
+        positive.
     """
     if not (lam := as_lam(lam)) > 0:
         raise ValueError(
@@ -202,7 +214,8 @@ def certify_hat_matrix(
     probes: int = 20,
     alpha: float = 1e-6,
 ) -> float:
-    """Bound, with high probability, the error of a claimed hat matrix, at the cost of a few matrix-vector products.
+    """Bound, with high probability, the error of a claimed hat matrix, at the cost of a
+    few matrix-vector products.
 
     Parameters
     ----------
@@ -222,13 +235,15 @@ def certify_hat_matrix(
     Returns
     -------
     float
-        With probability at least ``1 - alpha`` no row of H is farther than this from the true one, in Euclidean norm, but for
-        the rounding of the verifier's own d x d solve.
+        With probability at least ``1 - alpha`` no row of H is farther than this from
+        the true one, in Euclidean norm, but for the rounding of the verifier's own d x
+        d solve.
 
     Raises
     ------
     TypeError, ValueError
-        On values that are not finite, shapes that do not fit, a penalty that is not positive, or no probes.
+        On values that are not finite, shapes that do not fit, a penalty that is not
+        positive, or no probes.
     """
     if not (lam := as_lam(lam)) > 0:
         raise ValueError("lam must be > 0")

@@ -24,13 +24,15 @@ UNITS = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "float64
 
 
 def cell_variance(A, unit):
-    """The variance of what is cut off when entries are rounded to `unit`; small numbers of float16 have a grid of their own."""
+    """The variance of what is cut off when entries are rounded to `unit`; small numbers
+    of float16 have a grid of their own."""
     least = 2.0**-24 if unit == UNITS["float16"] else 0.0
     return np.maximum(unit * np.exp2(np.frexp(A)[1]), least) ** 2 / 12 * (A != 0)
 
 
 def product_variance(X, W, unit):
-    """Singular values of ``X W`` (d,) and the variance (11c.2) that rounding gives each."""
+    """Singular values of ``X W`` (d,) and the variance (11c.2) that rounding gives
+    each."""
     K = X @ W
     a, s, bt = np.linalg.svd(K, full_matrices=False)
     fine = min(unit, UNITS["float32"])
@@ -42,7 +44,8 @@ def product_variance(X, W, unit):
 
 # %% ../../nbs/models/11c_fingerprint.ipynb #52761ee6
 class Agreement(NamedTuple):
-    """Whether recomputed spectra agree with opened ones: the statistic (11c.3), its limit, and the worst head."""
+    """Whether recomputed spectra agree with opened ones: the statistic (11c.3), its
+    limit, and the worst head."""
 
     agrees: bool
     statistic: float
@@ -59,7 +62,8 @@ def compare_spectra(
     dtype: str = "bfloat16",
     alpha: float = 1e-6,
 ) -> Agreement:
-    """Whether spectra computed elsewhere are those of this model on this input, but for rounding (11c.3).
+    """Whether spectra computed elsewhere are those of this model on this input, but for
+    rounding (11c.3).
 
     Parameters
     ----------
@@ -83,7 +87,8 @@ def compare_spectra(
     Raises
     ------
     TypeError, ValueError
-        On heads or shapes that differ, fewer inputs than keys are wide, values that are not finite, or an unknown dtype.
+        On heads or shapes that differ, fewer inputs than keys are wide, values that are
+        not finite, or an unknown dtype.
     """
     if dtype not in UNITS:
         raise ValueError(f"dtype must be one of {', '.join(UNITS)}, got {dtype!r}")
@@ -126,7 +131,8 @@ def distance_of(X, W, opened, recomputed, unit, name):
 
 
 def singular_values(mu, d, name):
-    """Square roots of eigenvalues (d,), largest first; rounding may have made the small ones negative."""
+    """Square roots of eigenvalues (d,), largest first; rounding may have made the small
+    ones negative."""
     mu = np.asarray(to_numpy(mu), np.float64)
     if mu.shape != (d,) or not np.isfinite(mu).all():
         raise ValueError(
@@ -136,7 +142,8 @@ def singular_values(mu, d, name):
 
 # %% ../../nbs/models/11c_fingerprint.ipynb #d70e984a
 class KeyMaps(NamedTuple):
-    """For each head what its keys are computed from: `inputs` (T, p) and `weights` (p, d), a bias in the last row."""
+    """For each head what its keys are computed from: `inputs` (T, p) and `weights` (p,
+    d), a bias in the last row."""
 
     inputs: dict[str, Numpy]
     weights: dict[str, Numpy]
@@ -178,7 +185,8 @@ def key_maps(model: torch.nn.Module, text: torch.Tensor) -> KeyMaps:
 # %% ../../nbs/models/11c_fingerprint.ipynb #676e390d
 @contextmanager
 def linear_maps(model):
-    """Linear maps that run while the block does: a list of (name, module, input, output)."""
+    """Linear maps that run while the block does: a list of (name, module, input,
+    output)."""
     import torch
 
     seen, hooks = [], []
@@ -197,7 +205,8 @@ def linear_maps(model):
 
 
 def key_map_of(key, maps, layer):
-    """Inputs (B T, p) and weights (p, H d) of the map whose output is the keys (B, H, T, d)."""
+    """Inputs (B T, p) and weights (p, H d) of the map whose output is the keys (B, H,
+    T, d)."""
     import torch
 
     key = key.transpose(1, 2).flatten(2)
@@ -210,5 +219,6 @@ def key_map_of(key, maps, layer):
                 W = torch.cat([W, b.detach().double()[None]])
             return to_numpy(X), to_numpy(W)
     raise ValueError(
-        f"the keys of {layer} are not the output of a linear map; their rounding is not known here"
+        f"the keys of {layer} are not the output of a linear map; "
+        "their rounding is not known here"
     )

@@ -24,7 +24,8 @@ class HeadGates:
     ----------
     model : nn.Module
     projections : dict of str to str
-        For each attention layer, in the order of their calls, the module that reads its heads.
+        For each attention layer, in the order of their calls, the module that reads its
+        heads.
     heads : dict of str to int
         How many heads each layer has.
     means : dict of str to Tensor, shape (H, d_v)
@@ -32,7 +33,8 @@ class HeadGates:
 
     Notes
     -----
-    ``len(gates)`` is the number of heads; they are counted layer by layer. Source: (9e.1).
+    ``len(gates)`` is the number of heads; they are counted layer by layer. Source:
+    (9e.1).
     """
 
     model: torch.nn.Module
@@ -61,8 +63,9 @@ def head_gates(model: torch.nn.Module, run: Callable[[], object]) -> HeadGates:
     Raises
     ------
     CaptureError
-        If attention cannot be read, or the heads of a layer go into no module of their own, as in
-        `torch.nn.MultiheadAttention`, whose projection is not called but used.
+        If attention cannot be read, or the heads of a layer go into no module of their
+        own, as in `torch.nn.MultiheadAttention`, whose projection is not called but
+        used.
 
     Notes
     -----
@@ -86,15 +89,18 @@ def head_gates(model: torch.nn.Module, run: Callable[[], object]) -> HeadGates:
     missing = [name for name, reader in found.items() if reader is None]
     if missing:
         raise CaptureError(
-            f"the heads of {missing[0]} are read by no module of their own: there is no place for a gate. "
-            "torch.nn.MultiheadAttention uses the weights of its projection without calling it; give the model a layer that "
+            f"the heads of {missing[0]} are read by no module of their own: "
+            "there is no place for a gate. "
+            "torch.nn.MultiheadAttention uses the weights of its projection without "
+            "calling it; give the model a layer that "
             "calls its output projection as a module"
         )
     return HeadGates(model, found, dict(captured.heads))
 
 # %% ../../nbs/models/09e_gates.ipynb #6f50dda7
 def reader_of(calls, given):
-    """The name of the module whose first input is the answers of a layer's heads side by side; None if there is none."""
+    """The name of the module whose first input is the answers of a layer's heads side
+    by side; None if there is none."""
     answers = calls[0].output
     if answers is None:
         return None
@@ -124,12 +130,13 @@ def closing(gates: HeadGates, values: torch.Tensor):
 
     Notes
     -----
-    Where all gates are open the model computes what it always does, up to rounding. Nothing is left in the model afterwards.
-    Source: (9e.1).
+    Where all gates are open the model computes what it always does, up to rounding.
+    Nothing is left in the model afterwards. Source: (9e.1).
     """
     if tuple(values.shape) != (len(gates),):
         raise ValueError(
-            f"values must have shape ({len(gates)},), one for each head, got {tuple(values.shape)}"
+            f"values must have shape ({len(gates)},), one for each head, "
+            f"got {tuple(values.shape)}"
         )
     hooks = []
     try:
@@ -144,7 +151,8 @@ def closing(gates: HeadGates, values: torch.Tensor):
 
 # %% ../../nbs/models/09e_gates.ipynb #e772c8a1
 def gate_of(g, mean):
-    """A hook that passes the share g (H,) of each head's answer, and the rest of its mean."""
+    """A hook that passes the share g (H,) of each head's answer, and the rest of its
+    mean."""
 
     def gate(module, args):
         z = args[0].unflatten(-1, (len(g), -1))
@@ -156,7 +164,8 @@ def gate_of(g, mean):
 
 # %% ../../nbs/models/09e_gates.ipynb #3a47de9d
 def set_means(gates: HeadGates, run: Callable[[], object]) -> HeadGates:
-    """Let closed gates put in each head's place its mean over the tokens of what `run` reads; returns the gates.
+    """Let closed gates put in each head's place its mean over the tokens of what `run`
+    reads; returns the gates.
 
     Parameters
     ----------
@@ -215,7 +224,8 @@ def ablation_effects(gates: HeadGates, loss: Callable[[], torch.Tensor]) -> np.n
 def integrated_gradients(
     gates: HeadGates, loss: Callable[[], torch.Tensor], steps: int = 32
 ) -> np.ndarray:
-    """A score for every head: its part in what is lost when all heads are closed together.
+    """A score for every head: its part in what is lost when all heads are closed
+    together.
 
     Parameters
     ----------
@@ -223,12 +233,14 @@ def integrated_gradients(
     loss : callable
         Calls the model and returns its loss, a tensor of one element with gradients.
     steps : int
-        Nodes of the Gauss-Legendre rule for the integral, one forward and backward pass each.
+        Nodes of the Gauss-Legendre rule for the integral, one forward and backward pass
+        each.
 
     Returns
     -------
     array, shape (len(gates),)
-        Adds up to the loss with all gates closed minus that with all open. Source: (9e.2).
+        Adds up to the loss with all gates closed minus that with all open. Source:
+        (9e.2).
 
     Raises
     ------
@@ -248,7 +260,8 @@ def integrated_gradients(
 
 
 def gate_gradients(gates: HeadGates, loss: Callable[[], torch.Tensor]) -> np.ndarray:
-    """The first-order estimate of `ablation_effects`, -dL/dg_h at open gates, from one pass; source: (9e.2)."""
+    """The first-order estimate of `ablation_effects`, -dL/dg_h at open gates, from one
+    pass; source: (9e.2)."""
     values = torch.ones(len(gates), dtype=torch.float64, requires_grad=True)
     with torch.enable_grad(), closing(gates, values):
         (slope,) = torch.autograd.grad(loss(), values)

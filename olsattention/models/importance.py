@@ -23,7 +23,8 @@ __all__ = ['SCORES', 'head_scores', 'RankCorrelation', 'rank_correlation', 'rank
 
 # %% ../../nbs/models/09g_importance.ipynb #b77faf85
 def read_by_projections(gates, loss):
-    """What each projection reads (..., H, d_v), call by call, and the gradient of the loss there."""
+    """What each projection reads (..., H, d_v), call by call, and the gradient of the
+    loss there."""
     read, hooks = {layer: [] for layer in gates.projections}, []
 
     def keep(layer):
@@ -57,7 +58,8 @@ def by_sequence(product):
 
 
 def linear_part(module, width):
-    """The matrix W (width, m) of an output projection z -> zW + b, whatever its class."""
+    """The matrix W (width, m) of an output projection z -> zW + b, whatever its
+    class."""
     like = next(module.parameters())
     probe = torch.eye(width, dtype=like.dtype, device=like.device)
     with torch.no_grad():
@@ -86,7 +88,8 @@ def gradient_scores(gates, loss):
 
 # %% ../../nbs/models/09g_importance.ipynb #7df84e46
 def source_scores(gates, loss):
-    """The source's importance of every head, its modes summed, its top mode, and pooled over the model."""
+    """The source's importance of every head, its modes summed, its top mode, and pooled
+    over the model."""
     with torch.no_grad(), capture_attention(gates.model, keep="moments") as captured:
         loss()
     modes = []
@@ -141,7 +144,8 @@ def head_scores(
     Returns
     -------
     DataFrame
-        ``layer, name, head``, and the columns of `SCORES`. The first two are signed, in the unit of the loss.
+        ``layer, name, head``, and the columns of `SCORES`. The first two are signed, in
+        the unit of the loss.
 
     Raises
     ------
@@ -150,7 +154,8 @@ def head_scores(
 
     Notes
     -----
-    All tokens count, padding too: better give sequences of one length. Source: (9e.2), (9g.1), (9g.2), (9b.4).
+    All tokens count, padding too: better give sequences of one length. Source: (9e.2),
+    (9g.1), (9g.2), (9b.4).
     """
     import pandas as pd
 
@@ -171,7 +176,8 @@ def head_scores(
 # %% ../../nbs/models/09g_importance.ipynb #f0309447
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's correlation `rho`, its interval from `low` to `high`, and how many groups it rests on."""
+    """Spearman's correlation `rho`, its interval from `low` to `high`, and how many
+    groups it rests on."""
 
     rho: float
     low: float
@@ -185,14 +191,15 @@ def rank_correlation(
     groups: np.ndarray | None = None,
     level: float = 0.95,
 ) -> RankCorrelation:
-    """Spearman's correlation of a score with an effect, over heads that depend on each other.
+    """Spearman's correlation of a score with an effect, over heads that depend on each
+    other.
 
     Parameters
     ----------
     score, effect : array, shape (m,)
     groups : array, shape (m,), optional
-        Heads of one group (a layer, a model) may depend on each other in any way, those of different ones may not; by default
-        each head is its own.
+        Heads of one group (a layer, a model) may depend on each other in any way, those
+        of different ones may not; by default each head is its own.
     level : float
         Of the interval, between 0 and 1.
 
@@ -226,31 +233,36 @@ def rank_correlation(
 
 # %% ../../nbs/models/09g_importance.ipynb #039d012f
 def fisher(score, effect):
-    """The inverse hyperbolic tangent of Spearman's correlation, finite also where that is one; 0 if a side is constant."""
+    """The inverse hyperbolic tangent of Spearman's correlation, finite also where that
+    is one; 0 if a side is constant."""
     if np.ptp(score) == 0 or np.ptp(effect) == 0:
         return 0.0
     return np.arctanh(np.clip(spearmanr(score, effect).statistic, -1 + 1e-9, 1 - 1e-9))
 
 
 def as_triple(score, effect, groups):
-    """Scores and effects as finite vectors of one length, and labels of groups beside them."""
+    """Scores and effects as finite vectors of one length, and labels of groups beside
+    them."""
     score, effect = (np.asarray(x, float) for x in (score, effect))
     groups = np.arange(len(score)) if groups is None else np.asarray(groups)
     if score.ndim != 1 or not score.shape == effect.shape == groups.shape:
         raise ValueError(
-            f"score, effect and groups must be as long as there are heads, got shapes {score.shape}, {effect.shape} "
+            "score, effect and groups must be as long as there are heads, "
+            f"got shapes {score.shape}, {effect.shape} "
             f"and {groups.shape}"
         )
     for name, x in (("score", score), ("effect", effect)):
         if not np.isfinite(x).all():
             raise ValueError(
-                f"{name} must be finite, got {x[~np.isfinite(x)][0]} at {np.flatnonzero(~np.isfinite(x))[0]}"
+                f"{name} must be finite, got {x[~np.isfinite(x)][0]} at "
+                f"{np.flatnonzero(~np.isfinite(x))[0]}"
             )
     return score, effect, groups
 
 # %% ../../nbs/models/09g_importance.ipynb #54ee53b1
 def rank_heads(scores: pd.DataFrame, by: str = "integrated") -> pd.DataFrame:
-    """The heads of a model from the most to the least important, with their `rank` from 1.
+    """The heads of a model from the most to the least important, with their `rank` from
+    1.
 
     Parameters
     ----------
@@ -270,7 +282,8 @@ def rank_heads(scores: pd.DataFrame, by: str = "integrated") -> pd.DataFrame:
         )
     if scores[by].isna().any():
         raise ValueError(
-            f"{by} is NaN for head {int(np.flatnonzero(scores[by].isna())[0])}: it cannot be ranked"
+            f"{by} is NaN for head {int(np.flatnonzero(scores[by].isna())[0])}: "
+            "it cannot be ranked"
         )
     ranked = scores.sort_values(by, ascending=False, kind="stable")
     return ranked.assign(rank=range(1, len(ranked) + 1))

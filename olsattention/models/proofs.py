@@ -41,7 +41,8 @@ __all__ = ['read_arrays', 'arrays_in', 'model_arrays', 'commit_arguments', 'run_
 
 # %% ../../nbs/models/11d_proofs.ipynb #0c64c7da
 def array_of_npy(data):
-    """The array in the bytes of an .npy file, whose claims are checked before anything is reserved."""
+    """The array in the bytes of an .npy file, whose claims are checked before anything
+    is reserved."""
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
@@ -85,7 +86,8 @@ def arrays_of_json(data):
 
 # %% ../../nbs/models/11d_proofs.ipynb #2a390a48
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, Numpy]:
-    """Named arrays from a file: .npz as `np.savez` writes it, .npy, or a JSON object of names and lists.
+    """Named arrays from a file: .npz as `np.savez` writes it, .npy, or a JSON object of
+    names and lists.
 
     Parameters
     ----------
@@ -122,7 +124,8 @@ def arrays_in(data: bytes, path: str | os.PathLike[str]) -> dict[str, Numpy]:
 def model_arrays(
     folder: str | os.PathLike[str], text: str, length: int = 512, *, gram: bool = False
 ) -> tuple[dict[str, Numpy], str]:
-    """What the heads of a model do with a text, as named arrays, and a context that says how they were made.
+    """What the heads of a model do with a text, as named arrays, and a context that
+    says how they were made.
 
     Parameters
     ----------
@@ -185,7 +188,8 @@ def context_of(folder, text, pieces):
 
 # %% ../../nbs/models/11d_proofs.ipynb #1a614127
 def answer(name: str, work: Callable[[Namespace], Any], options: Namespace) -> int:
-    """Run one command, print what it says, and return 0 (holds), 1 (does not hold) or 2 (could not be checked)."""
+    """Run one command, print what it says, and return 0 (holds), 1 (does not hold) or 2
+    (could not be checked)."""
     try:
         code, said = work(options)
     except (ValueError, TypeError, KeyError, OSError, ImportError, RuntimeError) as error:
@@ -225,7 +229,8 @@ def commit_arguments(parser: ArgumentParser) -> None:
 
 
 def run_commit(options: Namespace) -> int:
-    """``olsattention commit``: fix what a model does with a text, or the arrays of a file."""
+    """``olsattention commit``: fix what a model does with a text, or the arrays of a
+    file."""
     return answer("commit", commit_files, options)
 
 # %% ../../nbs/models/11d_proofs.ipynb #62fa4b1e
@@ -244,7 +249,8 @@ def commit_files(options):
 
 
 def arrays_of(options):
-    """The arrays of a command line, and what they are: of a model and a text, or of a file."""
+    """The arrays of a command line, and what they are: of a model and a text, or of a
+    file."""
     if not Path(options.model).is_dir():
         if options.text or options.gram:
             raise ValueError(
@@ -280,7 +286,8 @@ def open_arguments(parser: ArgumentParser) -> None:
 
 
 def run_open(options: Namespace) -> int:
-    """``olsattention open``: show one array of a commitment, and leave the others closed."""
+    """``olsattention open``: show one array of a commitment, and leave the others
+    closed."""
 
     def work(options):
         opening = open_(Secret.load(options.secret), options.name)
@@ -309,7 +316,8 @@ def verify_arguments(parser: ArgumentParser) -> None:
 
 
 def run_verify(options: Namespace) -> int:
-    """``olsattention verify``: whether openings, digest, signature and model are what was committed to."""
+    """``olsattention verify``: whether openings, digest, signature and model are what
+    was committed to."""
     return answer("verify", verify_files, options)
 
 # %% ../../nbs/models/11d_proofs.ipynb #b913e060
@@ -342,7 +350,8 @@ def verify_files(options):
 
 
 def length_of(commitment, options):
-    """How many tokens a model is to read at a time: as asked, or as the context of the commitment says, or 512."""
+    """How many tokens a model is to read at a time: as asked, or as the context of the
+    commitment says, or 512."""
     if options.length is not None:
         return options.length
     with contextlib.suppress(ValueError, TypeError, KeyError):

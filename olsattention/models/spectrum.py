@@ -78,7 +78,8 @@ def head_spectrum(moments: HeadMoments) -> HeadSpectrum:
     Raises
     ------
     ValueError
-        If there are no tokens, or keys or values are NaN or infinite: the error names the head.
+        If there are no tokens, or keys or values are NaN or infinite: the error names
+        the head.
 
     Notes
     -----
@@ -123,7 +124,8 @@ class SpectrumGCV:
 
 
 def spectrum_df(mu: np.ndarray, lam: float | np.ndarray) -> np.ndarray:
-    """Degrees of freedom (...,) of ridge regression from eigenvalues (..., d) of K'K; source: (9b.2)."""
+    """Degrees of freedom (...,) of ridge regression from eigenvalues (..., d) of K'K;
+    source: (9b.2)."""
     lam = np.asarray(lam)[..., None]
     return (mu / (mu + lam)).sum(-1)
 
@@ -138,11 +140,13 @@ def spectrum_gcv(spectrum: HeadSpectrum) -> SpectrumGCV:
     Returns
     -------
     SpectrumGCV
-        Penalties lie between 1e-8 and 1e3 times the largest eigenvalue; at an end, GCV wants none, or nothing but penalty.
+        Penalties lie between 1e-8 and 1e3 times the largest eigenvalue; at an end, GCV
+        wants none, or nothing but penalty.
 
     Notes
     -----
-    A grid, then twice a finer one around its minimum: three digits of log lam. Source: (9b.2).
+    A grid, then twice a finer one around its minimum: three digits of log lam. Source:
+    (9b.2).
     """
     top = np.maximum(spectrum.mu[:, :1], np.finfo(float).tiny)
     low, high = -8.0, 3.0
@@ -193,13 +197,14 @@ def condition_number(
     lam : float or array, shape (...,)
         Penalty >= 0.
     n : int, optional
-        Size of the matrix; by default d. For the T x T matrix ``KK' + lam I`` it is T: what `mu` does not list is zero,
-        and of more than T only the largest T count.
+        Size of the matrix; by default d. For the T x T matrix ``KK' + lam I`` it is T:
+        what `mu` does not list is zero, and of more than T only the largest T count.
 
     Returns
     -------
     array, shape (...), or float
-        Infinite where the matrix is singular. How many digits a solver may lose; no measure of overfitting.
+        Infinite where the matrix is singular. How many digits a solver may lose; no
+        measure of overfitting.
 
     Raises
     ------
@@ -235,8 +240,8 @@ def circuit_importance(mu: np.ndarray, lam: float | np.ndarray) -> np.ndarray:
     Returns
     -------
     array, shape (..., d)
-        Sums to less than 1 if lam > 0; 0 where mu is. Depends on the keys alone: it is no measure of what a mode
-        contributes to an output.
+        Sums to less than 1 if lam > 0; 0 where mu is. Depends on the keys alone: it is
+        no measure of what a mode contributes to an output.
 
     Notes
     -----
@@ -250,7 +255,8 @@ def circuit_importance(mu: np.ndarray, lam: float | np.ndarray) -> np.ndarray:
 def smoother_size(
     moments: HeadMoments, spectrum: HeadSpectrum, lam: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Trace and Frobenius norm of the hat matrix of each query head, all tokens of a text as one regression.
+    """Trace and Frobenius norm of the hat matrix of each query head, all tokens of a
+    text as one regression.
 
     Parameters
     ----------
@@ -262,8 +268,8 @@ def smoother_size(
     Returns
     -------
     trace, norm : array, shape (H,)
-        The trace is NaN where queries and keys are not of the same tokens. Neither is the degrees of freedom: that is
-        `spectrum_df`.
+        The trace is NaN where queries and keys are not of the same tokens. Neither is
+        the degrees of freedom: that is `spectrum_df`.
 
     Notes
     -----
@@ -286,7 +292,8 @@ def smoother_size(
 def smoother_distance(
     call: AttentionCall, lam: np.ndarray, block: int = 256
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """How far the softmax weights of a call are from the ridge regression of the same queries and keys.
+    """How far the softmax weights of a call are from the ridge regression of the same
+    queries and keys.
 
     Parameters
     ----------
@@ -300,13 +307,15 @@ def smoother_distance(
     Returns
     -------
     distance, size : Tensor, shape (H,)
-        Sums over queries of ``|a_t - h_t|^2`` and of ``|a_t|^2``, in float64; the relative distance is the root of their
-        quotient. Queries that are padding are left out.
+        Sums over queries of ``|a_t - h_t|^2`` and of ``|a_t|^2``, in float64; the
+        relative distance is the root of their quotient. Queries that are padding are
+        left out.
 
     Notes
     -----
-    No T x T matrix in float64, and of the weights, in float32, only `block` rows at a time. Causal attention is compared with the
-    regression on the past, any other with that on all keys in use. Source: (9b.6).
+    No T x T matrix in float64, and of the weights, in float32, only `block` rows at a
+    time. Causal attention is compared with the regression on the past, any other with
+    that on all keys in use. Source: (9b.6).
     """
     query, key = call.query.double(), call.key.double()
     groups = query.shape[1] // key.shape[1]
@@ -329,14 +338,16 @@ def smoother_distance(
 
 # %% ../../nbs/models/09b_spectrum.ipynb #ba8555c2
 def allowed(call):
-    """Truths of a call's mask, broadcasting to (B, H, T_q, T_k); None if it has none."""
+    """Truths of a call's mask, broadcasting to (B, H, T_q, T_k); None if it has
+    none."""
     if call.mask is None or call.mask.dtype == torch.bool:
         return call.mask
     return call.mask > HIDDEN
 
 
 def sees_past_only(call):
-    """Whether no query sees a key after its own: a causal call, or a mask that says so."""
+    """Whether no query sees a key after its own: a causal call, or a mask that says
+    so."""
     mask, T = allowed(call), call.query.shape[-2]
     if call.is_causal or T == 1 or T != call.key.shape[-2]:
         return call.is_causal

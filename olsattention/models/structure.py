@@ -19,7 +19,8 @@ BLOCK = 2**22  # numbers held at a time
 
 
 def standardised(sequences):
-    """Columns of all sequences (T_s, d) together with mean 0 and variance 1; constant ones become 0."""
+    """Columns of all sequences (T_s, d) together with mean 0 and variance 1; constant
+    ones become 0."""
     rows = torch.cat(sequences)
     mean, spread = rows.mean(0), rows.std(0, correction=0)
     spread = torch.where(spread > 1e-12 * rows.abs().amax(0), spread, torch.inf)
@@ -27,7 +28,8 @@ def standardised(sequences):
 
 
 def shifted_products(Z, offsets):
-    """``Z_a'Z_a`` (R, d, d) of the columns of Z (T, d), shifted in a circle by each row of offsets (R, d)."""
+    """``Z_a'Z_a`` (R, d, d) of the columns of Z (T, d), shifted in a circle by each row
+    of offsets (R, d)."""
     T, d = Z.shape
     waves = torch.fft.rfft(Z, dim=0)
     out = torch.empty(len(offsets), d, d, dtype=Z.dtype)
@@ -73,7 +75,8 @@ def structure_test(
     Parameters
     ----------
     calls : list of AttentionCall
-        Of one layer, ``captured[name]``. Each row of a batch is one sequence; padding and keys that were seen before are left out.
+        Of one layer, ``captured[name]``. Each row of a batch is one sequence; padding
+        and keys that were seen before are left out.
     repeats : int
         Sets of shifted keys; the least p-value is ``1 / (repeats + 1)``.
     rng : numpy.random.Generator, optional
@@ -90,8 +93,9 @@ def structure_test(
 
     Notes
     -----
-    The null hypothesis is that columns are independent of each other, each with whatever dependence between tokens. Valid if that
-    dependence is much shorter than the sequences. Source: (9c.3).
+    The null hypothesis is that columns are independent of each other, each with
+    whatever dependence between tokens. Valid if that dependence is much shorter than
+    the sequences. Source: (9c.3).
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}")
@@ -116,7 +120,8 @@ def structure_test(
 
 # %% ../../nbs/models/09c_structure.ipynb #63e26468
 def shifted_spectra(sequences, repeats, rng):
-    """Eigenvalues of the correlations of all sequences (T_s, d) together, as they are (d,), and shifted (N, d)."""
+    """Eigenvalues of the correlations of all sequences (T_s, d) together, as they are
+    (d,), and shifted (N, d)."""
     sequences, total = standardised(sequences), 0.0
     own = sum(x.T @ x for x in sequences)
     for x in sequences:
@@ -128,13 +133,15 @@ def shifted_spectra(sequences, repeats, rng):
 
 # %% ../../nbs/models/09c_structure.ipynb #0947efa0
 def adjusted(p: np.ndarray, method: str = "bh") -> np.ndarray:
-    """P-values after control of the false discovery rate; NaN stays, and is not counted.
+    """P-values after control of the false discovery rate; NaN stays, and is not
+    counted.
 
     Parameters
     ----------
     p : array, shape (m,)
     method : {"bh", "by"}
-        Benjamini and Hochberg, for positive dependence; Benjamini and Yekutieli, for any.
+        Benjamini and Hochberg, for positive dependence; Benjamini and Yekutieli, for
+        any.
 
     Returns
     -------

@@ -79,7 +79,8 @@ class ParquetBlocks:
         """Yield ``(X, y, weights)`` of the blocks from number `first` on, X a DataFrame."""
 
     def identity(self) -> list[Any]:
-        """What tells this source from another: the columns asked for, and a digest of the file's footer."""
+        """What tells this source from another: the columns asked for, and a digest of the
+    file's footer."""
 
 def open_parquet(path):
     ...
@@ -103,7 +104,8 @@ def blocks_since(blocks, first):
     ...
 
 class Fit(NamedTuple):
-    """What the command reports of a state at a penalty; `seconds` are those of reading and of solving."""
+    """What the command reports of a state at a penalty; `seconds` are those of reading
+    and of solving."""
     state: LeastSquaresState
     alpha: float
     seconds: dict[str, float]

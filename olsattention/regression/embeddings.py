@@ -74,7 +74,8 @@ QUERIES_AT_ONCE = 1024  # refinement holds several arrays of the size of their w
 
 
 def _refined(train, queries, lam, intercept, centred, factor):
-    """Weights (m, n) by `augmented_solve`, on the uncentred design if float64 can hold its rank."""
+    """Weights (m, n) by `augmented_solve`, on the uncentred design if float64 can hold
+    its rank."""
     design = _design(train, lam, intercept, centre=False)
     exact = orthonormalise(design.A, warn=False)
     if not exact.full_rank:
@@ -106,8 +107,9 @@ def attention_weights(
     Returns
     -------
     array or DataFrame, shape (m, n)
-        ``weights @ y`` are the predictions. DataFrames in give a DataFrame with the test index as rows and the training
-        index as columns. torch tensors stay on their device and are differentiable.
+        ``weights @ y`` are the predictions. DataFrames in give a DataFrame with the
+        test index as rows and the training index as columns. torch tensors stay on
+        their device and are differentiable.
 
     Raises
     ------
@@ -117,12 +119,14 @@ def attention_weights(
     Warns
     -----
     RankDeficiencyWarning
-        If ``lam == 0`` and columns are dependent; the minimum-norm weights are returned.
+        If ``lam == 0`` and columns are dependent; the minimum-norm weights are
+        returned.
 
     Notes
     -----
-    Cost: one QR of ``(n, p)`` and an ``(m, p) @ (p, n)`` product; about thirty times that where refinement is needed.
-    Source: (2.2) and (2.7); Goulet Coulombe (2025); Björck (1967) for the refinement.
+    Cost: one QR of ``(n, p)`` and an ``(m, p) @ (p, n)`` product; about thirty times
+    that where refinement is needed. Source: (2.2) and (2.7); Goulet Coulombe (2025);
+    Björck (1967) for the refinement.
     """
     test, train = as_queries(X_test, X_train)
     lam, intercept = as_lam(lam, like=train.values), as_flag(intercept)
@@ -133,7 +137,8 @@ def attention_weights(
 
 # %% ../../nbs/regression/02_embeddings.ipynb #1fe84c85
 def _tall_weights(queries, train, lam, intercept):
-    """Weights (m, n) from the QR decomposition of (2.7), refined where a variance inflation factor says so."""
+    """Weights (m, n) from the QR decomposition of (2.7), refined where a variance
+    inflation factor says so."""
     penalised = as_number(lam) > 0
     design = _design(train, lam, intercept)
     factor = orthonormalise(design.A, not penalised, design.offset)
@@ -237,7 +242,8 @@ def transform(self: CoulombeEmbedding, X: Matrix) -> Matrix:
 
 # %% ../../nbs/regression/02_embeddings.ipynb #c0caf95d
 class LearnedEmbedding(NamedTuple, Generic[Array]):
-    """What gradient descent made of the query-key matrix: `omega` (p, p), the loss `history`, and whether it `converged`."""
+    """What gradient descent made of the query-key matrix: `omega` (p, p), the loss
+    `history`, and whether it `converged`."""
 
     omega: Array
     history: list[float]
@@ -254,7 +260,8 @@ class LearnedEmbedding(NamedTuple, Generic[Array]):
 
 # %% ../../nbs/regression/02_embeddings.ipynb #b701cbcf
 def _descend(rows, Y, steps, tol):
-    """Accelerated descent on (2.8) from zero: the last query-key matrix, the losses, and whether `tol` was met."""
+    """Accelerated descent on (2.8) from zero: the last query-key matrix, the losses,
+    and whether `tol` was met."""
     import torch
 
     C = rows.T @ Y
@@ -284,14 +291,17 @@ def _descend(rows, Y, steps, tol):
 def learn_embedding(
     X: Array, y: Array, steps: int = 5000, tol: float = 1e-13
 ) -> LearnedEmbedding[Array]:
-    """Learn a query-key matrix by gradient descent from zero on ``||Y - X omega X'Y||^2 / 2``.
+    """Learn a query-key matrix by gradient descent from zero on ``||Y - X omega X'Y||^2
+    / 2``.
 
     Parameters
     ----------
     X : array or tensor, shape (n, p)
-        Rows; standardise them first, for the conditioning of the problem is the fourth power of theirs.
+        Rows; standardise them first, for the conditioning of the problem is the fourth
+        power of theirs.
     y : array or tensor, shape (n,) or (n, k)
-        Targets. With k >= p generic ones, the minimiser is ``inv(X'X)``; with one, see (2.10).
+        Targets. With k >= p generic ones, the minimiser is ``inv(X'X)``; with one, see
+        (2.10).
     steps : int
         Most steps.
     tol : float
@@ -300,7 +310,8 @@ def learn_embedding(
     Returns
     -------
     LearnedEmbedding
-        ``omega (p, p)``, the loss at every point where the gradient was taken, and whether the tolerance was met.
+        ``omega (p, p)``, the loss at every point where the gradient was taken, and
+        whether the tolerance was met.
 
     Raises
     ------
@@ -309,8 +320,9 @@ def learn_embedding(
 
     Notes
     -----
-    Runs in torch, with the gradient from autograd, step 1 / L, Nesterov momentum and restarts (O'Donoghue and Candès, 2015).
-    Source: (2.8); Goulet Coulombe (2025), section 3.
+    Runs in torch, with the gradient from autograd, step 1 / L, Nesterov momentum and
+    restarts (O'Donoghue and Candès, 2015). Source: (2.8); Goulet Coulombe (2025),
+    section 3.
     """
     import torch
 
@@ -332,18 +344,21 @@ def dual_diagnostics(weights: AnyArray, top: float = 0.05) -> Frame:
     Parameters
     ----------
     weights : array, tensor or DataFrame, shape (m, n)
-        One forecast a row; consecutive rows are taken as consecutive in time for `turnover`.
+        One forecast a row; consecutive rows are taken as consecutive in time for
+        `turnover`.
     top : float
         The share of rows, in (0, 1], that `concentration` looks at.
 
     Returns
     -------
     DataFrame, m rows
-        ``total`` (sum of weights), ``short_position`` (sum of the negative ones, <= 0), ``gross_exposure`` (sum of absolute
-        weights), ``variance`` (sum of squares: the forecast's variance over the noise's), ``concentration`` (share of the
-        gross exposure held by the largest `top` of the rows), ``effective_rows`` (gross squared over variance: the number of
-        equal weights that would be as concentrated) and ``turnover`` (sum of absolute changes since the previous row; NaN in
-        the first).
+        ``total`` (sum of weights), ``short_position`` (sum of the negative ones, <= 0),
+        ``gross_exposure`` (sum of absolute weights), ``variance`` (sum of squares: the
+        forecast's variance over the noise's), ``concentration`` (share of the gross
+        exposure held by the largest `top` of the rows), ``effective_rows`` (gross
+        squared over variance: the number of equal weights that would be as
+        concentrated) and ``turnover`` (sum of absolute changes since the previous row;
+        NaN in the first).
 
     Raises
     ------
@@ -352,7 +367,8 @@ def dual_diagnostics(weights: AnyArray, top: float = 0.05) -> Frame:
 
     Notes
     -----
-    Source: Goulet Coulombe, Goebel and Klieber (2024) for concentration, short position and turnover; (2.5) for the variance.
+    Source: Goulet Coulombe, Goebel and Klieber (2024) for concentration, short position
+    and turnover; (2.5) for the variance.
     """
     import pandas as pd
 

@@ -91,7 +91,8 @@ class CoulombeEmbedding:
         """Embed rows of shape (m, p) as (m, r); a DataFrame keeps its index."""
 
 class LearnedEmbedding(NamedTuple, Generic[Array]):
-    """What gradient descent made of the query-key matrix: `omega` (p, p), the loss `history`, and whether it `converged`."""
+    """What gradient descent made of the query-key matrix: `omega` (p, p), the loss
+    `history`, and whether it `converged`."""
     omega: Array
     history: list[float]
     converged: bool

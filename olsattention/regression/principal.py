@@ -22,7 +22,8 @@ __all__ = []
 
 # %% ../../nbs/regression/01d_principal.ipynb #c04c742e
 class Mean(NamedTuple):
-    """Column means (p,), of rows that may weigh, in two parts: `low` holds what `high` rounds away."""
+    """Column means (p,), of rows that may weigh, in two parts: `low` holds what `high`
+    rounds away."""
 
     high: object
     low: object
@@ -53,12 +54,14 @@ class Mean(NamedTuple):
         return matmul(self.high, b) + matmul(self.low, b)
 
     def norm(self, n):
-        """The norms of the means as columns of n equal numbers, or of rows that weigh n together, shape (p,)."""
+        """The norms of the means as columns of n equal numbers, or of rows that weigh n
+        together, shape (p,)."""
         return abs(self.high) * n**0.5
 
 # %% ../../nbs/regression/01d_principal.ipynb #86495492
 class Principal(NamedTuple):
-    """Principal axes of a design: with `mean` subtracted, ``X @ axes == U``, orthonormal, and ``U * d`` are its coordinates.
+    """Principal axes of a design: with `mean` subtracted, ``X @ axes == U``,
+    orthonormal, and ``U * d`` are its coordinates.
 
     `U` has shape (n, r), `d` (r,) descending, `axes` (p, r).
     """
@@ -70,9 +73,11 @@ class Principal(NamedTuple):
 
 # %% ../../nbs/regression/01d_principal.ipynb #11ceedc1
 def principal(train, intercept=False, warn=False, weights=None, least=0.0):
-    """The principal axes of the rows of a `Table` (n, p), centred if there is an intercept; p may exceed n.
+    """The principal axes of the rows of a `Table` (n, p), centred if there is an
+    intercept; p may exceed n.
 
-    Rows that have `weights` are centred at their weighted mean, then scaled by the roots.
+    Rows that have `weights` are centred at their weighted mean, then scaled by the
+    roots.
 
     Parameters
     ----------
@@ -83,7 +88,8 @@ def principal(train, intercept=False, warn=False, weights=None, least=0.0):
     weights : array, shape (n,), optional
         In float64, above zero.
     least : float
-        The least penalty that will be asked for: what is small beside it needs fewer digits.
+        The least penalty that will be asked for: what is small beside it needs fewer
+        digits.
 
     Returns
     -------
@@ -108,18 +114,21 @@ def principal(train, intercept=False, warn=False, weights=None, least=0.0):
 
 # %% ../../nbs/regression/01d_principal.ipynb #8b66dafb
 def squares(d, train):
-    """Eigenvalues from singular values, in the dtype of a `Table`; an error where they leave its range."""
+    """Eigenvalues from singular values, in the dtype of a `Table`; an error where they
+    leave its range."""
     with np.errstate(over="ignore"):
         mu, range_ = train.like_data(d**2), train.xp.finfo(train.values.dtype)
     if mu.shape[0] and not range_.tiny < as_number(mu[-1]) <= as_number(mu[0]) < range_.max:
         raise ValueError(
-            f"the squares of {train.name}'s singular values leave the range of {train.values.dtype}; change its units"
+            f"the squares of {train.name}'s singular values leave the range of "
+            f"{train.values.dtype}; change its units"
         )
     return mu
 
 
 def _left_axes(R, least=0.0):
-    """Left singular vectors and singular values of a square matrix, largest first, for penalties from `least` on."""
+    """Left singular vectors and singular values of a square matrix, largest first, for
+    penalties from `least` on."""
     xp = array_api_compat.array_namespace(R)
     mu, U = xp.linalg.eigh(R @ R.T)
     largest, smallest = as_number(mu[-1]) + least, max(as_number(mu[0]), 0.0) + least
@@ -133,7 +142,8 @@ def _left_axes(R, least=0.0):
 
 # %% ../../nbs/regression/01d_principal.ipynb #ec3ab44c
 def _times(X, axes, owned):
-    """``X @ axes``, by blocks of rows in the memory of X if it is ours; autograd gets an array of its own."""
+    """``X @ axes``, by blocks of rows in the memory of X if it is ours; autograd gets
+    an array of its own."""
     if not owned or getattr(X, "requires_grad", False):
         return X @ axes
     for a in range(0, X.shape[0], BLOCK_ROWS):
@@ -142,7 +152,8 @@ def _times(X, axes, owned):
 
 # %% ../../nbs/regression/01d_principal.ipynb #17481d34
 def _safe_inverse(R, vif, mean_norm, X):
-    """The inverse of a triangle of a `Table`, or None where one Gram product lost digits or the rank is in doubt."""
+    """The inverse of a triangle of a `Table`, or None where one Gram product lost
+    digits or the rank is in doubt."""
     if vif > VIF_HARMLESS:
         return None
     inverse, norms = triangular_inverse(R), X.xp.linalg.vector_norm(R, axis=0)
@@ -152,7 +163,8 @@ def _safe_inverse(R, vif, mean_norm, X):
 
 # %% ../../nbs/regression/01d_principal.ipynb #3f2f1fc6
 def _tall_axes(X, mean, owned, warn, roots, least):
-    """U, d, axes of a `Table` with n >= p, whose memory may be `owned`, and whether it has full rank."""
+    """U, d, axes of a `Table` with n >= p, whose memory may be `owned`, and whether it
+    has full rank."""
     total = X.shape[0] if roots is None else X.xp.sum(roots**2)
     offset = 0 * X.values[0, :] if mean is None else mean.norm(total)
     R, vif = r_factor_of_rows(lambda a, b: X.values[a:b, :], X.shape)
@@ -168,7 +180,8 @@ def _tall_axes(X, mean, owned, warn, roots, least):
 
 # %% ../../nbs/regression/01d_principal.ipynb #3211e080
 def _axis(n, roots):
-    """The unit vector of (1d.5): its first entry, and the others as a number or (n - 1, 1)."""
+    """The unit vector of (1d.5): its first entry, and the others as a number or (n - 1,
+    1)."""
     if roots is None:
         return n**-0.5, n**-0.5
     u = roots / array_api_compat.array_namespace(roots).linalg.vector_norm(roots)
@@ -176,7 +189,8 @@ def _axis(n, roots):
 
 
 def _reflect(X, roots):
-    """The reflection (1d.5) of centred rows, in their memory unless autograd needs it."""
+    """The reflection (1d.5) of centred rows, in their memory unless autograd needs
+    it."""
     first, others = _axis(X.shape[0], roots)
     change = X[:1, :] * (others / (1 + first))
     if getattr(X, "requires_grad", False):
@@ -194,7 +208,8 @@ def _reflect_back(U, roots):
 
 # %% ../../nbs/regression/01d_principal.ipynb #25023a3e
 def _wide_axes(X, mean, owned, warn, roots, least):
-    """U, d, axes of a `Table` with n < p, through the transpose; centred rows are reflected (1d.5)."""
+    """U, d, axes of a `Table` with n < p, through the transpose; centred rows are
+    reflected (1d.5)."""
     Y = X.values if mean is None else _reflect(X.values, roots)
     if Y.shape[0] == 0:  # one centred row has no direction
         return Y.T[:1, :], Y[:, 0], Y.T, True
@@ -220,7 +235,8 @@ def _wide_axes(X, mean, owned, warn, roots, least):
 
 # %% ../../nbs/regression/01d_principal.ipynb #bbb91553
 def half_filter(d, lam):
-    """``d / sqrt(d**2 + lam)``, the square root of the ridge filter, without squares that leave the range."""
+    """``d / sqrt(d**2 + lam)``, the square root of the ridge filter, without squares
+    that leave the range."""
     xp = array_api_compat.array_namespace(d)
     if as_number(lam) == 0:
         return xp.ones_like(d)

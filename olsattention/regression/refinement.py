@@ -31,11 +31,12 @@ __all__ = ['ols_coefficients']
 
 # %% ../../nbs/regression/01c_refinement.ipynb #a851e4bb
 class Orthonormalised(NamedTuple):
-    """A design factored as ``X = Q @ L @ G.T`` and ``X @ P = Q``, with orthonormal Q and G.
+    """A design factored as ``X = Q @ L @ G.T`` and ``X @ P = Q``, with orthonormal Q
+    and G.
 
-    `Q` has shape (n, r), `L` (r, r), `G` and `P` (p, r), r the rank; `G` is None for the identity. `scale` holds the
-    powers of two near the column norms, `vif` the largest variance inflation factor, which says how much accuracy
-    is at stake.
+    `Q` has shape (n, r), `L` (r, r), `G` and `P` (p, r), r the rank; `G` is None for
+    the identity. `scale` holds the powers of two near the column norms, `vif` the
+    largest variance inflation factor, which says how much accuracy is at stake.
     """
 
     Q: object
@@ -51,7 +52,8 @@ class Orthonormalised(NamedTuple):
 
 # %% ../../nbs/regression/01c_refinement.ipynb #e9dc05f0
 def orthonormalise(X, warn=True, offset=None):
-    """Factor a design as ``X @ P = Q``, by Householder QR of the scaled columns, by the SVD where they are dependent.
+    """Factor a design as ``X @ P = Q``, by Householder QR of the scaled columns, by the
+    SVD where they are dependent.
 
     Parameters
     ----------
@@ -60,7 +62,8 @@ def orthonormalise(X, warn=True, offset=None):
     warn : bool
         Whether to warn of rank deficiency.
     offset : array, shape (p,), optional
-        How much larger the columns were before a subtraction: rounding errors of that size are no rank.
+        How much larger the columns were before a subtraction: rounding errors of that
+        size are no rank.
 
     Returns
     -------
@@ -85,7 +88,8 @@ def orthonormalise(X, warn=True, offset=None):
 
 
 def surely_independent(P, X):
-    """Whether the inverse triangle (p, p) of a `Table` with unit columns proves its rank, so that no SVD is needed."""
+    """Whether the inverse triangle (p, p) of a `Table` with unit columns proves its
+    rank, so that no SVD is needed."""
     # norm(R) <= sqrt(2 p) and norm(P) <= sqrt(p vif)
     bound = math.sqrt(2 * largest_vif(P)) * X.shape[1]
     return bound * rank_tolerance(X.shape, X.roundoff) < 1
@@ -103,7 +107,8 @@ def _orthonormalise_by_svd(X, scale, ratio, warn):
 
 # %% ../../nbs/regression/01c_refinement.ipynb #1865065c
 def graded_qr(M):
-    """Thin QR of a matrix whose rows may differ much in size: then large rows go first, for Householder's sake.
+    """Thin QR of a matrix whose rows may differ much in size: then large rows go first,
+    for Householder's sake.
 
     Parameters
     ----------
@@ -128,7 +133,8 @@ def graded_qr(M):
 
 # %% ../../nbs/regression/01c_refinement.ipynb #d7754260
 def accurate_svd(L):
-    """The SVD of a square matrix that may be graded: all singular values as accurate as its scaling allows.
+    """The SVD of a square matrix that may be graded: all singular values as accurate as
+    its scaling allows.
 
     Parameters
     ----------
@@ -144,7 +150,8 @@ def accurate_svd(L):
 
     Notes
     -----
-    One-sided Jacobi rotations (LAPACK's dgejsv); for gradients the library's SVD. Source: Drmač and Veselić (2008).
+    One-sided Jacobi rotations (LAPACK's dgejsv); for gradients the library's SVD.
+    Source: Drmač and Veselić (2008).
     """
     xp = array_api_compat.array_namespace(L)
     if L.shape[0] > 1 and not getattr(L, "requires_grad", False):
@@ -169,7 +176,8 @@ def _slice_bits(terms):
 
 
 def _slices(A, axis, bits, wanted):
-    """Summands of A of at most `bits` bits below the largest entry along `axis`, `wanted` bits in all."""
+    """Summands of A of at most `bits` bits below the largest entry along `axis`,
+    `wanted` bits in all."""
     xp = array_api_compat.array_namespace(A)
     parts = []
     while len(parts) * bits < wanted:
@@ -185,7 +193,8 @@ def _slices(A, axis, bits, wanted):
 
 # %% ../../nbs/regression/01c_refinement.ipynb #4bb2e335
 def _exact_products(left, right, bits, wanted):
-    """Yield the products of slices that matter to `wanted` bits, each free of rounding error, large ones first."""
+    """Yield the products of slices that matter to `wanted` bits, each free of rounding
+    error, large ones first."""
     for order in range(math.ceil(wanted / bits)):
         for i, part in enumerate(left):
             if 0 <= order - i < len(right):
@@ -193,7 +202,8 @@ def _exact_products(left, right, bits, wanted):
 
 
 def _sum_twice(terms):
-    """The sum of arrays as if in twice the working precision, then rounded once (Knuth's two-sum)."""
+    """The sum of arrays as if in twice the working precision, then rounded once
+    (Knuth's two-sum)."""
     terms = iter(terms)
     total, lost = next(terms), 0
     for term in terms:
@@ -205,7 +215,8 @@ def _sum_twice(terms):
 
 # %% ../../nbs/regression/01c_refinement.ipynb #3c2589d6
 def augmented_solve(X, f, g, factor=None, max_steps=8):
-    """Solve ``[[I, X], [X', 0]] [r; b] = [f; g]`` to the last bits that the data determine.
+    """Solve ``[[I, X], [X', 0]] [r; b] = [f; g]`` to the last bits that the data
+    determine.
 
     Parameters
     ----------
@@ -218,19 +229,22 @@ def augmented_solve(X, f, g, factor=None, max_steps=8):
     factor : Orthonormalised, optional
         From `orthonormalise`; computed if not given.
     max_steps : int
-        Most refinement steps; one or two are made up to condition 1e10 of the scaled columns.
+        Most refinement steps; one or two are made up to condition 1e10 of the scaled
+        columns.
 
     Returns
     -------
     r : array, shape (n, k)
-        Residuals (for g = 0), or attention weights, one prediction a column (for f = 0).
+        Residuals (for g = 0), or attention weights, one prediction a column (for f =
+        0).
     b : array, shape (p, k)
         Coefficients (for g = 0).
 
     Notes
     -----
-    Stops when the next correction would change nothing, or when corrections no longer shrink. Extra memory: slices of
-    `SLICED_ROWS` rows and a few arrays of the size of r. Source: (1c.5); Björck (1967); Ozaki et al. (2012).
+    Stops when the next correction would change nothing, or when corrections no longer
+    shrink. Extra memory: slices of `SLICED_ROWS` rows and a few arrays of the size of
+    r. Source: (1c.5); Björck (1967); Ozaki et al. (2012).
     """
     factor = orthonormalise(X) if factor is None else factor
     scale = factor.scale[:, None]
@@ -257,7 +271,8 @@ def augmented_solve(X, f, g, factor=None, max_steps=8):
 
 # %% ../../nbs/regression/01c_refinement.ipynb #b95a2a93
 def _relative_size(change, *of):
-    """The largest change, relative to the largest entry that any of the arrays has in the same column."""
+    """The largest change, relative to the largest entry that any of the arrays has in
+    the same column."""
     xp = array_api_compat.array_namespace(change)
     if 0 in change.shape:
         return 0.0
@@ -268,7 +283,8 @@ def _relative_size(change, *of):
 
 # %% ../../nbs/regression/01c_refinement.ipynb #bec9f73c
 def _left_over(A, f, g, r, b, wanted):
-    """The residual of the augmented system (1c.5), as if in twice the precision of A, by blocks of rows."""
+    """The residual of the augmented system (1c.5), as if in twice the precision of A,
+    by blocks of rows."""
     xp = array_api_compat.array_namespace(A)
     n, p = A.shape
     across, down = _slice_bits(p), _slice_bits(min(n, SLICED_ROWS))
@@ -313,7 +329,8 @@ def ols_coefficients(X: Any, y: Any) -> Any:
     Returns
     -------
     array, Series or DataFrame, shape (p,) or (p, k)
-        Labelled by the columns of X if X is a DataFrame. The minimum-norm coefficients where X is rank deficient.
+        Labelled by the columns of X if X is a DataFrame. The minimum-norm coefficients
+        where X is rank deficient.
 
     Raises
     ------
@@ -327,7 +344,8 @@ def ols_coefficients(X: Any, y: Any) -> Any:
 
     Notes
     -----
-    QR of the scaled columns, then iterative refinement in doubled precision. Source: (1c.3), (1c.5).
+    QR of the scaled columns, then iterative refinement in doubled precision. Source:
+    (1c.3), (1c.5).
     """
     names = labels_of(y)
     data, y = as_regression(X, y)

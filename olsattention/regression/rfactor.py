@@ -54,7 +54,8 @@ VIF_PRECONDITIONS = 1e10
 
 
 def _gram(rows, shape, P=None):
-    """``(X P)'(X P)`` in float64 by blocks of rows, so that no second copy of X is made."""
+    """``(X P)'(X P)`` in float64 by blocks of rows, so that no second copy of X is
+    made."""
     total = 0
     with np.errstate(over="ignore", invalid="ignore"):  # the caller sees the infinity
         for start in range(0, shape[0], BLOCK_ROWS):
@@ -67,7 +68,8 @@ def _gram(rows, shape, P=None):
 
 # %% ../../nbs/regression/01b_rfactor.ipynb #e8f56a7f
 def _cholesky_triangle(G):
-    """Upper Cholesky factor and its inverse, or None where G is not safely positive definite."""
+    """Upper Cholesky factor and its inverse, or None where G is not safely positive
+    definite."""
     xp = array_api_compat.array_namespace(G)
     try:
         R = xp.linalg.cholesky(G).T
@@ -80,7 +82,8 @@ def _cholesky_triangle(G):
 
 # %% ../../nbs/regression/01b_rfactor.ipynb #71150f8a
 def largest_vif(R_inverse):
-    """The largest variance inflation factor, from the inverse triangle of unit columns (1b.5).
+    """The largest variance inflation factor, from the inverse triangle of unit columns
+    (1b.5).
 
     Parameters
     ----------
@@ -100,7 +103,8 @@ def r_factor(X: Array) -> Array: ...
 @overload
 def r_factor(X: Frame) -> Numpy: ...
 def r_factor(X: Any) -> Any:
-    """The R factor of X: one Gram product where that costs few digits, elsewhere as accurate as Householder's.
+    """The R factor of X: one Gram product where that costs few digits, elsewhere as
+    accurate as Householder's.
 
     Parameters
     ----------
@@ -119,16 +123,18 @@ def r_factor(X: Any) -> Any:
 
     Notes
     -----
-    One Gram product if no variance inflation factor exceeds `VIF_HARMLESS`; a second, preconditioned pass up to
-    `VIF_PRECONDITIONS`; Householder beyond, and whenever n < 2 p. Extra memory: one block of rows.
-    Source: (1b.6); Yamamoto, Nakatsukasa, Yanagisawa and Fukaya (2015).
+    One Gram product if no variance inflation factor exceeds `VIF_HARMLESS`; a second,
+    preconditioned pass up to `VIF_PRECONDITIONS`; Householder beyond, and whenever n <
+    2 p. Extra memory: one block of rows. Source: (1b.6); Yamamoto, Nakatsukasa,
+    Yanagisawa and Fukaya (2015).
     """
     values = as_matrix(X).values
     return r_factor_of_rows(lambda a, b: values[a:b, :], values.shape)[0]
 
 # %% ../../nbs/regression/01b_rfactor.ipynb #c8cc2a96
 def r_factor_of_rows(rows, shape):
-    """`r_factor` of a matrix that is read by blocks of rows, so that it can be centred or transposed on the way.
+    """`r_factor` of a matrix that is read by blocks of rows, so that it can be centred
+    or transposed on the way.
 
     Parameters
     ----------
@@ -141,7 +147,8 @@ def r_factor_of_rows(rows, shape):
     -------
     R : array, shape (min(n, p), p)
     vif : float
-        Largest variance inflation factor of the columns, infinite where Householder was needed.
+        Largest variance inflation factor of the columns, infinite where Householder was
+        needed.
     """
     n, p = shape
     if n >= 2 * p:
@@ -157,7 +164,8 @@ def r_factor_of_rows(rows, shape):
 
 # %% ../../nbs/regression/01b_rfactor.ipynb #c4f3e5a9
 def _by_cholesky(rows, shape, G, scale):
-    """One or two Cholesky passes, or None where the first is not accurate enough to precondition the second."""
+    """One or two Cholesky passes, or None where the first is not accurate enough to
+    precondition the second."""
     first = _cholesky_triangle(G)
     vif = largest_vif(first[1]) if first else math.inf
     if vif <= VIF_HARMLESS:

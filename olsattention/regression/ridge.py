@@ -19,9 +19,11 @@ def spectral_filter(mu: Array, lam: Number | Numpy, kind: str = "ridge") -> Arra
     mu : array
         Eigenvalues of the Gram matrix, >= 0.
     lam : float or array
-        Penalty, >= 0; broadcast against `mu`. For ``"flow"`` it is one over the training time.
+        Penalty, >= 0; broadcast against `mu`. For ``"flow"`` it is one over the
+        training time.
     kind : {"ridge", "ols", "pcr", "flow"}
-        Ridge, none, principal components regression (keep ``mu >= lam``), or gradient flow from 0 until ``1 / lam``.
+        Ridge, none, principal components regression (keep ``mu >= lam``), or gradient
+        flow from 0 until ``1 / lam``.
 
     Returns
     -------
@@ -35,7 +37,8 @@ def spectral_filter(mu: Array, lam: Number | Numpy, kind: str = "ridge") -> Arra
 
     Notes
     -----
-    Source: (3.2); Hastie, Tibshirani and Friedman (2009), section 3.4; Ali, Kolter and Tibshirani (2019) for the flow.
+    Source: (3.2); Hastie, Tibshirani and Friedman (2009), section 3.4; Ali, Kolter and
+    Tibshirani (2019) for the flow.
     """
     if kind not in FILTERS:
         raise ValueError(f"unknown filter {kind!r}; known are {', '.join(FILTERS)}")

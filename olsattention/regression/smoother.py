@@ -55,7 +55,7 @@ __all__ = ['SpectralSmoother', 'RidgePath', 'ridge_path']
 class SpectralSmoother:
     """One factorisation; every penalty afterwards is cheap.
 
-    Build it with `from_design` or `from_gram`. ``filter=`` takes any name that `spectral_filter` knows.
+    Build it with `from_design` or `from_gram`; names of filters: `spectral_filter`.
 
     Attributes
     ----------
@@ -72,9 +72,9 @@ class SpectralSmoother:
 
     Notes
     -----
-    Outcomes y have shape (n,) or (n, k), a penalty is one number. New rows are ``X (m, p)`` after `from_design`, and
-    ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights, answers are on the original
-    scale: a row of weight zero has leverage zero, its fit is a prediction. Source: (3b.1) to (3b.6); Wahba (1990).
+    Outcomes y have shape (n,) or (n, k). New rows are ``X (m, p)`` or their kernel ``K
+    (m, n)`` with the training rows. Answers are on the original scale: the fit of a row
+    of weight zero is a prediction. Source: (3b.1) to (3b.6); Wahba (1990).
     """
 
     mu: SameKind
@@ -114,7 +114,8 @@ class SpectralSmoother:
 
 # %% ../../nbs/regression/03b_smoother.ipynb #f679964f
 class DesignRows(NamedTuple):
-    """How rows of a design enter: by coordinates on the principal `axes` (p, r), with `mean` subtracted or None."""
+    """How rows of a design enter: by coordinates on the principal `axes` (p, r), with
+    `mean` subtracted or None."""
 
     train: object
     axes: object
@@ -125,7 +126,8 @@ class DesignRows(NamedTuple):
     def warn(self, rank):
         if rank < self.train.shape[1]:
             warnings.warn(
-                f"{self.train.name} has rank {rank} of {self.train.shape[1]} and {self.penalty} is 0; "
+                f"{self.train.name} has rank {rank} of {self.train.shape[1]} and "
+                f"{self.penalty} is 0; "
                 f"the minimum-norm answer is used. Drop a column or set {self.penalty} > 0.",
                 RankDeficiencyWarning,
                 stacklevel=outside_level(),
@@ -152,10 +154,12 @@ def from_design(
     weights : array or tensor, shape (n,), or float, optional
         Not negative; a row of weight zero is as good as dropped.
     weight_type : {"precision", "frequency"}
-        What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
+        What a criterion makes of the weights (3a.4): one over the variance of a row's
+        error, or so many copies of it.
     least_lam : float
-        The least penalty that will be asked for. Columns in different units are factored faster if directions far below
-        it need not be told apart to their last digits.
+        The least penalty that will be asked for. Columns in different units are
+        factored faster if directions far below it need not be told apart to their last
+        digits.
 
     Returns
     -------
@@ -164,12 +168,13 @@ def from_design(
     Raises
     ------
     TypeError, ValueError
-        On input that is not a finite real matrix, or weights that are negative or all zero.
+        On input that is not a finite real matrix, or weights that are negative or all
+        zero.
 
     Notes
     -----
-    Cost: an R factor of the longer side, an SVD of the triangle and one product for U. Extra memory: one array of the
-    size of X.
+    Cost: an R factor of the longer side, an SVD of the triangle and one product for U.
+    Extra memory: one array of the size of X.
     """
     train, intercept = as_matrix(X, "X_train"), as_flag(intercept)
     rows = RowWeights.of(weights, train, weight_type)
@@ -187,7 +192,8 @@ def from_design(
 
 # %% ../../nbs/regression/03b_smoother.ipynb #83dc8744
 class Outcome(NamedTuple):
-    """An outcome (n, k) in columns, scaled: coordinates on the null space (c, k), the rest (m, k), the rest's (r, k).
+    """An outcome (n, k) in columns, scaled: coordinates on the null space (c, k), the
+    rest (m, k), the rest's (r, k).
 
     `dropped` has its values at rows of weight zero, on the original scale.
     """
@@ -217,14 +223,16 @@ class Outcome(NamedTuple):
         return Outcome(self.level[:, keep], self.centred[:, keep], self.z[:, keep], True)
 
     def in_units(self):
-        """The same, of which the null space leaves something of size one, and the units (k,) that it was divided by."""
+        """The same, of which the null space leaves something of size one, and the units
+        (k,) that it was divided by."""
         unit = units_of(self.centred)
         parts = {name: getattr(self, name) / unit for name in ("level", "centred", "z")}
         return self._replace(**parts), unit
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de3
 def in_columns(train, y, dtype):
-    """Validated outcomes (n, k) of the rows of a `Table`, whether there was a single one, and their labels or None."""
+    """Validated outcomes (n, k) of the rows of a `Table`, whether there was a single
+    one, and their labels or None."""
     names = labels_of(y)
     y = as_regression(train, y, train.name)[1]
     y = array_api_compat.array_namespace(y).astype(y, dtype, copy=False)
@@ -232,7 +240,8 @@ def in_columns(train, y, dtype):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e0001
 def beside_null(rows, null, y, mean=False):
-    """Coordinates (c, k) of outcomes y (n, k) on the null space, a constant if `mean`, and what it leaves of them."""
+    """Coordinates (c, k) of outcomes y (n, k) on the null space, a constant if `mean`,
+    and what it leaves of them."""
     scaled, xp = rows.scaled(y), array_api_compat.array_namespace(y)
     if not mean:
         level = null.T @ scaled
@@ -249,7 +258,8 @@ def beside_null(rows, null, y, mean=False):
 
 
 def without_residue(rest, y, c=0):
-    """What a null space (n, c) leaves of outcomes, columns of both; zero where that is rounding errors."""
+    """What a null space (n, c) leaves of outcomes, columns of both; zero where that is
+    rounding errors."""
     xp = array_api_compat.array_namespace(y)
     size, whole = (xp.max(xp.abs(values), axis=0) for values in (rest, y))
     least = 8 * (1 + c) * float(xp.finfo(y.dtype).eps)
@@ -257,7 +267,8 @@ def without_residue(rest, y, c=0):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #0117b003
 def units_of(values):
-    """Powers of two near the largest entry of each column (n, k), shape (k,); 1 for a column of zeros."""
+    """Powers of two near the largest entry of each column (n, k), shape (k,); 1 for a
+    column of zeros."""
     xp = array_api_compat.array_namespace(values)
     size = xp.max(xp.abs(values), axis=0)
     size = size.detach() if array_api_compat.is_torch_array(size) else size
@@ -265,7 +276,8 @@ def units_of(values):
 
 
 def in_squares(values, unit):
-    """Values in squares of a unit, in squares of one; infinite or zero where that leaves the range."""
+    """Values in squares of a unit, in squares of one; infinite or zero where that
+    leaves the range."""
     with np.errstate(over="ignore", under="ignore"):
         return values * unit * unit
 
@@ -278,7 +290,8 @@ def shrinkage(self: SpectralSmoother, lam: Number, filter: str = "ridge") -> Sam
 
 @patch
 def df(self: SpectralSmoother, lam: Number, filter: str = "ridge") -> float:
-    """Effective degrees of freedom (3b.1), a number; each unpenalised function counts one."""
+    """Effective degrees of freedom (3b.1), a number; each unpenalised function counts
+    one."""
     return as_number(self._xp.sum(self.shrinkage(lam, filter))) + self.null.shape[1]
 
 
@@ -297,7 +310,8 @@ def largest_eigenvalue(self: SpectralSmoother) -> float:
 
 @patch(as_prop=True)
 def least_penalty(self: SpectralSmoother) -> float:
-    """Where a search should start: below it no direction feels the penalty, or a Gram matrix's rounding errors do."""
+    """Where a search should start: below it no direction feels the penalty, or a Gram
+    matrix's rounding errors do."""
     known = to_numpy(self.mu[self.mu > 0])
     least = 1e-10 * float(known[-1]) if known.size else 0.0
     return max(least, self._source.noise * self.largest_eigenvalue)
@@ -305,13 +319,15 @@ def least_penalty(self: SpectralSmoother) -> float:
 
 @patch(as_prop=True)
 def has_limit(self: SpectralSmoother) -> bool:
-    """Whether ``lam == 0`` is a penalty like others: not if a Gram matrix is singular but for its rounding errors."""
+    """Whether ``lam == 0`` is a penalty like others: not if a Gram matrix is singular
+    but for its rounding errors."""
     return self._source.noise == 0 or not self.mu.shape[0] or as_number(self.mu[-1]) > 0
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0de6
 @patch
 def lam_for_df(self: SpectralSmoother, df: float) -> float:
-    """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
+    """The ridge penalty whose effective degrees of freedom are `df`, a number between
+    those at infinity and at 0."""
     least, most = self.null.shape[1], self.df(0.0)
     if not least < df <= most:
         raise ValueError(f"df must be above {least} and at most {most:g}, got {df}")
@@ -366,7 +382,8 @@ def residuals(
 
 @patch
 def _reported(self: SpectralSmoother, y, scaled, dropped):
-    """Values at all rows, in the shape of y, from those at the scaled rows and at rows of weight zero."""
+    """Values at all rows, in the shape of y, from those at the scaled rows and at rows
+    of weight zero."""
     values = self.rows.spread(self.rows.unscaled(scaled), dropped)
     return labelled(y.squeeze(values), self._index, y.columns)
 
@@ -391,7 +408,8 @@ ENTRIES = 150  # rounding errors of an entry: a kernel far from its mean has so 
 
 
 def _without_noise(mu, n, level):
-    """Eigenvalues, descending, with those that are rounding errors set to zero; an error if one is clearly negative."""
+    """Eigenvalues, descending, with those that are rounding errors set to zero; an
+    error if one is clearly negative."""
     if not mu.shape[0]:
         return mu
     xp = array_api_compat.array_namespace(mu)
@@ -399,7 +417,8 @@ def _without_noise(mu, n, level):
     noise = float(xp.finfo(mu.dtype).eps) * max((n + ENTRIES) * largest, level)
     if least < -10 * noise:
         raise ValueError(
-            f"K must be positive semidefinite, but its least eigenvalue is {least:.6g} (the largest is {largest:.6g}); "
+            f"K must be positive semidefinite, but its least eigenvalue is {least:.6g} "
+            f"(the largest is {largest:.6g}); "
             "no kernel gives such a matrix"
         )
     return xp.where(mu > noise, mu, 0 * mu)
@@ -428,7 +447,8 @@ def _require_independent(T):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e000b
 def _scaled_gram(K, rows, overwrite):
-    """The Gram matrix of the scaled rows that count, in the memory of K if allowed, and whether it is ours."""
+    """The Gram matrix of the scaled rows that count, in the memory of K if allowed, and
+    whether it is ours."""
     in_place = array_api_compat.is_numpy_array(K)
     if rows.kept is not None:
         K, overwrite = rows.of_kept(rows.of_kept(K).T), True
@@ -459,7 +479,8 @@ class GramRows(NamedTuple):
 
 
 def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
-    """Of a validated Gram matrix: how rows enter, what they weigh, N, scaled values, whether those may be lost."""
+    """Of a validated Gram matrix: how rows enter, what they weigh, N, scaled values,
+    whether those may be lost."""
     table, intercept = as_matrix(K, "K"), as_flag(intercept)
     require_symmetric(table.values)
     T = null_functions(table, intercept, null_space)
@@ -478,7 +499,8 @@ def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dee
 def largest_row_sum(K, roots=None):
-    """The largest sum of absolute values of a row, scaled by `roots` if given, which no eigenvalue exceeds."""
+    """The largest sum of absolute values of a row, scaled by `roots` if given, which no
+    eigenvalue exceeds."""
     xp = array_api_compat.array_namespace(K)
     slices = [slice(a, a + BLOCK_ROWS) for a in range(0, K.shape[0], BLOCK_ROWS)]
     if roots is None:
@@ -489,7 +511,8 @@ def largest_row_sum(K, roots=None):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e000e
 def centred_gram(K, null, across, value, overwrite):
-    """``(I - NN') K (I - NN') + N diag(value, 2 value, ...) N'``, in the memory of K if allowed; `across`: ``N'K``."""
+    """``(I - NN') K (I - NN') + N diag(value, 2 value, ...) N'``, in the memory of K if
+    allowed; `across`: ``N'K``."""
     xp, in_place = array_api_compat.array_namespace(K), array_api_compat.is_numpy_array(K)
     if in_place and not (overwrite and K.flags.writeable):
         K = K.copy()
@@ -555,7 +578,8 @@ def from_gram(
     Raises
     ------
     TypeError, ValueError
-        If K is not finite, real, square, symmetric and positive semidefinite, or the null space is rank deficient.
+        If K is not finite, real, square, symmetric and positive semidefinite, or the
+        null space is rank deficient.
 
     Notes
     -----
@@ -589,7 +613,8 @@ def removed(smoother, lams):
 
 
 def of_known(smoother, lams):
-    """The q (r, L) of (3b.3) of the r directions of eigenvalue > 0, the least for mu_0, the factor (L,), and r."""
+    """The q (r, L) of (3b.3) of the r directions of eigenvalue > 0, the least for mu_0,
+    the factor (L,), and r."""
     xp, lams = smoother._xp, penalties(lams, smoother.mu)
     r = int(xp.count_nonzero(smoother.mu > 0))
     mu = smoother.mu[:r, None]
@@ -606,7 +631,8 @@ def quotient(top, bottom, xp, otherwise=math.nan):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #96ce3da1
 def loo_parts(smoother, y, lams, rows):
-    """Numerators, denominators of (3b.4), the factor they lack: one outcome, L penalties, or k outcomes, one."""
+    """Numerators, denominators of (3b.4), the factor they lack: one outcome, L
+    penalties, or k outcomes, one."""
     (q, factor, r), xp = of_known(smoother, lams), smoother._xp
     U, z, eps = smoother.U[rows, :r], y.z[:r, :], float(xp.finfo(smoother.U.dtype).eps)
     if r == smoother.n - smoother.null.shape[1]:
@@ -626,7 +652,8 @@ def loo_parts(smoother, y, lams, rows):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #0117b001
 def _beside_free(smoother, y, g, rows):
-    """The sums of (3b.4) with ``1 - g`` for q, and phi, zero where it is rounding errors."""
+    """The sums of (3b.4) with ``1 - g`` for q, and phi, zero where it is rounding
+    errors."""
     U, N, xp, r = smoother.U[rows, :], smoother.null[rows, :], smoother._xp, g.shape[0]
     if r < U.shape[1]:  # directions of eigenvalue zero are free
         W, V = U[:, :r], U[:, r:]
@@ -665,7 +692,8 @@ def _least_free(smoother, free, r):
 
 @patch
 def is_unique(self: DesignRows, r):
-    """Whether r directions determine all coefficients; a row needed for it has no prediction at ``lam == 0``."""
+    """Whether r directions determine all coefficients; a row needed for it has no
+    prediction at ``lam == 0``."""
     return r == self.axes.shape[0]
 
 
@@ -677,7 +705,8 @@ def is_unique(self: GramRows, r):
 
 @patch
 def doubt(self: DesignRows, smoother, r):
-    """The largest variance inflation factor of the columns beside the constant, or of the rows if there are fewer."""
+    """The largest variance inflation factor of the columns beside the constant, or of
+    the rows if there are fewer."""
     xp, mu, U, A = smoother._xp, smoother.mu, smoother.U, self.axes
     if A.shape[0] > smoother.n:
         return as_number(xp.max(xp.sum(U**2 / mu, axis=1) * xp.sum(U**2 * mu, axis=1)))
@@ -689,12 +718,14 @@ def doubt(self: DesignRows, smoother, r):
 
 @patch
 def doubt(self: GramRows, smoother, r):
-    """The square of how much the errors of a Gram matrix are magnified in its null space."""
+    """The square of how much the errors of a Gram matrix are magnified in its null
+    space."""
     return as_number(smoother.mu[0] / smoother.mu[r - 1]) ** 2
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e0013
 def left_out(smoother, y, lams, rows=slice(None)):
-    """Leave-one-out errors of some scaled rows (3b.2): one outcome and L penalties, or k outcomes and one."""
+    """Leave-one-out errors of some scaled rows (3b.2): one outcome and L penalties, or
+    k outcomes and one."""
     xp = smoother._xp
     top, bottom, common = loo_parts(smoother, y, lams, rows)
     errors = quotient(top, bottom, xp)
@@ -716,10 +747,12 @@ def _loo(smoother, y, lams):
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df4
 @patch
 def loo_residuals(self: SpectralSmoother, y: AnyArray, lam: Number) -> SameKind:
-    """Leave-one-out prediction errors of ridge, the shape of y, without refitting; minimum-norm fits at ``lam == 0``.
+    """Leave-one-out prediction errors of ridge, the shape of y, without refitting;
+    minimum-norm fits at ``lam == 0``.
 
-    NaN where the unpenalised functions alone follow a row, or where coefficients would no longer be determined. With
-    `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
+    NaN where the unpenalised functions alone follow a row, or where coefficients would
+    no longer be determined. With `weight_type` "frequency" one copy of the row is left
+    out, or what there is if that is less.
     """
     y = Outcome.of(self, y)
     dropped = self._dropped and y.dropped - self._answer(*self._dropped, y, lam, "ridge")
@@ -739,14 +772,16 @@ from olsattention.arrays import AnyArray, Array, Number, Numpy, SameKind
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e1603
 class RowGroups(NamedTuple):
-    """The group of each of n rows: places `codes` (n,) in the list of `labels`, in order of appearance."""
+    """The group of each of n rows: places `codes` (n,) in the list of `labels`, in
+    order of appearance."""
 
     codes: Numpy
     labels: list[Any]
 
 
 def as_groups(groups: AnyArray, train: Table, counting: Any = None) -> RowGroups:
-    """Validated groups of the rows of a `Table`; `counting` are the places of the rows that weigh, None for all."""
+    """Validated groups of the rows of a `Table`; `counting` are the places of the rows
+    that weigh, None for all."""
     index = getattr(groups, "index", None)
     if (
         hasattr(index, "equals")
@@ -758,7 +793,8 @@ def as_groups(groups: AnyArray, train: Table, counting: Any = None) -> RowGroups
     given = list(to_numpy(given) if hasattr(given, "shape") else given)
     if len(given) != train.shape[0] or any(np.ndim(label) for label in given):
         raise ValueError(
-            f"groups must hold one label for each of the {train.shape[0]} rows, got {len(given)} entries"
+            f"groups must hold one label for each of the {train.shape[0]} rows, "
+            f"got {len(given)} entries"
         )
     for i, label in enumerate(given):
         if label is None or label != label:
@@ -771,13 +807,15 @@ def as_groups(groups: AnyArray, train: Table, counting: Any = None) -> RowGroups
     counted = codes if counting is None else codes[to_numpy(counting)]
     if len(set(counted.tolist())) < 2:
         raise ValueError(
-            f"groups has one group only, {labels[counted[0]]!r}: without it no row is left to predict from"
+            f"groups has one group only, {labels[counted[0]]!r}: "
+            "without it no row is left to predict from"
         )
     return RowGroups(codes, labels)
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e1605
 def same_sizes(codes: Numpy) -> list[Numpy]:
-    """The places of the rows of each group, those of groups of one size stacked: arrays (groups, size)."""
+    """The places of the rows of each group, those of groups of one size stacked: arrays
+    (groups, size)."""
     order = np.argsort(codes, kind="stable")
     counts = np.bincount(codes)
     starts, found = np.cumsum(counts) - counts, []
@@ -788,10 +826,12 @@ def same_sizes(codes: Numpy) -> list[Numpy]:
 
 
 def solve_groups(M: Array, top: Array, least: float) -> tuple[Array, Any]:
-    """``M^-1 top`` for symmetric positive semidefinite M (g, s, s) and top (g, s, k), and what they leave undetermined.
+    """``M^-1 top`` for symmetric positive semidefinite M (g, s, s) and top (g, s, k),
+    and what they leave undetermined.
 
-    `least` is what an eigenvalue may be by rounding alone, beside the diagonal. Where a matrix is singular the first is
-    the solution of least norm, and the second the projection (g, s, s) on its null space; None if none is.
+    `least` is what an eigenvalue may be by rounding alone, beside the diagonal. Where a
+    matrix is singular the first is the solution of least norm, and the second the
+    projection (g, s, s) on its null space; None if none is.
     """
     xp = array_api_compat.array_namespace(M)
     size = xp.linalg.diagonal(M)
@@ -810,7 +850,8 @@ def solve_groups(M: Array, top: Array, least: float) -> tuple[Array, Any]:
 
 
 def not_determined(n: int, doubts: list[Any]) -> Numpy:
-    """Which of n rows null spaces touch, (n,); `doubts`: places (g, s) and projections (g, s, s) of groups."""
+    """Which of n rows null spaces touch, (n,); `doubts`: places (g, s) and projections
+    (g, s, s) of groups."""
     touched = np.zeros(n, dtype=bool)
     for rows, null in doubts:
         touched[rows] = np.diagonal(to_numpy(null), axis1=1, axis2=2) > 1e-8
@@ -818,7 +859,8 @@ def not_determined(n: int, doubts: list[Any]) -> Numpy:
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e160a
 def limit_groups(C, c, A, a, least):
-    """The limits of the solutions of ``(C + t A) e = c + t a`` as t falls to zero, and what they leave undetermined; as `solve_groups`.
+    """The limits of the solutions of ``(C + t A) e = c + t a`` as t falls to zero, and
+    what they leave undetermined; as `solve_groups`.
 
     `least` (g,) is what an eigenvalue of C may be by rounding alone.
     """
@@ -848,7 +890,8 @@ def _block(U, at, g=1.0):
 
 
 def _free_block(smoother, at, own):
-    """What neither the directions, whose block is `own`, nor the unpenalised functions explain."""
+    """What neither the directions, whose block is `own`, nor the unpenalised functions
+    explain."""
     xp = smoother._xp
     return (
         xp.eye(own.shape[-1], dtype=own.dtype) + 0 * own - own - _block(smoother.null, at)
@@ -875,7 +918,8 @@ def _at_penalty(smoother, y, lam):
 
 
 def _at_limit(smoother, y, lam):
-    """As `_at_penalty`, for ``lam == 0`` where directions are free that a fit of minimum norm leaves alone."""
+    """As `_at_penalty`, for ``lam == 0`` where directions are free that a fit of
+    minimum norm leaves alone."""
     xp, (q, _, r) = smoother._xp, of_known(smoother, [lam])
     U, V, eps = smoother.U[:, :r], smoother.U[:, r:], float(xp.finfo(q.dtype).eps)
     listed = V.shape[1] > 0  # the free directions, each with eigenvalue zero
@@ -896,7 +940,8 @@ def _at_limit(smoother, y, lam):
 def group_errors(
     smoother: Any, y: Outcome, lam: Number, codes: Numpy
 ) -> tuple[SameKind, list[Any]]:
-    """Errors (m, k) of the scaled rows, each predicted without its group, and the doubts; codes (m,)."""
+    """Errors (m, k) of the scaled rows, each predicted without its group, and the
+    doubts; codes (m,)."""
     xp, place = smoother._xp, array_api_compat.device(smoother.U)
     r = int(xp.count_nonzero(smoother.mu > 0))
     at_limit = lam == 0 and r < smoother.n - smoother.null.shape[1]
@@ -914,7 +959,8 @@ def group_errors(
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e1607
 @patch
 def _deleted(self: SpectralSmoother, y, lam, codes):
-    """Errors (n, k) of all rows without their groups, least in norm where they are not determined, and the doubts."""
+    """Errors (n, k) of all rows without their groups, least in norm where they are not
+    determined, and the doubts."""
     kept = np.arange(self.rows.n) if self.rows.kept is None else to_numpy(self.rows.kept)
     y = Outcome.of(self, y)
     errors, doubts = group_errors(self, y, lam, codes[kept])
@@ -933,12 +979,13 @@ def _deleted(self: SpectralSmoother, y, lam, codes):
 def group_residuals(
     self: SpectralSmoother, y: AnyArray, lam: Number, groups: AnyArray
 ) -> SameKind:
-    """Prediction errors of ridge, the shape of y, each row predicted without its group, without refitting.
+    """Prediction errors of ridge, the shape of y, each row predicted without its group,
+    without refitting.
 
     At ``lam == 0`` those of the minimum-norm fits.
 
-    `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other
-    groups do not determine the prediction.
+    `groups` (n,) are labels of any kind, one for each row; a row is left out with all
+    its copies. NaN where the other groups do not determine the prediction.
     """
     codes = as_groups(groups, self._source.train, self.rows.kept).codes
     errors, doubts, y = self._deleted(y, as_lam(lam), codes)
@@ -963,11 +1010,13 @@ def leave_group_out(
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0df7
 class CriterionSums(NamedTuple):
-    """What criteria are made of: one outcome, L penalties, up to the factor that the q have in common.
+    """What criteria are made of: one outcome, L penalties, up to the factor that the q
+    have in common.
 
-    `rss` is the sum of ``q**2 z**2``, `quadratic` that of ``q z**2``, with what no direction explains; `spare` sums
-    the q, `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out
-    error. ``factor * q`` is ``1 - g``. All have shape (L,).
+    `rss` is the sum of ``q**2 z**2``, `quadratic` that of ``q z**2``, with what no
+    direction explains; `spare` sums the q, `log_determinant` their logarithms;
+    `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out error.
+    ``factor * q`` is ``1 - g``. All have shape (L,).
     """
 
     n: Any  # the nu of (3a.4)
@@ -991,7 +1040,8 @@ class CriterionSums(NamedTuple):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e0014
 def criterion_sums_of(smoother, y, lams, free=None):
-    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`; `free` is what `_unexplained` finds, if known."""
+    """The `CriterionSums` of a `SpectralSmoother` and one `Outcome`; `free` is what
+    `_unexplained` finds, if known."""
     xp, (q, factor) = smoother._xp, removed(smoother, lams)
     free = _unexplained(smoother, y) if free is None else free
     n, c, tiny = smoother.n, smoother.null.shape[1], xp.finfo(q.dtype).tiny
@@ -1023,7 +1073,8 @@ def _unexplained(smoother, y):
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dfa
 def of_copies(sums, rows):
-    """Criterion sums with the directions that copies add, the factor multiplied out; as they are without copies."""
+    """Criterion sums with the directions that copies add, the factor multiplied out; as
+    they are without copies."""
     if rows.w is None or not rows.copies:
         return sums
     xp, f, total = array_api_compat.array_namespace(sums.rss), sums.factor, rows.total
@@ -1043,7 +1094,8 @@ def of_copies(sums, rows):
 # %% ../../nbs/regression/03b_smoother.ipynb #3b0c0dfb
 @patch
 def gcv(self: SpectralSmoother, y: AnyArray, lam: Number) -> SameKind:
-    """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
+    """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at
+    ``lam == 0``."""
     y, unit = Outcome.of(self, y).in_units()
     found = [
         in_squares(criterion_sums_of(self, y.only(j), [as_lam(lam)]).gcv()[0], unit[j])
@@ -1056,17 +1108,20 @@ def gcv(self: SpectralSmoother, y: AnyArray, lam: Number) -> SameKind:
 def criterion_sums(
     self: SpectralSmoother, y: AnyArray, lams: Sequence[Number] | AnyArray
 ) -> tuple[list[CriterionSums], bool]:
-    """The `CriterionSums` of every outcome, in NumPy, and whether there was a single one."""
+    """The `CriterionSums` of every outcome, in NumPy, and whether there was a single
+    one."""
     y = Outcome.of(self, y)
     each = (criterion_sums_of(self, y.only(j), lams) for j in range(y.z.shape[1]))
     return [sums.in_numpy() for sums in each], y.single
 
 # %% ../../nbs/regression/03b_smoother.ipynb #0117b004
 class Judged(NamedTuple):
-    """One outcome before a criterion: its `CriterionSums` as a function of penalties, in squares of its `unit`.
+    """One outcome before a criterion: its `CriterionSums` as a function of penalties,
+    in squares of its `unit`.
 
-    `spread` is the mean square of what the null space leaves of it, `roundoff` that of its rounding errors;
-    `grouped` maps groups and penalties to its mean squared errors without the group.
+    `spread` is the mean square of what the null space leaves of it, `roundoff` that of
+    its rounding errors; `grouped` maps groups and penalties to its mean squared errors
+    without the group.
     """
 
     sums: Callable[[Any], CriterionSums]
@@ -1104,7 +1159,8 @@ def _sums_in_numpy(smoother, y, free, lams):
 
 
 def _grouped(smoother, y, groups, lams):
-    """Mean squared errors of one `Outcome`, each row predicted without its group, (L,) in NumPy."""
+    """Mean squared errors of one `Outcome`, each row predicted without its group, (L,)
+    in NumPy."""
     kept = smoother.rows.kept
     codes = as_groups(groups, smoother._source.train, kept).codes
     codes = codes if kept is None else codes[to_numpy(kept)]
@@ -1123,7 +1179,8 @@ def gain(self: DesignRows, g, mu, lam, filter):
 
 @patch
 def embed(self: DesignRows, smoother, X, null_space):
-    """Coordinates of new rows on the null space (m, c) and on the directions (m, r), and their index."""
+    """Coordinates of new rows on the null space (m, c) and on the directions (m, r),
+    and their index."""
     if null_space is not None:
         raise TypeError("null_space goes with from_gram; a design knows its own intercept")
     test, train = as_queries(X, self.train)
@@ -1151,14 +1208,16 @@ def as_kernel_of(K, train, n):
         require_same_columns(test, trained_on)
     if test.shape[1] != n:
         raise ValueError(
-            f"K must have shape (m, {n}), the kernel of new rows with the training rows, got {tuple(test.shape)}"
+            f"K must have shape (m, {n}), the kernel of new rows with the training "
+            f"rows, got {tuple(test.shape)}"
         )
     return test
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e0015
 @patch
 def gain(self: GramRows, g, mu, lam, filter):
-    """What a coordinate of a new row counts: g / mu, and for ridge also where mu = 0."""
+    """What a coordinate of a new row counts: g / mu, and for ridge also where mu =
+    0."""
     top, bottom = (1 + 0 * g, mu + lam) if filter == "ridge" else (g, mu)
     xp = self.train.xp
     return xp.where(bottom > 0, top / xp.where(bottom > 0, bottom, 1 + 0 * g), 0 * g)
@@ -1166,7 +1225,8 @@ def gain(self: GramRows, g, mu, lam, filter):
 
 @patch
 def embed(self: GramRows, smoother, K, null_space):
-    """Coordinates of new rows on the null space (m, c) and on the directions (m, r), and their index."""
+    """Coordinates of new rows on the null space (m, c) and on the directions (m, r),
+    and their index."""
     test = as_kernel_of(K, self.train, smoother.rows.n)
     K, _ = promote(test.values, smoother.U, ("K", "the training Gram matrix"))
     T = self.functions(test._replace(values=K), null_space)
@@ -1175,7 +1235,8 @@ def embed(self: GramRows, smoother, K, null_space):
 
 @patch
 def functions(self: GramRows, test, null_space):
-    """The unpenalised functions at the rows of a `Table`, as many as at the training rows."""
+    """The unpenalised functions at the rows of a `Table`, as many as at the training
+    rows."""
     T, c = null_functions(test, self.intercept, null_space), self.R.shape[1]
     if T.shape[1] != c:
         raise ValueError(
@@ -1186,14 +1247,16 @@ def functions(self: GramRows, test, null_space):
 
 @patch
 def coordinates(self: GramRows, smoother, K, T):
-    """Coordinates of rows with a scaled kernel K (m, n) and unpenalised functions T (m, c)."""
+    """Coordinates of rows with a scaled kernel K (m, n) and unpenalised functions T (m,
+    c)."""
     T = matmul(T, self.train.xp.linalg.inv(self.R)) if T.shape[1] else T
     return T, matmul(K, smoother.U) - matmul(T, self.across)
 
 # %% ../../nbs/regression/03b_smoother.ipynb #3b5e0016
 @patch
 def _attend(self: SpectralSmoother, T, E, lam, filter):
-    """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m, r)."""
+    """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m,
+    r)."""
     return matmul(E * self._gain(lam, filter), self.U.T) + matmul(T, self.null.T)
 
 
@@ -1223,7 +1286,8 @@ def weights(
     filter: str = "ridge",
     null_space: AnyArray | None = None,
 ) -> SameKind:
-    """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are predictions.
+    """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are
+    predictions.
 
     `null_space` (m, c) is needed where it was given to `from_gram`.
     """
@@ -1257,7 +1321,8 @@ def predict(
 def coefficients(
     self: SpectralSmoother, y: AnyArray, lam: Number, filter: str = "ridge"
 ) -> tuple[SameKind, SameKind]:
-    """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""
+    """Coefficients on the variables of a design, shape (p,) or (p, k), and the
+    intercept, a number or (k,)."""
     if not isinstance(self._source, DesignRows):
         raise TypeError(
             "a Gram matrix has no coefficients on variables; see dual_coefficients"
@@ -1273,7 +1338,8 @@ def coefficients(
 def dual_coefficients(
     self: SpectralSmoother, y: AnyArray, lam: Number, filter: str = "ridge"
 ) -> tuple[SameKind, SameKind]:
-    """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,) or (c, k) of the null space.
+    """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,)
+    or (c, k) of the null space.
 
     After `from_gram`, predictions are ``K_new @ a + T_new @ b``.
     """
@@ -1288,7 +1354,8 @@ def dual_coefficients(
 class RidgePath(NamedTuple):
     """Ridge regression at every penalty of a grid; arrays with one row a penalty.
 
-    `coefficients` has shape (L, p) or (L, p, k), `df` (L,); `intercept`, `rss`, `gcv` and `loo` (L,) or (L, k).
+    `coefficients` has shape (L, p) or (L, p, k), `df` (L,); `intercept`, `rss`, `gcv`
+    and `loo` (L,) or (L, k).
     """
 
     lam: SameKind
@@ -1305,12 +1372,14 @@ class RidgePath(NamedTuple):
         return f"RidgePath({self.lam.shape[0]} penalties from {lo:.3g} to {hi:.3g}, {self.coefficients.shape[1]} coefficients)"
 
     def to_frame(self) -> Frame:
-        """A DataFrame indexed by lam: df, rss, gcv, loo, intercept, a column a coefficient (one outcome only)."""
+        """A DataFrame indexed by lam: df, rss, gcv, loo, intercept, a column a
+        coefficient (one outcome only)."""
         import pandas as pd
 
         if self.coefficients.ndim != 2:
             raise ValueError(
-                "to_frame needs a path with a single outcome; select one with y[:, j] before the call"
+                "to_frame needs a path with a single outcome; "
+                "select one with y[:, j] before the call"
             )
         names = (
             self.columns
@@ -1354,16 +1423,19 @@ def ridge_path(
     Returns
     -------
     RidgePath
-        Coefficients, intercept, degrees of freedom, residual sum of squares, GCV and mean squared leave-one-out error.
+        Coefficients, intercept, degrees of freedom, residual sum of squares, GCV and
+        mean squared leave-one-out error.
 
     Raises
     ------
     TypeError, ValueError
-        On input that is not finite and real, rows that do not match, an empty grid or a negative penalty.
+        On input that is not finite and real, rows that do not match, an empty grid or a
+        negative penalty.
 
     Notes
     -----
-    Cost: that of `SpectralSmoother.from_design`, plus L products of U with a vector. Source: (3b.1), (3b.4).
+    Cost: that of `SpectralSmoother.from_design`, plus L products of U with a vector.
+    Source: (3b.1), (3b.4).
     """
     if not hasattr(lams, "__len__"):
         raise TypeError(

@@ -22,7 +22,7 @@ __all__ = ['SpectralSmoother', 'RidgePath', 'ridge_path']
 class SpectralSmoother:
     """One factorisation; every penalty afterwards is cheap.
 
-    Build it with `from_design` or `from_gram`. ``filter=`` takes any name that `spectral_filter` knows.
+    Build it with `from_design` or `from_gram`; names of filters: `spectral_filter`.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class SpectralSmoother:
 
     Notes
     -----
-    Outcomes y have shape (n,) or (n, k), a penalty is one number. New rows are ``X (m, p)`` after `from_design`, and
-    ``K (m, n)``, their kernel with the training rows, after `from_gram`. Outcomes, weights, answers are on the original
-    scale: a row of weight zero has leverage zero, its fit is a prediction. Source: (3b.1) to (3b.6); Wahba (1990).
+    Outcomes y have shape (n,) or (n, k). New rows are ``X (m, p)`` or their kernel ``K
+    (m, n)`` with the training rows. Answers are on the original scale: the fit of a row
+    of weight zero is a prediction. Source: (3b.1) to (3b.6); Wahba (1990).
     """
     mu: SameKind
     U: SameKind
@@ -76,10 +76,12 @@ class SpectralSmoother:
     weights : array or tensor, shape (n,), or float, optional
         Not negative; a row of weight zero is as good as dropped.
     weight_type : {"precision", "frequency"}
-        What a criterion makes of the weights (3a.4): one over the variance of a row's error, or so many copies of it.
+        What a criterion makes of the weights (3a.4): one over the variance of a row's
+        error, or so many copies of it.
     least_lam : float
-        The least penalty that will be asked for. Columns in different units are factored faster if directions far below
-        it need not be told apart to their last digits.
+        The least penalty that will be asked for. Columns in different units are
+        factored faster if directions far below it need not be told apart to their last
+        digits.
 
     Returns
     -------
@@ -88,19 +90,21 @@ class SpectralSmoother:
     Raises
     ------
     TypeError, ValueError
-        On input that is not a finite real matrix, or weights that are negative or all zero.
+        On input that is not a finite real matrix, or weights that are negative or all
+        zero.
 
     Notes
     -----
-    Cost: an R factor of the longer side, an SVD of the triangle and one product for U. Extra memory: one array of the
-    size of X.
+    Cost: an R factor of the longer side, an SVD of the triangle and one product for U.
+    Extra memory: one array of the size of X.
     """
 
     def shrinkage(self, lam: Number, filter: str='ridge') -> SameKind:
         """The filter factors, shape (r,), one for each eigenvalue in `mu`."""
 
     def df(self, lam: Number, filter: str='ridge') -> float:
-        """Effective degrees of freedom (3b.1), a number; each unpenalised function counts one."""
+        """Effective degrees of freedom (3b.1), a number; each unpenalised function counts
+    one."""
 
     def dfs(self, lams: Sequence[Number] | AnyArray) -> Numpy:
         """The `df` of ridge at every penalty of a grid, ndarray (L,)."""
@@ -111,14 +115,17 @@ class SpectralSmoother:
 
     @property
     def least_penalty(self) -> float:
-        """Where a search should start: below it no direction feels the penalty, or a Gram matrix's rounding errors do."""
+        """Where a search should start: below it no direction feels the penalty, or a Gram
+    matrix's rounding errors do."""
 
     @property
     def has_limit(self) -> bool:
-        """Whether ``lam == 0`` is a penalty like others: not if a Gram matrix is singular but for its rounding errors."""
+        """Whether ``lam == 0`` is a penalty like others: not if a Gram matrix is singular
+    but for its rounding errors."""
 
     def lam_for_df(self, df: float) -> float:
-        """The ridge penalty whose effective degrees of freedom are `df`, a number between those at infinity and at 0."""
+        """The ridge penalty whose effective degrees of freedom are `df`, a number between
+    those at infinity and at 0."""
 
     def hat_matrix(self, lam: Number, filter: str='ridge') -> SameKind:
         """The smoother matrix (3b.1), shape (n, n): ``H @ y`` are the fitted values."""
@@ -133,7 +140,8 @@ class SpectralSmoother:
         """What the fit leaves, the shape of y."""
 
     def _reported(self, y, scaled, dropped):
-        """Values at all rows, in the shape of y, from those at the scaled rows and at rows of weight zero."""
+        """Values at all rows, in the shape of y, from those at the scaled rows and at rows
+    of weight zero."""
 
     @classmethod
     def from_gram(cls, K: AnyArray, intercept: bool=False, null_space: AnyArray | None=None, overwrite: bool=False, index: Any=None, weights: AnyArray | float | None=None, weight_type: str='precision') -> SpectralSmoother:
@@ -161,7 +169,8 @@ class SpectralSmoother:
     Raises
     ------
     TypeError, ValueError
-        If K is not finite, real, square, symmetric and positive semidefinite, or the null space is rank deficient.
+        If K is not finite, real, square, symmetric and positive semidefinite, or the
+        null space is rank deficient.
 
     Notes
     -----
@@ -169,41 +178,48 @@ class SpectralSmoother:
     """
 
     def loo_residuals(self, y: AnyArray, lam: Number) -> SameKind:
-        """Leave-one-out prediction errors of ridge, the shape of y, without refitting; minimum-norm fits at ``lam == 0``.
+        """Leave-one-out prediction errors of ridge, the shape of y, without refitting;
+    minimum-norm fits at ``lam == 0``.
 
-    NaN where the unpenalised functions alone follow a row, or where coefficients would no longer be determined. With
-    `weight_type` "frequency" one copy of the row is left out, or what there is if that is less.
+    NaN where the unpenalised functions alone follow a row, or where coefficients would
+    no longer be determined. With `weight_type` "frequency" one copy of the row is left
+    out, or what there is if that is less.
     """
 
     def loo(self, y: AnyArray, lam: Number) -> SameKind:
         """Mean squared leave-one-out error (3b.2) of ridge, a number or (k,)."""
 
     def _deleted(self, y, lam, codes):
-        """Errors (n, k) of all rows without their groups, least in norm where they are not determined, and the doubts."""
+        """Errors (n, k) of all rows without their groups, least in norm where they are not
+    determined, and the doubts."""
 
     def group_residuals(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
-        """Prediction errors of ridge, the shape of y, each row predicted without its group, without refitting.
+        """Prediction errors of ridge, the shape of y, each row predicted without its group,
+    without refitting.
 
     At ``lam == 0`` those of the minimum-norm fits.
 
-    `groups` (n,) are labels of any kind, one for each row; a row is left out with all its copies. NaN where the other
-    groups do not determine the prediction.
+    `groups` (n,) are labels of any kind, one for each row; a row is left out with all
+    its copies. NaN where the other groups do not determine the prediction.
     """
 
     def leave_group_out(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
         """Mean squared `group_residuals`, weighted as those of `loo`, a number or (k,)."""
 
     def gcv(self, y: AnyArray, lam: Number) -> SameKind:
-        """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at ``lam == 0``."""
+        """Generalised cross-validation (3b.2) of ridge, a number or (k,); its limit at
+    ``lam == 0``."""
 
     def criterion_sums(self, y: AnyArray, lams: Sequence[Number] | AnyArray) -> tuple[list[CriterionSums], bool]:
-        """The `CriterionSums` of every outcome, in NumPy, and whether there was a single one."""
+        """The `CriterionSums` of every outcome, in NumPy, and whether there was a single
+    one."""
 
     def judge(self, y: AnyArray) -> tuple[list[Judged], bool]:
         """Every outcome as `Judged`, and whether there was a single one."""
 
     def _attend(self, T, E, lam, filter):
-        """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m, r)."""
+        """Attention over the scaled rows of new rows with coordinates T (m, c) and E (m,
+    r)."""
 
     def _answer(self, T, E, y, lam, filter):
         """Predictions (m, k) at new rows with coordinates T (m, c) and E (m, r)."""
@@ -215,7 +231,8 @@ class SpectralSmoother:
         ...
 
     def weights(self, X: AnyArray | Table, lam: Number, filter: str='ridge', null_space: AnyArray | None=None) -> SameKind:
-        """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are predictions.
+        """Attention of m new rows over the training rows, shape (m, n); ``weights @ y`` are
+    predictions.
 
     `null_space` (m, c) is needed where it was given to `from_gram`.
     """
@@ -224,16 +241,19 @@ class SpectralSmoother:
         """Predictions at m new rows, shape (m,) or (m, k), without forming the weights."""
 
     def coefficients(self, y: AnyArray, lam: Number, filter: str='ridge') -> tuple[SameKind, SameKind]:
-        """Coefficients on the variables of a design, shape (p,) or (p, k), and the intercept, a number or (k,)."""
+        """Coefficients on the variables of a design, shape (p,) or (p, k), and the
+    intercept, a number or (k,)."""
 
     def dual_coefficients(self, y: AnyArray, lam: Number, filter: str='ridge') -> tuple[SameKind, SameKind]:
-        """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,) or (c, k) of the null space.
+        """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,)
+    or (c, k) of the null space.
 
     After `from_gram`, predictions are ``K_new @ a + T_new @ b``.
     """
 
 class DesignRows(NamedTuple):
-    """How rows of a design enter: by coordinates on the principal `axes` (p, r), with `mean` subtracted or None."""
+    """How rows of a design enter: by coordinates on the principal `axes` (p, r), with
+    `mean` subtracted or None."""
     train: object
     axes: object
     mean: object
@@ -244,22 +264,26 @@ class DesignRows(NamedTuple):
         ...
 
     def is_unique(self, r):
-        """Whether r directions determine all coefficients; a row needed for it has no prediction at ``lam == 0``."""
+        """Whether r directions determine all coefficients; a row needed for it has no
+    prediction at ``lam == 0``."""
 
     def doubt(self, smoother, r):
-        """The largest variance inflation factor of the columns beside the constant, or of the rows if there are fewer."""
+        """The largest variance inflation factor of the columns beside the constant, or of
+    the rows if there are fewer."""
 
     def gain(self, g, mu, lam, filter):
         """What a coordinate of a new row counts."""
 
     def embed(self, smoother, X, null_space):
-        """Coordinates of new rows on the null space (m, c) and on the directions (m, r), and their index."""
+        """Coordinates of new rows on the null space (m, c) and on the directions (m, r),
+    and their index."""
 
     def constant(self, smoother, y, b):
         """The intercept (1, k) that goes with coefficients b (p, k)."""
 
 class Outcome(NamedTuple):
-    """An outcome (n, k) in columns, scaled: coordinates on the null space (c, k), the rest (m, k), the rest's (r, k).
+    """An outcome (n, k) in columns, scaled: coordinates on the null space (c, k), the
+    rest (m, k), the rest's (r, k).
 
     `dropped` has its values at rows of weight zero, on the original scale.
     """
@@ -331,19 +355,24 @@ class GramRows(NamedTuple):
         """Never: what a kernel does not determine is as small as can be."""
 
     def doubt(self, smoother, r):
-        """The square of how much the errors of a Gram matrix are magnified in its null space."""
+        """The square of how much the errors of a Gram matrix are magnified in its null
+    space."""
 
     def gain(self, g, mu, lam, filter):
-        """What a coordinate of a new row counts: g / mu, and for ridge also where mu = 0."""
+        """What a coordinate of a new row counts: g / mu, and for ridge also where mu =
+    0."""
 
     def embed(self, smoother, K, null_space):
-        """Coordinates of new rows on the null space (m, c) and on the directions (m, r), and their index."""
+        """Coordinates of new rows on the null space (m, c) and on the directions (m, r),
+    and their index."""
 
     def functions(self, test, null_space):
-        """The unpenalised functions at the rows of a `Table`, as many as at the training rows."""
+        """The unpenalised functions at the rows of a `Table`, as many as at the training
+    rows."""
 
     def coordinates(self, smoother, K, T):
-        """Coordinates of rows with a scaled kernel K (m, n) and unpenalised functions T (m, c)."""
+        """Coordinates of rows with a scaled kernel K (m, n) and unpenalised functions T (m,
+    c)."""
 
 def gram_rows(K, intercept, null_space, index, overwrite, weights, weight_type):
     ...
@@ -390,7 +419,8 @@ from typing import Any
 from olsattention.arrays import AnyArray, Array, Number, Numpy, SameKind
 
 class RowGroups(NamedTuple):
-    """The group of each of n rows: places `codes` (n,) in the list of `labels`, in order of appearance."""
+    """The group of each of n rows: places `codes` (n,) in the list of `labels`, in
+    order of appearance."""
     codes: Numpy
     labels: list[Any]
 
@@ -425,11 +455,13 @@ def group_errors(smoother: Any, y: Outcome, lam: Number, codes: Numpy) -> tuple[
     ...
 
 class CriterionSums(NamedTuple):
-    """What criteria are made of: one outcome, L penalties, up to the factor that the q have in common.
+    """What criteria are made of: one outcome, L penalties, up to the factor that the q
+    have in common.
 
-    `rss` is the sum of ``q**2 z**2``, `quadratic` that of ``q z**2``, with what no direction explains; `spare` sums
-    the q, `log_determinant` their logarithms; `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out
-    error. ``factor * q`` is ``1 - g``. All have shape (L,).
+    `rss` is the sum of ``q**2 z**2``, `quadratic` that of ``q z**2``, with what no
+    direction explains; `spare` sums the q, `log_determinant` their logarithms;
+    `squared` is ``tr(H @ H)``, `left_out()` the mean squared leave-one-out error.
+    ``factor * q`` is ``1 - g``. All have shape (L,).
     """
     n: Any
     unpenalised: int
@@ -457,10 +489,12 @@ def of_copies(sums, rows):
     ...
 
 class Judged(NamedTuple):
-    """One outcome before a criterion: its `CriterionSums` as a function of penalties, in squares of its `unit`.
+    """One outcome before a criterion: its `CriterionSums` as a function of penalties,
+    in squares of its `unit`.
 
-    `spread` is the mean square of what the null space leaves of it, `roundoff` that of its rounding errors;
-    `grouped` maps groups and penalties to its mean squared errors without the group.
+    `spread` is the mean square of what the null space leaves of it, `roundoff` that of
+    its rounding errors; `grouped` maps groups and penalties to its mean squared errors
+    without the group.
     """
     sums: Callable[[Any], CriterionSums]
     unit: float = 1.0
@@ -483,7 +517,8 @@ def as_kernel_of(K, train, n):
 class RidgePath(NamedTuple):
     """Ridge regression at every penalty of a grid; arrays with one row a penalty.
 
-    `coefficients` has shape (L, p) or (L, p, k), `df` (L,); `intercept`, `rss`, `gcv` and `loo` (L,) or (L, k).
+    `coefficients` has shape (L, p) or (L, p, k), `df` (L,); `intercept`, `rss`, `gcv`
+    and `loo` (L,) or (L, k).
     """
     lam: SameKind
     coefficients: SameKind

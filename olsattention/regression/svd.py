@@ -28,7 +28,8 @@ __all__ = ['RankDeficiencyWarning', 'ThinSVD', 'thin_svd', 'hat_matrix', 'levera
 
 # %% ../../nbs/regression/01_svd.ipynb #4bb9beec
 class RankDeficiencyWarning(UserWarning):
-    """The columns of a design are linearly dependent in floating point; the answer is the minimum-norm one."""
+    """The columns of a design are linearly dependent in floating point; the answer is
+    the minimum-norm one."""
 
 # %% ../../nbs/regression/01_svd.ipynb #a80741ce
 def rank_tolerance(shape, eps):
@@ -53,7 +54,8 @@ def rank_tolerance(shape, eps):
 
 
 def nothing_left(shape, vif=math.inf, eps=2.0**-52):
-    """What ``1 - leverage`` may be by rounding alone: by subtraction, or by (1.6) for columns of a known `vif`."""
+    """What ``1 - leverage`` may be by rounding alone: by subtraction, or by (1.6) for
+    columns of a known `vif`."""
     return min(100 * max(shape) * eps, shape[0] * (32 * eps) ** 2 * vif)
 
 # %% ../../nbs/regression/01_svd.ipynb #3c2e67d2
@@ -81,8 +83,9 @@ def column_scale(X):
 class ThinSVD(NamedTuple, Generic[Array]):
     """The thin singular value decomposition ``X = U @ diag(s) @ Vt`` and the rank of X.
 
-    `U` has shape (n, k), `s` (k,), `Vt` (k, p), with k = min(n, p). `rank` counts the directions that matter after
-    column scaling; where it is less than k, the last columns are rounding noise.
+    `U` has shape (n, k), `s` (k,), `Vt` (k, p), with k = min(n, p). `rank` counts the
+    directions that matter after column scaling; where it is less than k, the last
+    columns are rounding noise.
     """
 
     U: Array
@@ -102,7 +105,8 @@ def scaled_svd(X, rtol=None, scale=None, least=0.0):
     scale : array, shape (p,), optional
         Default `column_scale`.
     least : float
-        A lower bound on the largest singular value, for matrices that are known to hold rounding errors of that size.
+        A lower bound on the largest singular value, for matrices that are known to hold
+        rounding errors of that size.
 
     Returns
     -------
@@ -128,8 +132,8 @@ def thin_svd(X: Any, rtol: float | None = None) -> Any:
     X : array, tensor or DataFrame, shape (n, p)
         Any real matrix.
     rtol : float, optional
-        Singular values of the column-scaled matrix at or below ``rtol`` times the largest count as zero.
-        Default (1.8): ``max(n, p) * eps`` for float64.
+        Singular values of the column-scaled matrix at or below ``rtol`` times the
+        largest count as zero. Default (1.8): ``max(n, p) * eps`` for float64.
 
     Returns
     -------
@@ -143,8 +147,8 @@ def thin_svd(X: Any, rtol: float | None = None) -> Any:
 
     Notes
     -----
-    Rank deficiency is reported in `rank`, not warned of: the decomposition itself is valid.
-    Source: chapter 1, (1.2) and (1.8); Golub and Van Loan (2013), section 2.4.
+    Rank deficiency is reported in `rank`, not warned of: the decomposition itself is
+    valid. Source: chapter 1, (1.2) and (1.8); Golub and Van Loan (2013), section 2.4.
     """
     X = as_matrix(X)
     U, s, Vt = map(X.like_data, X.xp.linalg.svd(X.wide.values, full_matrices=False))
@@ -152,7 +156,8 @@ def thin_svd(X: Any, rtol: float | None = None) -> Any:
 
 # %% ../../nbs/regression/01_svd.ipynb #2ae46fbb
 def projection_basis(X):
-    """Orthonormal basis of the column space of a `Table`, by the SVD of its scaled columns.
+    """Orthonormal basis of the column space of a `Table`, by the SVD of its scaled
+    columns.
 
     Parameters
     ----------
@@ -195,7 +200,8 @@ def warn_rank(X, rank, Vt):
         names = [X.column_name(j) for j in range(p) if float(null[j]) > 1e-6]
         which = f"these columns depend on one another: {', '.join(names)}"
     warnings.warn(
-        f"{X.name} has rank {rank} of {p}; {which}. The minimum-norm answer is used; drop a column or set lam > 0.",
+        f"{X.name} has rank {rank} of {p}; {which}. The minimum-norm answer is used; "
+        "drop a column or set lam > 0.",
         RankDeficiencyWarning,
         stacklevel=outside_level(),
     )
@@ -233,12 +239,14 @@ def leverage(X: Array) -> Array: ...
 @overload
 def leverage(X: Frame) -> Column: ...
 def leverage(X: Any) -> Any:
-    """The diagonal of the hat matrix, without forming it; X and warning as of `hat_matrix`.
+    """The diagonal of the hat matrix, without forming it; X and warning as of
+    `hat_matrix`.
 
     Returns
     -------
     array or Series, shape (n,)
-        Between 0 and 1; they sum to the rank. 1 means that the fit passes through the observation.
+        Between 0 and 1; they sum to the rank. 1 means that the fit passes through the
+        observation.
 
     Notes
     -----
@@ -253,7 +261,8 @@ NEARLY_ONE = 1e-4  # from here on, 1 - h by subtraction has fewer than twelve di
 
 
 def free_part(H, own, y):
-    """``1 - h`` (m, 1) and residuals (m, k) of outcomes y (n, k) at rows `own` (m,), from a projection's rows H (m, n).
+    """``1 - h`` (m, 1) and residuals (m, k) of outcomes y (n, k) at rows `own` (m,),
+    from a projection's rows H (m, n).
 
     Source: (1.6), solved for ``1 - h``.
     """
@@ -266,7 +275,8 @@ def free_part(H, own, y):
 
 
 def refined(free, rest, projection, y, start=0):
-    """``1 - h`` (m, 1) and residuals (m, k) of rows from `start` on, those near leverage one by `free_part`.
+    """``1 - h`` (m, 1) and residuals (m, k) of rows from `start` on, those near
+    leverage one by `free_part`.
 
     ``projection(own)`` gives rows (len(own), n) of the projection.
     """
@@ -300,8 +310,8 @@ def loo_residuals(X: Any, y: Any) -> Any:
     Returns
     -------
     array or Series, shape of y
-        ``y[i]`` less its prediction by the fit without row i. Where the leverage is 1, no such prediction
-        exists and the result is NaN.
+        ``y[i]`` less its prediction by the fit without row i. Where the leverage is 1,
+        no such prediction exists and the result is NaN.
 
     Notes
     -----

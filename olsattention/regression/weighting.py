@@ -18,8 +18,9 @@ __all__ = []
 class RowWeights(NamedTuple):
     """What the rows of a regression weigh, and which of them count.
 
-    `w` (m,) are the weights above zero, None where all are one; `kept` (m,) the places of their rows among all n, and
-    `dropped` (n - m,) the places of the others, None if every row counts. `copies` says which of (3a.4) is meant.
+    `w` (m,) are the weights above zero, None where all are one; `kept` (m,) the places
+    of their rows among all n, and `dropped` (n - m,) the places of the others, None if
+    every row counts. `copies` says which of (3a.4) is meant.
     """
 
     n: int
@@ -44,7 +45,8 @@ def of(
     weight_type: str = "precision",
     name: str = "weights",
 ) -> RowWeights:
-    """The weights (n,), or a number for all, of the rows of a `Table` X (n, p); None for equal ones."""
+    """The weights (n,), or a number for all, of the rows of a `Table` X (n, p); None
+    for equal ones."""
     require_weight_type(weight_type)
     n, copies = X.shape[0], weight_type == "frequency"
     if weights is None:
@@ -140,7 +142,8 @@ def unscaled(self: RowWeights, values: SameKind) -> SameKind:
 # %% ../../nbs/regression/03a_weighting.ipynb #3a5e0019
 @patch
 def spread(self: RowWeights, values: SameKind, dropped: SameKind = None) -> SameKind:
-    """Values (n, ...) at all rows, from those at the rows that count and at the dropped ones, where None is zero."""
+    """Values (n, ...) at all rows, from those at the rows that count and at the dropped
+    ones, where None is zero."""
     if self.kept is None:
         return values
     xp = array_api_compat.array_namespace(values)
@@ -153,5 +156,6 @@ def spread(self: RowWeights, values: SameKind, dropped: SameKind = None) -> Same
 
 @patch
 def attention(self: RowWeights, values: SameKind) -> SameKind:
-    """What all outcomes (n, k) get, of what scaled outcomes (m, k) get: (3a.2), transposed."""
+    """What all outcomes (n, k) get, of what scaled outcomes (m, k) get: (3a.2),
+    transposed."""
     return self.spread(self.times_root(values))

@@ -11,8 +11,9 @@ __all__ = []
 class RowWeights(NamedTuple):
     """What the rows of a regression weigh, and which of them count.
 
-    `w` (m,) are the weights above zero, None where all are one; `kept` (m,) the places of their rows among all n, and
-    `dropped` (n - m,) the places of the others, None if every row counts. `copies` says which of (3a.4) is meant.
+    `w` (m,) are the weights above zero, None where all are one; `kept` (m,) the places
+    of their rows among all n, and `dropped` (n - m,) the places of the others, None if
+    every row counts. `copies` says which of (3a.4) is meant.
     """
     n: int
     w: SameKind = None
@@ -22,7 +23,8 @@ class RowWeights(NamedTuple):
 
     @classmethod
     def of(cls, weights: AnyArray | float | None, X: Table, weight_type: str='precision', name: str='weights') -> RowWeights:
-        """The weights (n,), or a number for all, of the rows of a `Table` X (n, p); None for equal ones."""
+        """The weights (n,), or a number for all, of the rows of a `Table` X (n, p); None
+    for equal ones."""
 
     @property
     def counting(self) -> int:
@@ -53,10 +55,12 @@ class RowWeights(NamedTuple):
         """Values (m, k) on the original scale, of scaled ones."""
 
     def spread(self, values: SameKind, dropped: SameKind=None) -> SameKind:
-        """Values (n, ...) at all rows, from those at the rows that count and at the dropped ones, where None is zero."""
+        """Values (n, ...) at all rows, from those at the rows that count and at the dropped
+    ones, where None is zero."""
 
     def attention(self, values: SameKind) -> SameKind:
-        """What all outcomes (n, k) get, of what scaled outcomes (m, k) get: (3a.2), transposed."""
+        """What all outcomes (n, k) get, of what scaled outcomes (m, k) get: (3a.2),
+    transposed."""
 
 def require_weight_type(weight_type: str) -> None:
     ...

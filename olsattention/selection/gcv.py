@@ -52,7 +52,8 @@ CRITERIA = {"gcv": _gcv, "loo": _loo, "gml": _gml, "rgcv": _rgcv, "ubre": _ubre}
 
 # %% ../../nbs/selection/05_gcv.ipynb #0517a001
 def _judge_of(criterion, robustness=0.3, sigma=None, groups=None):
-    """A criterion as a function of a `Judged` outcome and penalties, in squares of its unit."""
+    """A criterion as a function of a `Judged` outcome and penalties, in squares of its
+    unit."""
     if criterion not in CRITERIA:
         raise ValueError(
             f"unknown criterion {criterion!r}; known are {', '.join(CRITERIA)}"
@@ -86,13 +87,16 @@ def _by_groups(criterion, groups):
 
 
 def _judged(smoother, y):
-    """Every outcome y (n,) or (n, k) as `Judged`, and whether there was a single one."""
+    """Every outcome y (n,) or (n, k) as `Judged`, and whether there was a single
+    one."""
     if hasattr(smoother, "judge"):
         return smoother.judge(y)
     if not hasattr(smoother, "criterion_sums"):
         raise TypeError(
-            f"smoother must be a SpectralSmoother or a TridiagonalSmoother, got {type(smoother).__name__}; "
-            "for rows X write SpectralSmoother.from_design(X, intercept=True), for a Gram matrix K .from_gram(K)"
+            "smoother must be a SpectralSmoother or a TridiagonalSmoother, "
+            f"got {type(smoother).__name__}; "
+            "for rows X write SpectralSmoother.from_design(X, intercept=True), "
+            "for a Gram matrix K .from_gram(K)"
         )
     sums, single = smoother.criterion_sums(y, [1.0])
     of = lambda j: lambda lams: smoother.criterion_sums(y, lams)[0][j]
@@ -142,7 +146,8 @@ def criterion_curve(
     Raises
     ------
     TypeError, ValueError
-        On bad outcomes or penalties, or an unknown criterion (the error lists the known ones).
+        On bad outcomes or penalties, or an unknown criterion (the error lists the known
+        ones).
 
     Notes
     -----
@@ -155,14 +160,16 @@ def criterion_curve(
 
 # %% ../../nbs/selection/05_gcv.ipynb #ed185b40
 class BoundaryWarning(UserWarning):
-    """A criterion is smallest at the end of the range of penalties: the data do not determine one."""
+    """A criterion is smallest at the end of the range of penalties: the data do not
+    determine one."""
 
 # %% ../../nbs/selection/05_gcv.ipynb #055e0102
 class SelectedLam(NamedTuple):
     """A penalty chosen by a criterion.
 
-    `lam`, `score` (the criterion) and `df` are numbers, or arrays (k,) if each outcome chose for itself. `boundary`
-    is ``"lower"``, ``"upper"`` or None, or a list. `lams` (L,), `scores` (L,) or (L, k) and `dfs` (L,) are the curve.
+    `lam`, `score` (the criterion) and `df` are numbers, or arrays (k,) if each outcome
+    chose for itself. `boundary` is ``"lower"``, ``"upper"`` or None, or a list. `lams`
+    (L,), `scores` (L,) or (L, k) and `dfs` (L,) are the curve.
     """
 
     lam: Any
@@ -181,7 +188,8 @@ class SelectedLam(NamedTuple):
         return f"SelectedLam(lam={self.lam:.6g}, df={self.df:.4g}, {self.criterion}={self.score:.6g}{at})"
 
     def to_frame(self) -> Frame:
-        """The curve as a DataFrame indexed by lam: the degrees of freedom, and the criterion of each outcome."""
+        """The curve as a DataFrame indexed by lam: the degrees of freedom, and the
+        criterion of each outcome."""
         import pandas as pd
 
         index = pd.Index(self.lams, name="lam")
@@ -214,13 +222,14 @@ def select_lam(
     ----------
     smoother : SpectralSmoother or TridiagonalSmoother
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
-        Several share the penalty that minimises the mean of their criteria, each relative to the mean square that the
-        unpenalised part leaves of it, unless `per_outcome`.
+        Several share the penalty of the least mean criterion, each relative to the mean
+        square that the unpenalised part leaves of it, unless `per_outcome`.
     criterion : {"gcv", "loo", "gml", "rgcv", "ubre"}
     sigma, robustness, groups
         As in `criterion_curve`.
     bounds : tuple of float, optional
-        Range to search, ``0 < lower < upper``; default from where no direction feels one to where none resists, and 0.
+        Range to search, ``0 < lower < upper``; default from where no direction feels
+        one to where none resists, and 0.
     lams : sequence of float, optional
         Penalties >= 0 to choose among, instead of a range to search.
     per_outcome : bool
@@ -238,17 +247,16 @@ def select_lam(
     Warns
     -----
     BoundaryWarning
-        If the minimum is at an end of the range, or residuals are rounding errors; ties go to the larger penalty.
+        If the minimum is at an end of the range, or residuals are rounding errors.
 
     Notes
     -----
-    A grid of eight points a decade, then the zero of the slope (5.4) in every bracket that may hold the minimum.
+    A grid of eight points a decade, then the zero of the slope (5.4) in every bracket
+    that may hold the minimum; ties go to the larger penalty.
     """
     given = bounds is not None or lams is not None
-    judge, (outcomes, _) = (
-        _judge_of(criterion, robustness, sigma, groups),
-        _judged(smoother, y),
-    )
+    judge = _judge_of(criterion, robustness, sigma, groups)
+    outcomes, _ = _judged(smoother, y)
     apart = per_outcome or len(outcomes) == 1
     curves = (
         [_Curve(judge, [one]) for one in outcomes] if apart else [_Curve(judge, outcomes)]
@@ -258,7 +266,8 @@ def select_lam(
 
 # %% ../../nbs/selection/05_gcv.ipynb #47f28678
 def _grid(smoother, bounds):
-    """Penalties, eight a decade; by default from where no direction feels one to far above the largest eigenvalue."""
+    """Penalties, eight a decade; by default from where no direction feels one to far
+    above the largest eigenvalue."""
     largest = smoother.largest_eigenvalue or 1.0  # a kernel that is zero prefers no penalty
     least = smoother.least_penalty or 1e-14
     lower, upper = (least, 1e7 * largest) if bounds is None else map(float, bounds)
@@ -273,7 +282,8 @@ def _has_limit(smoother):
 
 # %% ../../nbs/selection/05_gcv.ipynb #0517a020
 def _searched(smoother, curves, bounds, lams):
-    """Penalties, and of every curve the minimum: among them if they are given, else between them and perhaps at 0."""
+    """Penalties, and of every curve the minimum: among them if they are given, else
+    between them and perhaps at 0."""
     if lams is not None:
         lams = np.unique(as_penalties(lams))
         return lams, [_least(curve, lams) for curve in curves]
@@ -282,7 +292,8 @@ def _searched(smoother, curves, bounds, lams):
 
 # %% ../../nbs/selection/05_gcv.ipynb #0517a021
 def _selected(smoother, criterion, lams, found, given):
-    """The `SelectedLam` of the minima of one or several curves, and a warning of those at a boundary."""
+    """The `SelectedLam` of the minima of one or several curves, and a warning of those
+    at a boundary."""
     lam, score, boundary, scores = map(list, zip(*found))
     _warn_of_boundaries(criterion, boundary, given)
     df, dfs = [smoother.df(at) for at in lam], smoother.dfs(lams)
@@ -294,7 +305,8 @@ def _selected(smoother, criterion, lams, found, given):
 
 # %% ../../nbs/selection/05_gcv.ipynb #055e002a
 class _Curve(NamedTuple):
-    """A criterion of one outcome, or the mean of several, each relative to its spread."""
+    """A criterion of one outcome, or the mean of several, each relative to its
+    spread."""
 
     judge: object
     outcomes: list
@@ -330,7 +342,8 @@ def _warn_of_boundaries(criterion, boundaries, given=False):
             )
         # without the number, so that Python shows the same warning once
         warnings.warn(
-            f"{criterion} is smallest at the {boundary} end of the penalties searched: the data ask for {asked}",
+            f"{criterion} is smallest at the {boundary} end of the penalties searched: "
+            f"the data ask for {asked}",
             BoundaryWarning,
             stacklevel=outside_level(),
         )
@@ -356,7 +369,8 @@ def _least(curve, lams):
 
 
 def _minimum(curve, lams, zero):
-    """Penalty, score, boundary of the least minimum that a grid shows, and the scores; `zero`: try 0 as well."""
+    """Penalty, score, boundary of the least minimum that a grid shows, and the scores;
+    `zero`: try 0 as well."""
     scores = curve(lams)
     if not np.isfinite(scores).any():
         raise ValueError(NOWHERE_FINITE)
@@ -375,7 +389,8 @@ def _minimum(curve, lams, zero):
 
 # %% ../../nbs/selection/05_gcv.ipynb #0517a003
 def _best_inside(curve, t, scores, best):
-    """Penalty, score and boundary of the best of the valleys of a curve, or of its upper end."""
+    """Penalty, score and boundary of the best of the valleys of a curve, or of its
+    upper end."""
     if best in (0, len(t) - 1):
         return float(np.exp(t[best])), float(scores[best]), "upper" if best else "lower"
     inner = np.arange(1, len(t) - 1)
@@ -407,7 +422,8 @@ def _polish(curve, left, middle, right):
 
 # %% ../../nbs/selection/05_gcv.ipynb #a26d89b8
 class RandomizedGCV(NamedTuple):
-    """GCV with estimated degrees of freedom: `score` and `df`, each with its standard error."""
+    """GCV with estimated degrees of freedom: `score` and `df`, each with its standard
+    error."""
 
     score: float
     score_error: float
@@ -418,7 +434,8 @@ class RandomizedGCV(NamedTuple):
 def randomized_gcv(
     fit: Callable[[Numpy], Numpy], y: AnyArray, rng: np.random.Generator, probes: int = 20
 ) -> RandomizedGCV:
-    """Generalised cross-validation of a linear smoother that is known by its action only.
+    """Generalised cross-validation of a linear smoother that is known by its action
+    only.
 
     Parameters
     ----------

@@ -41,7 +41,8 @@ __all__ = ['noise_variance', 'standard_error', 'coefficient_errors', 'posterior_
 def noise_variance(
     smoother: SpectralSmoother | TridiagonalSmoother, y: AnyArray, lam: Number
 ) -> Any:
-    """The variance of the noise, from the residuals and the degrees of freedom that they have left.
+    """The variance of the noise, from the residuals and the degrees of freedom that
+    they have left.
 
     Parameters
     ----------
@@ -53,7 +54,8 @@ def noise_variance(
     Returns
     -------
     float or ndarray, shape (k,)
-        Of a row of weight 1, in squares of the outcome's unit. 0 at interpolation, NaN if no degree of freedom is left.
+        Of a row of weight 1, in squares of the outcome's unit. 0 at interpolation, NaN
+        if no degree of freedom is left.
 
     Raises
     ------
@@ -79,7 +81,8 @@ def standard_error(
     *,
     null_space: AnyArray | None = None,
 ) -> SameKind:
-    """Standard error of the prediction at every new row: the noise times the norm of the weights.
+    """Standard error of the prediction at every new row: the noise times the norm of
+    the weights.
 
     Parameters
     ----------
@@ -115,7 +118,8 @@ def standard_error(
 
 # %% ../../nbs/selection/05d_sure.ipynb #9d34ebdc
 def coefficient_errors(smoother: SpectralSmoother, y: AnyArray, lam: Number) -> Column:
-    """Standard errors of the coefficients of a design and one outcome, a Series (p,) or (1 + p,), a constant first.
+    """Standard errors of the coefficients of a design and one outcome, a Series (p,) or
+    (1 + p,), a constant first.
 
     Source: (5d.3).
     """
@@ -147,7 +151,8 @@ def posterior_variance(
     diagonal: AnyArray | None = None,
     null_space: AnyArray | None = None,
 ) -> SameKind:
-    """Posterior variance of the function at new rows, in units of the noise variance: ``h / (1 - h)``.
+    """Posterior variance of the function at new rows, in units of the noise variance:
+    ``h / (1 - h)``.
 
     Parameters
     ----------
@@ -155,14 +160,16 @@ def posterior_variance(
     X, null_space
         As in `influence`.
     lam : float
-        The penalty; > 0 for a Gram matrix, whose process has the variance ``sigma**2 / lam`` times the kernel.
+        The penalty; > 0 for a Gram matrix, whose process has the variance ``sigma**2 /
+        lam`` times the kernel.
     diagonal : array, shape (m,) or float
         Of a kernel: its values ``k(x, x)`` at the new rows.
 
     Returns
     -------
     array, tensor or Series, shape (m,)
-        Add 1 for a new outcome of weight 1. Infinite where ``lam == 0`` and the training rows say nothing.
+        Add 1 for a new outcome of weight 1. Infinite where ``lam == 0`` and the
+        training rows say nothing.
 
     Raises
     ------
@@ -171,7 +178,8 @@ def posterior_variance(
 
     Notes
     -----
-    Source: (5d.4); Rasmussen and Williams (2006), equation (2.26); Wahba (1990), section 5.2.
+    Source: (5d.4); Rasmussen and Williams (2006), equation (2.26); Wahba (1990),
+    section 5.2.
     """
     lam, index = as_lam(lam), getattr(X, "index", None) if hasattr(X, "columns") else None
     if hasattr(smoother._source, "axes"):
@@ -190,7 +198,8 @@ def posterior_variance(
 
 # %% ../../nbs/selection/05d_sure.ipynb #05d0000f
 def _variance_of_design(smoother, X, lam):
-    """The posterior variance (m,) at rows of a design: on null space and directions, and off all training rows."""
+    """The posterior variance (m,) at rows of a design: on null space and directions,
+    and off all training rows."""
     source, xp = smoother._source, smoother._xp
     T, E, _ = source.embed(smoother, X, None)
     known = xp.sum(T**2, axis=1) + E**2 @ smoother.shrinkage(lam)
@@ -207,7 +216,8 @@ def _variance_of_design(smoother, X, lam):
 
 # %% ../../nbs/selection/05d_sure.ipynb #c6c5f8b8
 def _variance_of_kernel(smoother, K, lam, diagonal, null_space):
-    """The posterior variance (m,) at rows known by their kernel (m, n) and its diagonal (m,)."""
+    """The posterior variance (m,) at rows known by their kernel (m, n) and its diagonal
+    (m,)."""
     source = smoother._source
     test = as_kernel_of(K, source.train, smoother.rows.n)
     xp, scaled = test.xp, smoother.rows.scaled(test.values.T).T
@@ -238,7 +248,8 @@ def _explained(smoother, K, T, places, lam):
 
 # %% ../../nbs/selection/05d_sure.ipynb #05d00018
 class Interval(NamedTuple):
-    """Forecasts and the ends of their intervals, each (m,) or (m, k); labelled if the new rows are."""
+    """Forecasts and the ends of their intervals, each (m,) or (m, k); labelled if the
+    new rows are."""
 
     prediction: SameKind
     lower: SameKind
@@ -270,14 +281,16 @@ def prediction_interval(
     groups: AnyArray | None = None,
     null_space: AnyArray | None = None,
 ) -> Interval:
-    """Jackknife+ intervals for the outcomes of new rows, or CV+ intervals if rows come in groups; without refitting.
+    """Jackknife+ intervals for the outcomes of new rows, or CV+ intervals if rows come
+    in groups; without refitting.
 
     Parameters
     ----------
     smoother, X, y, lam, null_space
         As in `influence`.
     coverage : float
-        The ``1 - alpha`` to aim at, in (0, 1); what is guaranteed for exchangeable rows is ``1 - 2 alpha``.
+        The ``1 - alpha`` to aim at, in (0, 1); what is guaranteed for exchangeable rows
+        is ``1 - 2 alpha``.
     groups : array, shape (n,), optional
         Labels of rows that are left out together.
 
@@ -293,8 +306,9 @@ def prediction_interval(
 
     Notes
     -----
-    Copies (weights of type "frequency") count as rows of their own. Time and memory O(m n), in blocks of new rows;
-    gradients end here. Source: (5d.6), (5d.8); Barber et al. (2021).
+    Copies (weights of type "frequency") count as rows of their own. Time and memory O(m
+    n), in blocks of new rows; gradients end here. Source: (5d.6), (5d.8); Barber et al.
+    (2021).
     """
     if not 0 < as_number(coverage) < 1:
         raise ValueError(f"coverage must be between 0 and 1, got {coverage}")
@@ -314,7 +328,8 @@ BLOCK = 2**18  # entries of a block of weights: they stay in the cache
 
 
 def _in_blocks(X, null_space, n):
-    """New rows, and their unpenalised functions or None, a block at a time; at least one block."""
+    """New rows, and their unpenalised functions or None, a block at a time; at least
+    one block."""
     m, size = len(X), max(1, BLOCK // n)
     cut = lambda Z, at: Z.iloc[at] if hasattr(Z, "iloc") else Z[at]
     for a in range(0, max(m, 1), size):
@@ -323,7 +338,8 @@ def _in_blocks(X, null_space, n):
 
 
 def _as_given(values, smoother, X, y):
-    """An answer (m,) or (m, k) in the library of the smoother, with the labels of X and y."""
+    """An answer (m,) or (m, k) in the library of the smoother, with the labels of X and
+    y."""
     index = X.index if hasattr(X, "columns") else None
     like = smoother.null if isinstance(smoother.null, np.ndarray) else None
     values = values if like is not None else _like(values, smoother.null)
@@ -331,7 +347,8 @@ def _as_given(values, smoother, X, y):
 
 # %% ../../nbs/selection/05d_sure.ipynb #05d0001b
 class LeftOut(NamedTuple):
-    """Of q rows that count: errors without them (q, k), the share of weight each loses, its group, mass or None."""
+    """Of q rows that count: errors without them (q, k), the share of weight each loses,
+    its group, mass or None."""
 
     errors: Numpy
     share: Numpy | float
@@ -358,7 +375,8 @@ def _left_out(smoother, y, lam, groups):
 
 # %% ../../nbs/selection/05d_sure.ipynb #05d0001c
 def _reach(W, left, coverage):
-    """How far intervals reach down and up from predictions, (2, m, k), from weights W (m, q) of the rows that count."""
+    """How far intervals reach down and up from predictions, (2, m, k), from weights W
+    (m, q) of the rows that count."""
     found, loudest = [], np.maximum(W.max(axis=0, initial=0.0), -W.min(axis=0, initial=0.0))
     for e in left.errors.T:
         known = np.isfinite(e)
@@ -389,12 +407,14 @@ def _group_sums(change, codes):
 
 # %% ../../nbs/selection/05d_sure.ipynb #05d0001d
 def _rank(coverage, total):
-    """``ceil(coverage * (total + 1))``, whatever rounding says of a product that is a whole number."""
+    """``ceil(coverage * (total + 1))``, whatever rounding says of a product that is a
+    whole number."""
     return math.ceil(round(coverage * (total + 1), 9))
 
 # %% ../../nbs/selection/05d_sure.ipynb #dc9e248b
 def _quantile(W, moves, size, most, coverage):
-    """The k-th smallest of ``W * moves + size`` of each row of W (m, q), where no product is larger than `most`."""
+    """The k-th smallest of ``W * moves + size`` of each row of W (m, q), where no
+    product is larger than `most`."""
     k, order = _rank(coverage, len(size)), np.argsort(size)
     if k > len(size) or np.isinf(size[order[k - 1]]):
         return np.full(len(W), np.inf)
@@ -407,7 +427,8 @@ def _quantile(W, moves, size, most, coverage):
 
 # %% ../../nbs/selection/05d_sure.ipynb #23b9b197
 def _heavy_quantile(values, mass, coverage):
-    """The least of the values (m, q) in each row up to which there is the mass of k observations."""
+    """The least of the values (m, q) in each row up to which there is the mass of k
+    observations."""
     k, order = _rank(coverage, mass.sum()), np.argsort(values, axis=1)
     reached = np.cumsum(mass[order], axis=1) >= k * (1 - 1e-12)
     at = np.take_along_axis(order, np.argmax(reached, axis=1)[:, None], axis=1)
@@ -423,7 +444,8 @@ def adaptive_interval(
     rate: float = 0.05,
     delay: int = 1,
 ) -> Interval:
-    """Intervals around forecasts made through time, from errors of those before, corrected after every hit and miss.
+    """Intervals around forecasts made through time, from errors of those before,
+    corrected after every hit and miss.
 
     Parameters
     ----------
@@ -439,8 +461,8 @@ def adaptive_interval(
     Returns
     -------
     Interval
-        Each made before its outcome was known. Infinite at first, and where the corrected level asks for everything;
-        NaN where it asks for nothing.
+        Each made before its outcome was known. Infinite at first, and where the
+        corrected level asks for everything; NaN where it asks for nothing.
 
     Raises
     ------
@@ -454,11 +476,13 @@ def adaptive_interval(
     f, seen = (np.asarray(values, dtype=float) for values in (forecasts, outcomes))
     if f.ndim != 1 or f.shape != seen.shape:
         raise ValueError(
-            f"forecasts and outcomes must be of one length, got shapes {f.shape} and {seen.shape}"
+            "forecasts and outcomes must be of one length, "
+            f"got shapes {f.shape} and {seen.shape}"
         )
     if not 0 < coverage < 1 or not 0 < rate < math.inf or delay < 1:
         raise ValueError(
-            f"coverage must be in (0, 1), rate > 0 and delay at least 1, got {coverage}, {rate} and {delay}"
+            "coverage must be in (0, 1), rate > 0 and delay at least 1, "
+            f"got {coverage}, {rate} and {delay}"
         )
     radius = _radii(np.abs(seen - f), coverage, rate, delay)
     index = forecasts.index if hasattr(forecasts, "to_numpy") else None
@@ -466,7 +490,8 @@ def adaptive_interval(
 
 # %% ../../nbs/selection/05d_sure.ipynb #05d0002b
 def _radii(errors, coverage, rate, delay):
-    """Half widths (T,) by (5d.9), each from the errors known `delay` steps later; NaN for the empty interval."""
+    """Half widths (T,) by (5d.9), each from the errors known `delay` steps later; NaN
+    for the empty interval."""
     alpha, radius, known = 1 - coverage, np.full(len(errors), np.inf), []
     for t in range(len(errors)):
         past = t - delay

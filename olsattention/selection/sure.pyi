@@ -42,7 +42,8 @@ def _explained(smoother, K, T, places, lam):
     ...
 
 class Interval(NamedTuple):
-    """Forecasts and the ends of their intervals, each (m,) or (m, k); labelled if the new rows are."""
+    """Forecasts and the ends of their intervals, each (m,) or (m, k); labelled if the
+    new rows are."""
     prediction: SameKind
     lower: SameKind
     upper: SameKind
@@ -65,7 +66,8 @@ def _as_given(values, smoother, X, y):
     ...
 
 class LeftOut(NamedTuple):
-    """Of q rows that count: errors without them (q, k), the share of weight each loses, its group, mass or None."""
+    """Of q rows that count: errors without them (q, k), the share of weight each loses,
+    its group, mass or None."""
     errors: Numpy
     share: Numpy | float
     codes: Numpy | None

@@ -48,29 +48,32 @@ BLOCK = 256  # columns turned at a time
 
 
 def _pivots(diagonal, beside):
-    """Pivots of a tridiagonal matrix from the top, and multipliers; an error if it is not positive definite."""
+    """Pivots of a tridiagonal matrix from the top, and multipliers; an error if it is
+    not positive definite."""
     beside = beside if len(diagonal) > 1 else np.zeros(1)  # which LAPACK's wrapper wants
     pivots, multipliers, info = dpttrf(diagonal, beside)
     if info:
         raise ValueError(
-            "K + lam I is not positive definite: K is indefinite, or lam below its rounding errors; take a larger lam"
+            "K + lam I is not positive definite: K is indefinite, "
+            "or lam below its rounding errors; take a larger lam"
         )
     return pivots, multipliers
 
 
 def _inverse_diagonal(diagonal, beside):
-    """Diagonal of the inverse of a positive definite tridiagonal matrix, and its log determinant."""
+    """Diagonal of the inverse of a positive definite tridiagonal matrix, and its log
+    determinant."""
     down, up = _pivots(diagonal, beside)[0], _pivots(diagonal[::-1], beside[::-1])[0]
     return 1 / (down + up[::-1] - diagonal), np.sum(np.log(down))
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #59918107
 class TridiagonalSmoother:
-    """Ridge for every penalty from a tridiagonal reduction of a Gram matrix: a `SpectralSmoother` without eigenvectors.
+    """Ridge for every penalty from a tridiagonal reduction, without eigenvectors.
 
     Parameters
     ----------
     K : array or DataFrame, shape (n, n)
-        Symmetric positive semidefinite; computed in float64 by LAPACK. A tensor is an error.
+        Symmetric positive semidefinite; in float64 by LAPACK. A tensor is an error.
     intercept : bool
         Leave a constant unpenalised.
     null_space : array, shape (n, c), optional
@@ -94,11 +97,11 @@ class TridiagonalSmoother:
     Raises
     ------
     TypeError, ValueError
-        As `SpectralSmoother.from_gram`; an indefinite K is noticed at the first penalty that meets it.
+        As `SpectralSmoother.from_gram`; on an indefinite K once a penalty meets it.
 
     Notes
     -----
-    Source: (5b.2); Eldén (1984). The criterion LOO needs the leverages at every penalty, and so the eigenvectors.
+    Source: (5b.2); Eldén (1984). The criterion LOO needs the eigenvectors.
     """
 
     n: int
@@ -128,7 +131,8 @@ class TridiagonalSmoother:
 def _rows_of(K, *settings):
     if array_api_compat.is_torch_array(K):
         raise TypeError(
-            "TridiagonalSmoother takes NumPy arrays; for tensors there is SpectralSmoother.from_gram"
+            "TridiagonalSmoother takes NumPy arrays; "
+            "for tensors there is SpectralSmoother.from_gram"
         )
     return gram_rows(K, *settings)
 
@@ -155,7 +159,8 @@ def _reduce(self: TridiagonalSmoother, K, ours):
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e001c
 @patch
 def _turn(self: TridiagonalSmoother, values, direction):
-    """``P' values`` for "T", ``P values`` for "N", by the reflections that P is made of; shape (n, k)."""
+    """``P' values`` for "T", ``P values`` for "N", by the reflections that P is made
+    of; shape (n, k)."""
     values = np.array(values, dtype=np.float64, order="F")
     if self.n > 1:
         # the reflections start in the second row: a view of the same columns, one number further on
@@ -174,7 +179,8 @@ def _solve(self: TridiagonalSmoother, w, lam):
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e001d
 @patch
 def _trace(self: TridiagonalSmoother, lam):
-    """Trace of (K + lam I)^-1 on the complement of the null space, and the log determinant there."""
+    """Trace of (K + lam I)^-1 on the complement of the null space, and the log
+    determinant there."""
     inverse, log_determinant = _inverse_diagonal(self._diagonal + lam, self._beside)
     known = self._beyond * np.arange(1, self.null.shape[1] + 1) + lam
     return np.sum(inverse) - np.sum(1 / known), log_determinant - np.sum(np.log(known))
@@ -182,7 +188,8 @@ def _trace(self: TridiagonalSmoother, lam):
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0de5
 @patch
 def df(self: TridiagonalSmoother, lam: Number) -> float:
-    """Effective degrees of freedom of ridge, a number; each unpenalised function counts one."""
+    """Effective degrees of freedom of ridge, a number; each unpenalised function counts
+    one."""
     lam = as_lam(lam)
     return self.n - lam * self._trace(lam)[0]
 
@@ -201,7 +208,8 @@ def largest_eigenvalue(self: TridiagonalSmoother) -> float:
 
 @patch(as_prop=True)
 def least_penalty(self: TridiagonalSmoother) -> float:
-    """Where a search for a penalty should start: above the rounding errors of the reduction."""
+    """Where a search for a penalty should start: above the rounding errors of the
+    reduction."""
     return 2.0**-50 * self.n * self._noisy
 
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e001e
@@ -209,7 +217,8 @@ def least_penalty(self: TridiagonalSmoother) -> float:
 def criterion_sums(
     self: TridiagonalSmoother, y: AnyArray, lams: Sequence[Number] | AnyArray
 ) -> tuple[list[CriterionSums], bool]:
-    """The `CriterionSums` of every outcome, and whether there was a single one; (5b.2)."""
+    """The `CriterionSums` of every outcome, and whether there was a single one;
+    (5b.2)."""
     _, rest, single, _ = self._split(y)
     w = self._turn(rest, "T")
     return [self._sums(w[:, j : j + 1], lams) for j in range(w.shape[1])], single
@@ -238,7 +247,8 @@ def gcv(self: TridiagonalSmoother, y: AnyArray, lam: Number) -> Any:
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0de6
 @patch
 def _split(self: TridiagonalSmoother, y):
-    """Of outcomes (n, k): coordinates (c, k) in the null space, scaled rest (m, k), if there was one; themselves."""
+    """Of outcomes (n, k): coordinates (c, k) in the null space, scaled rest (m, k), if
+    there was one; themselves."""
     y, single, _ = in_columns(self._source.train, y, np.float64)
     return *beside_null(self.rows, self.null, y), single, y
 
@@ -263,7 +273,8 @@ def _sums(self: TridiagonalSmoother, w, lams):
 def dual_coefficients(
     self: TridiagonalSmoother, y: AnyArray, lam: Number
 ) -> tuple[Numpy, Numpy]:
-    """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,) or (c, k) of the null space."""
+    """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,)
+    or (c, k) of the null space."""
     level, rest, single, _ = self._split(y)
     a, b = self._dual(level, rest, as_lam(lam))
     a = self.rows.attention(a)
@@ -278,7 +289,8 @@ def predict(
     lam: Number,
     null_space: AnyArray | None = None,
 ) -> SameKind:
-    """Predictions (m,) or (m, k) at new rows, from their kernel (m, n) with training rows and null space (m, c)."""
+    """Predictions (m,) or (m, k) at new rows, from their kernel (m, n) with training
+    rows and null space (m, c)."""
     a, b = self.dual_coefficients(y, lam)
     test = as_kernel_of(K, self._source.train, self.rows.n)
     T = self._source.functions(test, null_space)
@@ -289,7 +301,8 @@ def predict(
 def weights(
     self: TridiagonalSmoother, K: AnyArray, lam: Number, null_space: AnyArray | None = None
 ) -> SameKind:
-    """Attention of m new rows over the training rows, shape (m, n), given their kernel (m, n) and null space (m, c)."""
+    """Attention of m new rows over the training rows, shape (m, n), given their kernel
+    (m, n) and null space (m, c)."""
     test, lam = as_kernel_of(K, self._source.train, self.rows.n), as_lam(lam)
     T = self._source.functions(test, null_space)
     W = self._attend(self.rows.scaled(test.values.T).T, T, lam)
@@ -301,7 +314,8 @@ def weights(
 
 @patch
 def _attend(self: TridiagonalSmoother, K, T, lam):
-    """Attention over the scaled rows of new rows with a scaled kernel K (m, n) and unpenalised functions T (m, c)."""
+    """Attention over the scaled rows of new rows with a scaled kernel K (m, n) and
+    unpenalised functions T (m, c)."""
     T = np.linalg.solve(self._source.R.T, T.T).T
     own = (K - T @ self._source.across).T
     W = self._turn(self._solve(self._turn(own, "T"), lam), "N").T
@@ -318,7 +332,8 @@ def _dual(self: TridiagonalSmoother, level, rest, lam):
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b0c0de9
 @patch
 def leverage(self: TridiagonalSmoother, lam: Number) -> SameKind:
-    """The diagonal of the smoother matrix, shape (n,); O(n^3) operations, by blocks of columns."""
+    """The diagonal of the smoother matrix, shape (n,); O(n^3) operations, by blocks of
+    columns."""
     h = self.rows.spread(1 - self._removed(as_lam(lam)))
     return labelled(h, self._source.train.index)
 
@@ -338,14 +353,16 @@ def residuals(self: TridiagonalSmoother, y: AnyArray, lam: Number) -> SameKind:
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e0020
 @patch
 def loo_residuals(self: TridiagonalSmoother, y: AnyArray, lam: Number) -> SameKind:
-    """Leave-one-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
+    """Leave-one-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3)
+    operations."""
     lam = as_lam(lam)
     return self._reported(y, lam, self._kept(lam))
 
 
 @patch
 def loo(self: TridiagonalSmoother, y: AnyArray, lam: Number) -> Any:
-    """Mean squared leave-one-out error (3b.2), a number or (k,); as `leverage`, O(n^3) operations."""
+    """Mean squared leave-one-out error (3b.2), a number or (k,); as `leverage`, O(n^3)
+    operations."""
     (level, rest, single, _), lam = self._split(y), as_lam(lam)
     errors = quotient(lam * self._dual(level, rest, lam)[0], self._kept(lam), np)
     found = np.sum(errors**2, axis=0) / self.rows.total
@@ -372,7 +389,8 @@ def _kept(self: TridiagonalSmoother, lam):
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #5b5e0021
 @patch
 def _reported(self: TridiagonalSmoother, y, lam, over=None):
-    """Residuals at all rows, those that count divided by a column (m, 1), in the shape of y."""
+    """Residuals at all rows, those that count divided by a column (m, 1), in the shape
+    of y."""
     names, (level, rest, single, y) = labels_of(y), self._split(y)
     a, b = self._dual(level, rest, lam)
     left, dropped = lam * a, None
@@ -408,7 +426,8 @@ def _block(self: TridiagonalSmoother, rows: Numpy, lam: float) -> Numpy:
 # %% ../../nbs/selection/05b_tridiagonal.ipynb #05b16003
 @patch
 def _deleted(self: TridiagonalSmoother, y, lam, codes):
-    """As of `SpectralSmoother`: errors (n, k) without groups, and doubts, with a penalty in the null space only."""
+    """As of `SpectralSmoother`: errors (n, k) without groups, and doubts, with a
+    penalty in the null space only."""
     level, rest, single, y = self._split(y)
     kept = np.arange(self.rows.n) if self.rows.kept is None else self.rows.kept
     a, b = self._dual(level, rest, lam)
@@ -429,7 +448,8 @@ def _deleted(self: TridiagonalSmoother, y, lam, codes):
 def group_residuals(
     self: TridiagonalSmoother, y: AnyArray, lam: Number, groups: AnyArray
 ) -> SameKind:
-    """Leave-group-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
+    """Leave-group-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3)
+    operations."""
     names, train = labels_of(y), self._source.train
     codes = as_groups(groups, train, self.rows.kept).codes
     errors, doubts, single = self._deleted(y, as_lam(lam), codes)
@@ -441,7 +461,8 @@ MANY_ROWS = 500  # from here on, eigenvectors are computed only for criteria tha
 
 
 def smoother_of_gram(K, alpha, null_space=None, weights=None, least=None, **settings):
-    """The smoother of a Gram matrix for a penalty `alpha`, or the criterion that will choose it, from `least` on."""
+    """The smoother of a Gram matrix for a penalty `alpha`, or the criterion that will
+    choose it, from `least` on."""
     c = 0 if null_space is None else null_space.shape[1]
     fast = c < K.shape[0] and _without_eigenvectors(K, alpha, weights, least)
     kind = TridiagonalSmoother if fast else SpectralSmoother.from_gram

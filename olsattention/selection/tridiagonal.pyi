@@ -21,12 +21,12 @@ def _inverse_diagonal(diagonal, beside):
     ...
 
 class TridiagonalSmoother:
-    """Ridge for every penalty from a tridiagonal reduction of a Gram matrix: a `SpectralSmoother` without eigenvectors.
+    """Ridge for every penalty from a tridiagonal reduction, without eigenvectors.
 
     Parameters
     ----------
     K : array or DataFrame, shape (n, n)
-        Symmetric positive semidefinite; computed in float64 by LAPACK. A tensor is an error.
+        Symmetric positive semidefinite; in float64 by LAPACK. A tensor is an error.
     intercept : bool
         Leave a constant unpenalised.
     null_space : array, shape (n, c), optional
@@ -50,11 +50,11 @@ class TridiagonalSmoother:
     Raises
     ------
     TypeError, ValueError
-        As `SpectralSmoother.from_gram`; an indefinite K is noticed at the first penalty that meets it.
+        As `SpectralSmoother.from_gram`; on an indefinite K once a penalty meets it.
 
     Notes
     -----
-    Source: (5b.2); Eldén (1984). The criterion LOO needs the leverages at every penalty, and so the eigenvectors.
+    Source: (5b.2); Eldén (1984). The criterion LOO needs the eigenvectors.
     """
     n: int
     null: Numpy
@@ -70,16 +70,19 @@ class TridiagonalSmoother:
         """Reduce a Gram matrix to tridiagonal form, in its memory if it is ours."""
 
     def _turn(self, values, direction):
-        """``P' values`` for "T", ``P values`` for "N", by the reflections that P is made of; shape (n, k)."""
+        """``P' values`` for "T", ``P values`` for "N", by the reflections that P is made
+    of; shape (n, k)."""
 
     def _solve(self, w, lam):
         """``A^-1 w`` in the turned coordinates, shape (n, k)."""
 
     def _trace(self, lam):
-        """Trace of (K + lam I)^-1 on the complement of the null space, and the log determinant there."""
+        """Trace of (K + lam I)^-1 on the complement of the null space, and the log
+    determinant there."""
 
     def df(self, lam: Number) -> float:
-        """Effective degrees of freedom of ridge, a number; each unpenalised function counts one."""
+        """Effective degrees of freedom of ridge, a number; each unpenalised function counts
+    one."""
 
     def dfs(self, lams: Sequence[Number] | AnyArray) -> Numpy:
         """The `df` at every penalty of a grid, ndarray (L,)."""
@@ -90,10 +93,12 @@ class TridiagonalSmoother:
 
     @property
     def least_penalty(self) -> float:
-        """Where a search for a penalty should start: above the rounding errors of the reduction."""
+        """Where a search for a penalty should start: above the rounding errors of the
+    reduction."""
 
     def criterion_sums(self, y: AnyArray, lams: Sequence[Number] | AnyArray) -> tuple[list[CriterionSums], bool]:
-        """The `CriterionSums` of every outcome, and whether there was a single one; (5b.2)."""
+        """The `CriterionSums` of every outcome, and whether there was a single one;
+    (5b.2)."""
 
     def judge(self, y: AnyArray) -> tuple[list[Judged], bool]:
         """Every outcome as `Judged`, and whether there was a single one."""
@@ -102,28 +107,34 @@ class TridiagonalSmoother:
         """Generalised cross-validation (3b.2), a number or (k,)."""
 
     def _split(self, y):
-        """Of outcomes (n, k): coordinates (c, k) in the null space, scaled rest (m, k), if there was one; themselves."""
+        """Of outcomes (n, k): coordinates (c, k) in the null space, scaled rest (m, k), if
+    there was one; themselves."""
 
     def _sums(self, w, lams):
         ...
 
     def dual_coefficients(self, y: AnyArray, lam: Number) -> tuple[Numpy, Numpy]:
-        """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,) or (c, k) of the null space."""
+        """Coefficients a (n,) or (n, k) of the training rows' kernel functions, and b (c,)
+    or (c, k) of the null space."""
 
     def predict(self, K: AnyArray, y: AnyArray, lam: Number, null_space: AnyArray | None=None) -> SameKind:
-        """Predictions (m,) or (m, k) at new rows, from their kernel (m, n) with training rows and null space (m, c)."""
+        """Predictions (m,) or (m, k) at new rows, from their kernel (m, n) with training
+    rows and null space (m, c)."""
 
     def weights(self, K: AnyArray, lam: Number, null_space: AnyArray | None=None) -> SameKind:
-        """Attention of m new rows over the training rows, shape (m, n), given their kernel (m, n) and null space (m, c)."""
+        """Attention of m new rows over the training rows, shape (m, n), given their kernel
+    (m, n) and null space (m, c)."""
 
     def _attend(self, K, T, lam):
-        """Attention over the scaled rows of new rows with a scaled kernel K (m, n) and unpenalised functions T (m, c)."""
+        """Attention over the scaled rows of new rows with a scaled kernel K (m, n) and
+    unpenalised functions T (m, c)."""
 
     def _dual(self, level, rest, lam):
         """Coefficients (m, k) of the scaled rows, and (c, k) of the null space."""
 
     def leverage(self, lam: Number) -> SameKind:
-        """The diagonal of the smoother matrix, shape (n,); O(n^3) operations, by blocks of columns."""
+        """The diagonal of the smoother matrix, shape (n,); O(n^3) operations, by blocks of
+    columns."""
 
     def fit(self, y: AnyArray, lam: Number) -> SameKind:
         """Fitted values at the training rows, the shape of y."""
@@ -132,10 +143,12 @@ class TridiagonalSmoother:
         """What the fit leaves, the shape of y."""
 
     def loo_residuals(self, y: AnyArray, lam: Number) -> SameKind:
-        """Leave-one-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
+        """Leave-one-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3)
+    operations."""
 
     def loo(self, y: AnyArray, lam: Number) -> Any:
-        """Mean squared leave-one-out error (3b.2), a number or (k,); as `leverage`, O(n^3) operations."""
+        """Mean squared leave-one-out error (3b.2), a number or (k,); as `leverage`, O(n^3)
+    operations."""
 
     def _removed(self, lam):
         """One less the leverages of the scaled rows (5b.3), shape (m,)."""
@@ -144,16 +157,19 @@ class TridiagonalSmoother:
         """The denominators ``1 - v h`` of leave-one-out errors (3b.2), shape (m, 1)."""
 
     def _reported(self, y, lam, over=None):
-        """Residuals at all rows, those that count divided by a column (m, 1), in the shape of y."""
+        """Residuals at all rows, those that count divided by a column (m, 1), in the shape
+    of y."""
 
     def _block(self, rows: Numpy, lam: float) -> Numpy:
         """The rows and columns `rows` (s,) of ``(I - H) / lam``, of the scaled rows."""
 
     def _deleted(self, y, lam, codes):
-        """As of `SpectralSmoother`: errors (n, k) without groups, and doubts, with a penalty in the null space only."""
+        """As of `SpectralSmoother`: errors (n, k) without groups, and doubts, with a
+    penalty in the null space only."""
 
     def group_residuals(self, y: AnyArray, lam: Number, groups: AnyArray) -> SameKind:
-        """Leave-group-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3) operations."""
+        """Leave-group-out errors as those of `SpectralSmoother`; as `leverage`, O(n^3)
+    operations."""
 
 def _rows_of(K, *settings):
     ...

@@ -42,7 +42,8 @@ def influence(
     groups: AnyArray | None = None,
     null_space: AnyArray | None = None,
 ) -> SameKind:
-    """How every prediction changes if a training row, or a group of them, is deleted; exact, without refitting.
+    """How every prediction changes if a training row, or a group of them, is deleted;
+    exact, without refitting.
 
     Parameters
     ----------
@@ -54,16 +55,18 @@ def influence(
     lam : float
         The penalty, the same before and after.
     groups : array, shape (n,), optional
-        Labels of any kind; rows of one label are deleted together. By default every row by itself, with all its copies.
+        Labels of any kind; rows of one label are deleted together. By default every row
+        by itself, with all its copies.
     null_space : array, shape (m, c), optional
         Where it was given to the smoother.
 
     Returns
     -------
-    array or DataFrame, shape (m, n) or (m, G), with several outcomes (m, n, k) or (m, G, k)
-        In units of the outcome; a prediction without the row is the prediction plus this. Groups stand in order of
-        appearance. A DataFrame if there is one outcome, and labels for both sides. NaN where the remaining rows do not
-        determine the prediction.
+    array or DataFrame, shape (m, n) or (m, G)
+        With several outcomes (m, n, k) or (m, G, k). In units of the outcome; a
+        prediction without the row is the prediction plus this. Groups stand in order of
+        appearance. A DataFrame if there is one outcome, and labels for both sides. NaN
+        where the remaining rows do not determine the prediction.
 
     Raises
     ------
@@ -90,7 +93,8 @@ def influence(
 
 # %% ../../nbs/selection/05c_without.ipynb #05c00009
 def _changes(W, errors):
-    """``-W * errors``, (m, n) or (m, n, k); an error that is not determined counts where it is listened to."""
+    """``-W * errors``, (m, n) or (m, n, k); an error that is not determined counts
+    where it is listened to."""
     xp = array_api_compat.array_namespace(W, errors)
     W = W if errors.ndim == 1 else W[:, :, None]
     noise = 100 * W.shape[1] * float(xp.finfo(W.dtype).eps)
@@ -100,7 +104,8 @@ def _changes(W, errors):
 
 # %% ../../nbs/selection/05c_without.ipynb #804e1681
 def _changes_by_groups(smoother, W, y, lam, codes):
-    """Changes (m, G) or (m, G, k) by deleting groups; NaN where a prediction depends on what is not determined."""
+    """Changes (m, G) or (m, G, k) by deleting groups; NaN where a prediction depends on
+    what is not determined."""
     errors, doubts, _ = smoother._deleted(y, lam, codes)
     xp, single = array_api_compat.array_namespace(W, errors), np.ndim(y) == 1
     place, scaled = array_api_compat.device(W), _by_root(smoother.rows, W)
@@ -131,7 +136,8 @@ def _diagonals(smoother: SpectralSmoother, lam: Number) -> tuple[Numpy, Numpy]:
     """The diagonals of H and of H @ H of the scaled rows that count, (m,)."""
     if not isinstance(smoother, SpectralSmoother):
         raise TypeError(
-            "summaries need the eigenvectors; use SpectralSmoother.from_gram in the place of TridiagonalSmoother"
+            "summaries need the eigenvectors; use SpectralSmoother.from_gram in the "
+            "place of TridiagonalSmoother"
         )
     U, N, g = map(to_numpy, (smoother.U, smoother.null, smoother.shrinkage(lam)))
     free = np.sum(N**2, axis=1)
@@ -139,7 +145,8 @@ def _diagonals(smoother: SpectralSmoother, lam: Number) -> tuple[Numpy, Numpy]:
 
 # %% ../../nbs/selection/05c_without.ipynb #5b2330a3
 def _variances_without(smoother, y, lam, errors):
-    """The noise variance s^2, and those without each row (m,), from an `Outcome` and errors (m,) of the scaled rows."""
+    """The noise variance s^2, and those without each row (m,), from an `Outcome` and
+    errors (m,) of the scaled rows."""
     (h, q), g = _diagonals(smoother, lam), to_numpy(smoother.shrinkage(lam))
     z, U = to_numpy(y.z)[:, 0], to_numpy(smoother.U)
     rss = np.sum((to_numpy(y.centred)[:, 0] - U @ (g * z)) ** 2)
@@ -171,9 +178,10 @@ def deletion_diagnostics(smoother: SpectralSmoother, y: AnyArray, lam: Number) -
     Returns
     -------
     DataFrame, one row a training row
-        ``leverage``; ``residual``; ``error_without``, the row's error as predicted without it; ``studentised``, that
-        error in units of its standard error, with the noise estimated without the row; ``cooks_distance``; ``dffits``.
-        NaN where the others do not determine them; zero for rows of weight zero.
+        ``leverage``; ``residual``; ``error_without``, the row's error as predicted
+        without it; ``studentised``, that error in units of its standard error, with the
+        noise estimated without the row; ``cooks_distance``; ``dffits``. NaN where the
+        others do not determine them; zero for rows of weight zero.
 
     Raises
     ------
@@ -182,7 +190,8 @@ def deletion_diagnostics(smoother: SpectralSmoother, y: AnyArray, lam: Number) -
 
     Notes
     -----
-    Source: (5c.3) to (5c.5); Cook (1977); Belsley, Kuh and Welsch (1980). Least squares: OLSInfluence of statsmodels.
+    Source: (5c.3) to (5c.5); Cook (1977); Belsley, Kuh and Welsch (1980). Least
+    squares: OLSInfluence of statsmodels.
     """
     (h, q), y = _diagonals(smoother, as_lam(lam)), _single(smoother, y)
     errors = _scaled_errors(smoother, y, lam)
@@ -211,7 +220,8 @@ def _single(smoother, y):
     y = Outcome.of(smoother, y)
     if not y.single:
         raise ValueError(
-            f"y must be one outcome, shape ({smoother.rows.n},), got {y.level.shape[1]} columns; ask for one at a time"
+            f"y must be one outcome, shape ({smoother.rows.n},), "
+            f"got {y.level.shape[1]} columns; ask for one at a time"
         )
     return y
 
@@ -223,7 +233,8 @@ def _scaled_errors(smoother, y, lam):
 
 # %% ../../nbs/selection/05c_without.ipynb #05c0001a
 def coefficient_weights(smoother: SpectralSmoother, lam: Number) -> tuple[Numpy, list]:
-    """The map (q, m) from scaled outcomes to coefficients, a constant first if there is one, and their names."""
+    """The map (q, m) from scaled outcomes to coefficients, a constant first if there is
+    one, and their names."""
     source = smoother._source
     if not hasattr(source, "axes"):
         raise TypeError(
@@ -263,7 +274,8 @@ def dfbetas(smoother: SpectralSmoother, y: AnyArray, lam: Number) -> Frame:
     Returns
     -------
     DataFrame, shape (n, p) or (n, 1 + p)
-        Coefficient with the row less without it, over its standard error without it; a constant comes first.
+        Coefficient with the row less without it, over its standard error without it; a
+        constant comes first.
 
     Raises
     ------

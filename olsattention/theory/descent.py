@@ -17,7 +17,8 @@ __all__ = ['NewRowRisk', 'new_row_risk', 'descent_risk', 'EffectiveRanks', 'effe
 
 # %% ../../nbs/theory/08d_descent.ipynb #a52ff445
 class NewRowRisk(NamedTuple):
-    """Squared bias and variance of the prediction at a new random row, given the training rows; numbers or 0-d tensors."""
+    """Squared bias and variance of the prediction at a new random row, given the
+    training rows; numbers or 0-d tensors."""
 
     bias2: Any
     variance: Any
@@ -35,7 +36,8 @@ def new_row_risk(
     sigma: float,
     covariance: AnyArray | None = None,
 ) -> NewRowRisk:
-    """The exact risk of ridge, or of least squares of minimum norm, at a new row, given the training rows.
+    """The exact risk of ridge, or of least squares of minimum norm, at a new row, given
+    the training rows.
 
     Parameters
     ----------
@@ -48,7 +50,8 @@ def new_row_risk(
     sigma : float
         Standard deviation of the errors, >= 0.
     covariance : array or tensor, shape (p,) or (p, p), optional
-        Second moments of a new row, the diagonal or all of them; by default the identity.
+        Second moments of a new row, the diagonal or all of them; by default the
+        identity.
 
     Returns
     -------
@@ -91,13 +94,15 @@ def _form(B, covariance, xp):
     S = xp.asarray(covariance, dtype=B.dtype)
     if tuple(S.shape) not in ((B.shape[0],), (B.shape[0], B.shape[0])):
         raise ValueError(
-            f"covariance must have shape ({B.shape[0]},) or ({B.shape[0]}, {B.shape[0]}), got {tuple(S.shape)}"
+            f"covariance must have shape ({B.shape[0]},) or ({B.shape[0]}, "
+            f"{B.shape[0]}), got {tuple(S.shape)}"
         )
     return xp.sum(B * (S[:, None] * B if S.ndim == 1 else S @ B), axis=0)
 
 # %% ../../nbs/theory/08d_descent.ipynb #f6f3c564
 def descent_risk(n: int, p: int, signal: float, sigma: float, hidden: float = 0.0) -> float:
-    """The risk of least squares of minimum norm at a new row, averaged over Gaussian rows with independent features of variance one.
+    """The risk of least squares of minimum norm at a new row, averaged over Gaussian
+    rows with independent features of variance one.
 
     Parameters
     ----------
@@ -136,7 +141,8 @@ def descent_risk(n: int, p: int, signal: float, sigma: float, hidden: float = 0.
 
 # %% ../../nbs/theory/08d_descent.ipynb #95776435
 class EffectiveRanks(NamedTuple):
-    """How long the tail of a spectrum is beyond its first k: `r` compares with its largest, `R` with its squares."""
+    """How long the tail of a spectrum is beyond its first k: `r` compares with its
+    largest, `R` with its squares."""
 
     r: float
     R: float
@@ -177,7 +183,8 @@ def effective_ranks(eigenvalues: AnyArray, k: int) -> EffectiveRanks:
     tail = values[k:]
     if tail[-1] < 0 or tail[0] <= 0:
         raise ValueError(
-            f"eigenvalues must be >= 0, and those beyond k not all zero; they run from {tail[0]} to {tail[-1]}"
+            "eigenvalues must be >= 0, and those beyond k not all zero; "
+            f"they run from {tail[0]} to {tail[-1]}"
         )
     total = np.sum(tail)
     return EffectiveRanks(float(total / tail[0]), float(total**2 / np.sum(tail**2)))

@@ -19,9 +19,10 @@ __all__ = ['SelectionLoss', 'selection_loss', 'loss_bound']
 class SelectionLoss(NamedTuple):
     """What choosing the penalty from the data costs.
 
-    `ratio` is the mean loss at the chosen penalties over `oracle`, the least risk per row, and `error` its standard error.
-    `risk_ratio` counts instead the risk (8.2) that a *fixed* penalty of the same size would have, as if the choice were free. `lam`
-    is the oracle's penalty and `chosen` (R,) are the data's.
+    `ratio` is the mean loss at the chosen penalties over `oracle`, the least risk per
+    row, and `error` its standard error. `risk_ratio` counts instead the risk (8.2) that
+    a *fixed* penalty of the same size would have, as if the choice were free. `lam` is
+    the oracle's penalty and `chosen` (R,) are the data's.
     """
 
     ratio: float
@@ -40,7 +41,7 @@ def selection_loss(
     repetitions: int = 400,
     criterion: str = "gcv",
 ) -> SelectionLoss:
-    """The loss of ridge with a penalty chosen by a criterion, relative to the oracle, by simulation in coordinates.
+    """The loss of ridge with a chosen penalty, relative to the oracle, by simulation.
 
     Parameters
     ----------
@@ -64,12 +65,13 @@ def selection_loss(
     Raises
     ------
     TypeError, ValueError
-        On shapes that differ, an unknown criterion, zero noise, or a truth that is zero: then the oracle's penalty is 0 or infinite,
-        and there is nothing to compare.
+        On shapes that differ, an unknown criterion, or noise or a truth of zero: then
+        the oracle's penalty is 0 or infinite, and there is nothing to compare.
 
     Notes
     -----
-    Penalties are searched on a grid of 24 points a decade, three decades to each side of the oracle's.
+    Penalties are searched on a grid of 24 points a decade, three decades to each side
+    of the oracle's.
     """
     mu, theta = _pair(mu, theta)
     _require_experiment(criterion, repetitions)
@@ -108,12 +110,14 @@ def _pair(mu, theta):
 def _require_experiment(criterion, repetitions):
     if criterion not in ("gcv", "ubre") or repetitions < 2:
         raise ValueError(
-            f"criterion must be 'gcv' or 'ubre' and repetitions at least 2, got {criterion!r} and {repetitions}"
+            "criterion must be 'gcv' or 'ubre' and repetitions at least 2, "
+            f"got {criterion!r} and {repetitions}"
         )
 
 # %% ../../nbs/theory/08c_finite.ipynb #e1665386
 def _choices(g, theta, sigma, rng, repetitions, criterion):
-    """Losses at the penalties that a criterion chooses, at the middle one, and which were chosen, (R,) each; g is (L, n)."""
+    """Losses at the penalties that a criterion chooses, at the middle one, and which
+    were chosen, (R,) each; g is (L, n)."""
     n, lost, rows = len(theta), 1 - g, np.arange(repetitions)
     y = theta[:, None] + sigma * rng.normal(size=(n, repetitions))
     rss = lost**2 @ y**2 / n
@@ -133,7 +137,8 @@ def loss_bound(
     sigma: float,
     probability: float = 0.05,
 ) -> float:
-    """A loss per row that a ridge fit exceeds with at most the given probability, for Gaussian errors and a fixed penalty.
+    """A loss per row that a ridge fit exceeds with at most the given probability, for
+    Gaussian errors and a fixed penalty.
 
     Parameters
     ----------

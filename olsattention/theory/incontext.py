@@ -19,7 +19,8 @@ __all__ = ['in_context_risk', 'Prompts', 'in_context_prompts', 'limiting_risk']
 def in_context_risk(
     weights: AnyArray, key: AnyArray, query: AnyArray, sigma: float, prior: float = 1.0
 ) -> PredictionRisk:
-    """The exact risk of heads that regress in context, averaged over tasks, for each query.
+    """The exact risk of heads that regress in context, averaged over tasks, for each
+    query.
 
     Parameters
     ----------
@@ -53,7 +54,8 @@ def in_context_risk(
     sigma, prior = as_lam(sigma, "sigma"), as_lam(prior, "prior")
     if tuple(W.shape) != (Q.shape[0], K.shape[0]) or K.shape[1] != Q.shape[1]:
         raise ValueError(
-            f"weights must have shape (queries, keys) and keys the width of queries, got {tuple(W.shape)}, {tuple(K.shape)} and {tuple(Q.shape)}"
+            "weights must have shape (queries, keys) and keys the width of queries, "
+            f"got {tuple(W.shape)}, {tuple(K.shape)} and {tuple(Q.shape)}"
         )
     W, K = promote(W, K, ("weights", "key"))
     xp = array_api_compat.array_namespace(W)
@@ -64,7 +66,8 @@ def in_context_risk(
 
 # %% ../../nbs/theory/08f_incontext.ipynb #7260cdbe
 class Prompts(NamedTuple):
-    """Tasks of in-context regression: `key` (B, n, d), `value` (B, n, 1), `query` (B, 1, d), and `target` (B, 1, 1), noiseless."""
+    """Tasks of in-context regression: `key` (B, n, d), `value` (B, n, 1), `query` (B,
+    1, d), and `target` (B, 1, 1), noiseless."""
 
     key: torch.Tensor
     value: torch.Tensor
@@ -80,7 +83,8 @@ def in_context_prompts(
     generator: torch.Generator,
     prior: float = 1.0,
 ) -> Prompts:
-    """Draw prompts of in-context regression with standard normal keys and queries, in float64.
+    """Draw prompts of in-context regression with standard normal keys and queries, in
+    float64.
 
     Parameters
     ----------
@@ -111,7 +115,8 @@ def in_context_prompts(
 
 # %% ../../nbs/theory/08f_incontext.ipynb #3f274388
 def limiting_risk(n: int, d: int, sigma: float, prior: float = 1.0) -> float:
-    """The mean risk of the exact ridge head with its best penalty, for n random keys of width d with independent entries of variance one.
+    """The mean risk of the exact ridge head with its best penalty, for n random keys of
+    width d with independent entries of variance one.
 
     Parameters
     ----------
@@ -139,7 +144,8 @@ def limiting_risk(n: int, d: int, sigma: float, prior: float = 1.0) -> float:
     noise, signal = float(as_lam(sigma, "sigma")) ** 2, float(as_lam(prior, "prior")) ** 2
     if noise == 0 or signal == 0:
         raise ValueError(
-            f"sigma and prior must be > 0, got {sigma} and {prior}: the best penalty would be 0 or infinite"
+            f"sigma and prior must be > 0, got {sigma} and {prior}: "
+            "the best penalty would be 0 or infinite"
         )
     ratio, z = d / n, noise / signal / n
     half = 1 - ratio + z

@@ -19,14 +19,14 @@ __all__ = ['SequenceModel', 'TheoryLine', 'Rate', 'empirical_rate']
 
 # %% ../../nbs/theory/08b_rates.ipynb #db0891c0
 class SequenceModel:
-    """Regression as a sequence: eigenvalues ``j**(-2 m / d)``, squared coefficients ``j**(-2 s / d - 1)``, noise ``sigma / sqrt(n)``.
+    """Regression as a sequence of directions, with noise ``sigma / sqrt(n)`` in each.
 
     Parameters
     ----------
     smoothness : float
-        s > 0 of the truth.
+        s > 0 of the truth: squared coefficients are ``j**(-2 s / d - 1)``.
     order : float
-        m of the kernel; ``2 * order`` must exceed the dimension.
+        m of the kernel: eigenvalues are ``j**(-2 m / d)``; ``2 * order > dimension``.
     dimension : int
         d >= 1 of the inputs.
     sigma : float
@@ -39,7 +39,8 @@ class SequenceModel:
 
     Notes
     -----
-    Penalties are those of the mean convention, ``lam / n``. Source: (8b.1); Caponnetto and De Vito (2007).
+    Penalties are those of the mean convention, ``lam / n``. Source: (8b.1); Caponnetto
+    and De Vito (2007).
     """
 
     smoothness: float
@@ -88,7 +89,8 @@ def coordinates(self: SequenceModel, count: int) -> tuple[Numpy, Numpy]:
 # %% ../../nbs/theory/08b_rates.ipynb #e85ae656
 @patch
 def bias_variance(self: SequenceModel, n: int, lams: AnyArray) -> RiskCurve:
-    """Squared bias and variance (8b.2) of n rows at every penalty of a grid, in the mean convention; a RiskCurve of arrays (L,)."""
+    """Squared bias and variance (8b.2) of n rows at every penalty of a grid, in the
+    mean convention; a RiskCurve of arrays (L,)."""
     n, lams = _rows(n), np.atleast_1d(np.asarray(lams, dtype=float))
     if not np.all((lams > 0) & np.isfinite(lams)):
         raise ValueError(f"lams must be > 0 and finite, got {lams}")
@@ -115,7 +117,8 @@ REACH = 60  # directions that are added exactly, in units of that where the eige
 
 @patch
 def _sums(self: SequenceModel, lam):
-    """Eigenvalues, coefficients, and the energy beyond them, for penalties from `lam` on."""
+    """Eigenvalues, coefficients, and the energy beyond them, for penalties from `lam`
+    on."""
     count = 200 + math.ceil(REACH * lam ** (-self.dimension / (2 * self.order)))
     mu, theta = self.coordinates(min(count, 4_000_000))
     power = 2 * self.smoothness / self.dimension
@@ -136,7 +139,8 @@ def _rows(n):
 
 # %% ../../nbs/theory/08b_rates.ipynb #9a562b7f
 class TheoryLine(NamedTuple):
-    """What (8b.5) and (8b.6) say for n rows: the penalty `lam` and the `risk`, and their exponents, numbers."""
+    """What (8b.5) and (8b.6) say for n rows: the penalty `lam` and the `risk`, and
+    their exponents, numbers."""
 
     lam: float
     risk: float
@@ -146,7 +150,8 @@ class TheoryLine(NamedTuple):
 
 @patch
 def asymptotic(self: SequenceModel, n: int) -> TheoryLine:
-    """The asymptotic oracle of n rows (8b.5); beyond ``smoothness = 2 order`` saturated (8b.6), there with its logarithm (8b.7)."""
+    """The asymptotic oracle of n rows (8b.5); beyond ``smoothness = 2 order`` saturated
+    (8b.6), there with its logarithm (8b.7)."""
     n, a, r = _rows(n), 2 * self.order / self.dimension, self.smoothness / self.order
     noise, C_v = self.sigma**2 / n, gamma(1 / a) * gamma(2 - 1 / a) / a
     power = min(r, 2.0)
@@ -167,7 +172,7 @@ def asymptotic(self: SequenceModel, n: int) -> TheoryLine:
 
 # %% ../../nbs/theory/08b_rates.ipynb #46cb10e1
 class Rate(NamedTuple):
-    """A fitted exponent: ``value ~ exp(intercept) * n**slope``, with the ends of a confidence interval of the slope."""
+    """A fitted exponent, ``value ~ exp(intercept) * n**slope``, from low to high."""
 
     slope: float
     low: float
@@ -183,7 +188,8 @@ def empirical_rate(sizes: AnyArray, values: AnyArray, confidence: float = 0.95) 
     sizes : array, shape (L,)
         Numbers of rows: three different ones at least, over a decade at least.
     values : array, shape (L,) or (L, R)
-        Values > 0, or R repetitions of them, whose means > 0 are fitted, weighted by their standard errors.
+        Values > 0, or R repetitions of them, whose means > 0 are fitted, weighted by
+        their standard errors.
     confidence : float
         Of the interval, in (0, 1).
 
@@ -194,12 +200,13 @@ def empirical_rate(sizes: AnyArray, values: AnyArray, confidence: float = 0.95) 
     Raises
     ------
     TypeError, ValueError
-        If there are too few sizes for a slope, or a value is not positive: it has no logarithm.
+        If there are too few sizes for a slope, or a value has no logarithm.
 
     Notes
     -----
-    A Student interval. With repetitions the errors of the means are known, and only if the scatter about the line is larger is it
-    taken instead, with L - 2 degrees of freedom; without, always. Values without noise scatter because the line is bent; their interval says how much.
+    A Student interval. With repetitions the errors of the means are known, and the
+    scatter about the line is taken only if larger, with L - 2 degrees of freedom;
+    without, always. Values without noise scatter because the line is bent.
     """
     sizes, values = (
         to_numpy(as_floats(x, name)) for x, name in ((sizes, "sizes"), (values, "values"))

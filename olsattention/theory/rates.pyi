@@ -12,14 +12,14 @@ from .risk import RiskCurve, best_lam
 __all__ = ['SequenceModel', 'TheoryLine', 'Rate', 'empirical_rate']
 
 class SequenceModel:
-    """Regression as a sequence: eigenvalues ``j**(-2 m / d)``, squared coefficients ``j**(-2 s / d - 1)``, noise ``sigma / sqrt(n)``.
+    """Regression as a sequence of directions, with noise ``sigma / sqrt(n)`` in each.
 
     Parameters
     ----------
     smoothness : float
-        s > 0 of the truth.
+        s > 0 of the truth: squared coefficients are ``j**(-2 s / d - 1)``.
     order : float
-        m of the kernel; ``2 * order`` must exceed the dimension.
+        m of the kernel: eigenvalues are ``j**(-2 m / d)``; ``2 * order > dimension``.
     dimension : int
         d >= 1 of the inputs.
     sigma : float
@@ -32,7 +32,8 @@ class SequenceModel:
 
     Notes
     -----
-    Penalties are those of the mean convention, ``lam / n``. Source: (8b.1); Caponnetto and De Vito (2007).
+    Penalties are those of the mean convention, ``lam / n``. Source: (8b.1); Caponnetto
+    and De Vito (2007).
     """
     smoothness: float
     order: float
@@ -49,16 +50,19 @@ class SequenceModel:
         """The first `count` eigenvalues and coefficients, two arrays (count,)."""
 
     def bias_variance(self, n: int, lams: AnyArray) -> RiskCurve:
-        """Squared bias and variance (8b.2) of n rows at every penalty of a grid, in the mean convention; a RiskCurve of arrays (L,)."""
+        """Squared bias and variance (8b.2) of n rows at every penalty of a grid, in the
+    mean convention; a RiskCurve of arrays (L,)."""
 
     def oracle_lam(self, n: int) -> float:
         """The penalty of least risk (8b.2) for n rows, in the mean convention."""
 
     def _sums(self, lam):
-        """Eigenvalues, coefficients, and the energy beyond them, for penalties from `lam` on."""
+        """Eigenvalues, coefficients, and the energy beyond them, for penalties from `lam`
+    on."""
 
     def asymptotic(self, n: int) -> TheoryLine:
-        """The asymptotic oracle of n rows (8b.5); beyond ``smoothness = 2 order`` saturated (8b.6), there with its logarithm (8b.7)."""
+        """The asymptotic oracle of n rows (8b.5); beyond ``smoothness = 2 order`` saturated
+    (8b.6), there with its logarithm (8b.7)."""
 REACH = 60
 
 def _sums_at(mu, energy, lam):
@@ -68,14 +72,15 @@ def _rows(n):
     ...
 
 class TheoryLine(NamedTuple):
-    """What (8b.5) and (8b.6) say for n rows: the penalty `lam` and the `risk`, and their exponents, numbers."""
+    """What (8b.5) and (8b.6) say for n rows: the penalty `lam` and the `risk`, and
+    their exponents, numbers."""
     lam: float
     risk: float
     lam_slope: float
     risk_slope: float
 
 class Rate(NamedTuple):
-    """A fitted exponent: ``value ~ exp(intercept) * n**slope``, with the ends of a confidence interval of the slope."""
+    """A fitted exponent, ``value ~ exp(intercept) * n**slope``, from low to high."""
     slope: float
     low: float
     high: float

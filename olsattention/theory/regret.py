@@ -17,9 +17,11 @@ __all__ = ['OnlineForecasts', 'online_forecasts']
 class OnlineForecasts(NamedTuple):
     """Forecasts step by step, and what each of them cost; arrays (T,).
 
-    `ridge` are the forecasts from the rows before, `cautious` those of Vovk, Azoury and Warmuth; `leverage` is h of (8e.2) and
-    `distance` l; `hindsight` is the penalised loss, so far, of the best fixed coefficients so far; `ridge_regret` and
-    `cautious_regret` are what the forecasts lost beyond it, and `bound` what the second cannot exceed.
+    `ridge` are the forecasts from the rows before, `cautious` those of Vovk, Azoury and
+    Warmuth; `leverage` is h of (8e.2) and `distance` l; `hindsight` is the penalised
+    loss, so far, of the best fixed coefficients so far; `ridge_regret` and
+    `cautious_regret` are what the forecasts lost beyond it, and `bound` what the second
+    cannot exceed.
     """
 
     ridge: SameKind
@@ -35,7 +37,8 @@ class OnlineForecasts(NamedTuple):
 def online_forecasts(
     X: AnyArray, y: AnyArray, lam: float, decay: float = 1.0
 ) -> OnlineForecasts:
-    """Forecast every outcome by ridge regression on the rows before it, and account for the regret.
+    """Forecast every outcome by ridge regression on the rows before it, and account for
+    the regret.
 
     Parameters
     ----------
@@ -55,11 +58,13 @@ def online_forecasts(
     Raises
     ------
     TypeError, ValueError
-        If the rows do not match, the penalty is not positive, or the discount is not in (0, 1].
+        If the rows do not match, the penalty is not positive, or the discount is not in
+        (0, 1].
 
     Notes
     -----
-    Cost: a QR factorisation of d + 1 rows a step. Source: (8e.2) to (8e.6); Vovk (2001); Azoury and Warmuth (2001).
+    Cost: a QR factorisation of d + 1 rows a step. Source: (8e.2) to (8e.6); Vovk
+    (2001); Azoury and Warmuth (2001).
     """
     table, y = as_regression(X, y)
     lam, decay = float(as_lam(lam)), float(as_lam(decay, "decay"))

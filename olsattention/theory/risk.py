@@ -94,7 +94,8 @@ def _values(x, size, name):
 
 # %% ../../nbs/theory/08_risk.ipynb #0d7fbc55
 class RiskCurve(NamedTuple):
-    """Squared bias and variance of a fit, per row, at every penalty of a grid; arrays (L,)."""
+    """Squared bias and variance of a fit, per row, at every penalty of a grid; arrays
+    (L,)."""
 
     lam: SameKind
     bias2: SameKind
@@ -102,7 +103,8 @@ class RiskCurve(NamedTuple):
 
     @property
     def risk(self) -> SameKind:
-        """Their sum (L,): the expected mean squared distance of the fit from the truth."""
+        """Their sum (L,): the expected mean squared distance of the fit from the
+        truth."""
         return self.bias2 + self.variance
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -119,7 +121,8 @@ def bias_variance(
     sigma: float,
     filter: str = "ridge",
 ) -> RiskCurve:
-    """Exact squared bias and variance of the fit at the training rows, for every penalty.
+    """Exact squared bias and variance of the fit at the training rows, for every
+    penalty.
 
     Parameters
     ----------
@@ -136,7 +139,8 @@ def bias_variance(
     Returns
     -------
     RiskCurve
-        ``lam``, ``bias2``, ``variance`` and their sum ``risk``, per row, in squared units of the outcome.
+        ``lam``, ``bias2``, ``variance`` and their sum ``risk``, per row, in squared
+        units of the outcome.
 
     Raises
     ------
@@ -157,7 +161,8 @@ def bias_variance(
 
 # %% ../../nbs/theory/08_risk.ipynb #d8eabb00
 def coordinates(smoother, truth):
-    """The truth in the directions of a smoother, (r,), and the squared norm of what lies in none."""
+    """The truth in the directions of a smoother, (r,), and the squared norm of what
+    lies in none."""
     outcome = Outcome.of(smoother, _values(truth, smoother.n, "truth"))
     xp = array_api_compat.array_namespace(outcome.z)
     rest = outcome.centred - smoother.U @ outcome.z
@@ -165,7 +170,8 @@ def coordinates(smoother, truth):
 
 
 def trade(mu, energy, lams, filter="ridge"):
-    """Energy that a filter removes, and the sum of its squares, (L,) each: the two sums of (8.2)."""
+    """Energy that a filter removes, and the sum of its squares, (L,) each: the two sums
+    of (8.2)."""
     g = spectral_filter(mu[:, None], lams, filter)
     xp = array_api_compat.array_namespace(g)
     total = mu[:, None] + lams
@@ -228,10 +234,11 @@ def simulate_risk(
 
 # %% ../../nbs/theory/08_risk.ipynb #d00874b8
 class OracleLam(NamedTuple):
-    """The best penalty for a known truth: `lam`, the least `risk` with its `bias2` and `variance` per row, and `df`.
+    """The best penalty for a known truth: `lam`, the least `risk` with its `bias2` and
+    `variance` per row, and `df`.
 
-    `boundary` is ``"lower"`` if no penalty is best (there is no noise), ``"upper"`` if an infinite one is (there is no signal),
-    else None.
+    `boundary` is ``"lower"`` if no penalty is best (there is no noise), ``"upper"`` if
+    an infinite one is (there is no signal), else None.
     """
 
     lam: float
@@ -256,8 +263,8 @@ def oracle_lam(smoother: SpectralSmoother, truth: AnyArray, sigma: float) -> Ora
     Returns
     -------
     OracleLam
-        With ``sigma == 0`` the penalty is 0, and with a truth that the penalised directions do not see it is infinite; `boundary`
-        says so.
+        With ``sigma == 0`` the penalty is 0, and with a truth that the penalised
+        directions do not see it is infinite; `boundary` says so.
 
     Raises
     ------
@@ -266,7 +273,8 @@ def oracle_lam(smoother: SpectralSmoother, truth: AnyArray, sigma: float) -> Ora
 
     Notes
     -----
-    A grid of 16 points a decade brackets the zeros of (8.4), each is found to rounding, and the local minimum of least risk is returned.
+    A grid of 16 points a decade brackets the zeros of (8.4), each is found to rounding,
+    and the local minimum of least risk is returned.
     """
     theta, beyond = coordinates(smoother, truth)
     mu, energy = to_numpy(smoother.mu).astype(float), to_numpy(theta).astype(float) ** 2
@@ -285,7 +293,8 @@ def oracle_lam(smoother: SpectralSmoother, truth: AnyArray, sigma: float) -> Ora
 
 # %% ../../nbs/theory/08_risk.ipynb #861511c8
 def best_lam(mu, energy, noise):
-    """The minimiser over lam in [0, inf] of the sums of (8.2): `energy` removed, plus `noise` times the squares let through."""
+    """The minimiser over lam in [0, inf] of the sums of (8.2): `energy` removed, plus
+    `noise` times the squares let through."""
     seen = mu > 0
     mu, energy = mu[seen], energy[seen]
     if noise == 0:
