@@ -849,7 +849,7 @@ def _heads_of_a_graph(q, k, v, lam, G, B, gates, starts, chunk, window, diagnost
         out, *found = _plainly(*given)
     else:
         out, *found = _locally(*given)
-        _require_sound(out, *found[:2], q, k, v)
+        _require_sound(out, k.mT @ k, k.mT @ v, q, k, v)
     if not diagnostics:
         found = *found[:2], lam.new_empty(len(lam), 0), lam.new_empty(len(lam), 0, 0)
     dtypes = q.dtype, *[_moments_dtype(lam)] * 2, *[lam.dtype] * 2
@@ -880,10 +880,7 @@ def _locally(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
         starts, before = (starts, (G, B)) if count > 1 else (None, (None, None))
         before = before if states else (None, None)
         given = q, k, v, lam, *before, gates, starts, chunk, window, diagnostics
-        (
-            out,
-            *after,
-        ) = _local(given, q, k, v)
+        out, *after = _local(given, q, k, v)
         after[:2] = after[:2] if states else (G, B)
         return out, *after
     before = [x[:, 0] for x in (G, B)] if states else [G, B]
