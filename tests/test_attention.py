@@ -1105,6 +1105,20 @@ def test_documents_that_do_not_fit_are_noticed_when_the_graph_runs():
             compiled(cu_seqlens=torch.tensor(cuts))
 
 
+@pytest.mark.parametrize(
+    "options", [{"window": 5}, {"cu_seqlens": torch.tensor([0, 4, 12])}]
+)
+def test_a_graph_of_windows_and_documents_names_what_is_wrong(options):
+    q, k, v = heads(2, 12, 4, 3)
+    options = options | {"is_causal": True}
+    compiled = torch.compile(
+        lambda v: ridge_attention(q, k, v, 0.5, **options), backend="eager", fullgraph=True
+    )
+    v[1, 7, 2] = math.nan
+    with pytest.raises(ValueError, match=r"value contains nan at \(1, 7, 2\)"):
+        compiled(v)
+
+
 def flat_answer(answer):
     """The tensors of an answer, diagnostics included."""
     if isinstance(answer, torch.Tensor):

@@ -167,6 +167,26 @@ def few_pairs(
         worst = SHARE * (worst if first is None else worst.maximum(first))
     return o, 1 - lam[:, None, None] / left, error, worst
 
+# %% ../../nbs/attention/06c4_window.ipynb #0a337235
+AHEAD = 3  # blocks that are not tried in single precision after one that lost digits
+
+
+def careful(
+    block: Callable, cut: Callable, lam: torch.Tensor, ahead: int
+) -> tuple[list[torch.Tensor], int]:
+    """What a block finds of what ``cut(dtype)`` gives it: in lam's dtype, or float64 where that loses digits, and at once if `ahead`; and how many blocks are still ahead."""
+    wide, on_cpu, looks = torch.float64, lam.device.type == "cpu", may_look(lam)
+    # a graph on a processor, which cannot look, has float64 throughout
+    at_once = ahead or (on_cpu and not looks)
+    for dtype in (wide,) if at_once else dict.fromkeys((lam.dtype, wide)):
+        *found, inflated = block(*cut(dtype))
+        if keeps_digits(inflated, dtype):
+            ahead = max(0, ahead - 1) if at_once or dtype == lam.dtype else AHEAD
+            return [x.to(lam.dtype) for x in found], ahead
+    raise LostDigits(
+        "K'K + lam I is too nearly singular for the chunks of windows in float64, or not finite"
+    )
+
 # %% ../../nbs/attention/06c4_window.ipynb #ce2b4e83
 def attend(
     query: torch.Tensor,
@@ -201,24 +221,14 @@ def attend(
     block = few_pairs if few else many_pairs
     if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value, lam)):
         block = block if transformed() else partial(checkpoint, block, use_reentrant=False)
-    found = (careful(block, partial(cut, part), lam) for part in range(len(tokens)))
+    found, ahead = [], 0
+    for part in range(len(tokens)):
+        rows, ahead = careful(block, partial(cut, part), lam, ahead)
+        found.append(rows)
     found = (torch.cat([x.unflatten(0, (N, -1)) for x in xs], 1) for xs in zip(*found))
     # a chunk's tokens one after another, and of each its queries
     split = (x.unflatten(2, (C, -1)).flatten(1, 2)[:, :T] for x in found)
     return [x.transpose(1, 2) for x in split]
-
-
-def careful(block: Callable, cut: Callable, lam: torch.Tensor) -> list[torch.Tensor]:
-    """What a block finds of what ``cut(dtype)`` gives it: in lam's dtype, or float64 where that loses digits."""
-    wide, on_cpu, looks = torch.float64, lam.device.type == "cpu", may_look(lam)
-    # a graph on a processor, which cannot look, has float64 throughout
-    for dtype in dict.fromkeys((lam.dtype, wide)) if looks or not on_cpu else (wide,):
-        *found, inflated = block(*cut(dtype))
-        if keeps_digits(inflated, dtype):
-            return [x.to(lam.dtype) for x in found]
-    raise LostDigits(
-        "K'K + lam I is too nearly singular for the chunks of windows in float64, or not finite"
-    )
 
 # %% ../../nbs/attention/06c4_window.ipynb #55dc6669
 AT_ONCE = (
