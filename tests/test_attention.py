@@ -1090,6 +1090,27 @@ def test_a_graph_must_know_how_many_documents_have_states():
         compiled(cu_seqlens=torch.tensor([0, 4, 4, 12]))
 
 
+@pytest.mark.parametrize("options", [{}, {"is_causal": True, "decay": 0.9}])
+def test_any_number_of_query_heads_in_one_graph(options):
+    graphs = []
+
+    def attend(q, k, v):
+        return ridge_attention(q, k, v, 0.5, enable_gqa=True, **options)
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(attend, backend=backend, fullgraph=True, dynamic=True)
+    for B, H, g in ((5, 3, 2), (6, 4, 2), (7, 5, 3)):
+        q = heads(B, g * H, 11, 4, 2)[0]
+        _, k, v = heads(B, H, 11, 4, 2, seed=1)
+        many = (x.repeat_interleave(g, 1) for x in (k, v))
+        want = ridge_attention(q, *many, 0.5, **options)
+        torch.testing.assert_close(compiled(q, k, v), want, rtol=1e-10, atol=1e-12)
+    assert len(graphs) <= 2
+
+
 def test_documents_that_do_not_fit_are_noticed_when_the_graph_runs():
     q, k, v = heads(2, 12, 4, 3)
 
