@@ -33,11 +33,13 @@ def as_lam(lam: Number, name: str = "lam", like: SameKind = None) -> SameKind:
     Parameters
     ----------
     lam : float or 0-d array
-        The penalty. A 0-d torch tensor is returned as it is, so that gradients reach it.
+        The penalty. A 0-d torch tensor is returned as it is, so that gradients reach
+        it.
     name : str
         What to call it in an error.
     like : array, optional
-        The array that the penalty will stand beside: a tensor takes its dtype and device, beside NumPy it is a float.
+        The array that the penalty will stand beside: a tensor takes its dtype and
+        device, beside NumPy it is a float.
 
     Returns
     -------
@@ -83,7 +85,8 @@ def to_numpy(x: Any) -> Numpy:
 
 
 def penalties(lams: Iterable[Number], like: Array) -> Array:
-    """Validated penalties as one array (L,) in the library, dtype and device of `like`; gradients survive."""
+    """Validated penalties as one array (L,) in the library, dtype and device of `like`;
+    gradients survive."""
     xp = array_api_compat.array_namespace(like)
     place = {"dtype": like.dtype, "device": array_api_compat.device(like)}
     lams = [as_lam(lam, f"lams[{i}]", like) for i, lam in enumerate(lams)]
@@ -95,14 +98,16 @@ def penalties(lams: Iterable[Number], like: Array) -> Array:
 
 # %% ../nbs/00_notation.ipynb #a46f56ef
 def as_flag(flag: object, name: str = "intercept") -> bool:
-    """Validate a yes or no; a number in its place is more likely a penalty that slipped."""
+    """Validate a yes or no; a number in its place is more likely a penalty that
+    slipped."""
     if not isinstance(flag, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {flag!r}")
     return bool(flag)
 
 # %% ../nbs/00_notation.ipynb #9c0751cf
 def lam_from_mean(lam_mean: Scalar, n: int) -> Scalar:
-    """The sum-of-squares penalty `lam = n * lam_mean` that equals a mean-of-squares penalty.
+    """The sum-of-squares penalty `lam = n * lam_mean` that equals a mean-of-squares
+    penalty.
 
     Parameters
     ----------
@@ -114,7 +119,8 @@ def lam_from_mean(lam_mean: Scalar, n: int) -> Scalar:
     Returns
     -------
     float
-        Penalty of ``sum((y - f)**2) + lam * norm(f)**2``, which is what this package calls ``lam``.
+        Penalty of ``sum((y - f)**2) + lam * norm(f)**2``, which is what this package
+        calls ``lam``.
 
     Raises
     ------
@@ -123,13 +129,15 @@ def lam_from_mean(lam_mean: Scalar, n: int) -> Scalar:
 
     Notes
     -----
-    Source: Wahba (1990), equation (1.2.4), writes the mean; Hoerl and Kennard (1970) the sum.
+    Source: Wahba (1990), equation (1.2.4), writes the mean; Hoerl and Kennard (1970)
+    the sum.
     """
     return as_lam(lam_mean, "lam_mean") * _as_count(n)
 
 
 def mean_from_lam(lam: Scalar, n: int) -> Scalar:
-    """The inverse of `lam_from_mean`: the mean-of-squares penalty ``lam / n`` of a penalty for n rows."""
+    """The inverse of `lam_from_mean`: the mean-of-squares penalty ``lam / n`` of a
+    penalty for n rows."""
     return as_lam(lam) / _as_count(n)
 
 
@@ -159,7 +167,8 @@ def _label(label):
 
 
 class Table(NamedTuple):
-    """A validated matrix with the labels it came with (`None` where it came without)."""
+    """A validated matrix with the labels it came with (`None` where it came
+    without)."""
 
     values: SameKind
     name: str = "X"
@@ -178,7 +187,8 @@ class Table(NamedTuple):
 
     @property
     def xp(self) -> Any:
-        """The array namespace of the values: NumPy's or torch's, behind the array API standard."""
+        """The array namespace of the values: NumPy's or torch's, behind the array API
+        standard."""
         return array_api_compat.array_namespace(self.values)
 
     @property
@@ -197,7 +207,8 @@ class Table(NamedTuple):
 
 # %% ../nbs/00_notation.ipynb #74d8ea32
 def _to_float(values, name):
-    """Real floating values of at least single precision; anything else is an error that says why."""
+    """Real floating values of at least single precision; anything else is an error that
+    says why."""
     xp = array_api_compat.array_namespace(values)
     if xp.isdtype(values.dtype, ("integral", "bool")):
         return xp.astype(values, xp.float64)
@@ -238,7 +249,8 @@ def _as_array(x, name):
 
 # %% ../nbs/00_notation.ipynb #0017a001
 def _require_numbers(values, name, columns):
-    """Raise an error that names the first entry of an object array (n,) or (n, p) that is no number."""
+    """Raise an error that names the first entry of an object array (n,) or (n, p) that
+    is no number."""
     if values.ndim not in (1, 2):
         return
     for where, value in np.ndenumerate(values):
@@ -254,7 +266,8 @@ def _require_numbers(values, name, columns):
             value is None or hasattr(value, "__float__")
         ):
             raise TypeError(
-                f"{name} must be an array of numbers, got {value!r} at {place}; encode it, for example with pandas.get_dummies"
+                f"{name} must be an array of numbers, got {value!r} at {place}; "
+                "encode it, for example with pandas.get_dummies"
             )
 
 
@@ -266,12 +279,14 @@ def _place(where, columns=None):
 
 # %% ../nbs/00_notation.ipynb #b93e5893
 def as_floats(values: AnyArray | float, name: str) -> SameKind:
-    """Arrays, tensors, numbers or lists of any shape in a floating dtype of at least single precision."""
+    """Arrays, tensors, numbers or lists of any shape in a floating dtype of at least
+    single precision."""
     return _to_float(_as_array(values, name), name)
 
 # %% ../nbs/00_notation.ipynb #672049b7
 def _require_finite(values, name, columns=None):
-    """Raise a ValueError that names the first bad position, so that it can be found in the data."""
+    """Raise a ValueError that names the first bad position, so that it can be found in
+    the data."""
     xp = array_api_compat.array_namespace(values)
     if bool(xp.isfinite(xp.sum(values))):  # cheap, and true of nearly all data
         return
@@ -281,12 +296,14 @@ def _require_finite(values, name, columns=None):
     where = tuple(int(i[0]) for i in xp.nonzero(bad))
     value = float(values[where])
     raise ValueError(
-        f"{name} contains {value} at {_place(where, columns)}; drop or impute it before the call"
+        f"{name} contains {value} at {_place(where, columns)}; "
+        "drop or impute it before the call"
     )
 
 # %% ../nbs/00_notation.ipynb #8dbd30b4
 def _one_dimensional(labelled, queries):
-    """What to write instead of a vector: the row that queries are likely to be, or the column that it might be."""
+    """What to write instead of a vector: the row that queries are likely to be, or the
+    column that it might be."""
     row = "X.iloc[[i]]" if labelled else "x[None, :]"
     column = "x.to_frame()" if labelled else "x[:, None]"
     ways = [f"for one column write {column}", f"for one row {row}"]
@@ -317,7 +334,8 @@ def as_matrix(X: AnyArray | Table, name: str = "X", min_rows: int = 1) -> Table:
     TypeError
         If it holds anything but real numbers.
     ValueError
-        If it is not two-dimensional, is too small, or contains NaN or infinity (the first position is named).
+        If it is not two-dimensional, is too small, or contains NaN or infinity (the
+        first position is named).
     """
     if isinstance(X, Table):
         return X  # it has been through this door
@@ -333,7 +351,8 @@ def as_matrix(X: AnyArray | Table, name: str = "X", min_rows: int = 1) -> Table:
     rows, width = values.shape
     if rows < min_rows or width < 1:
         raise ValueError(
-            f"{name} must have at least {min_rows} row(s) and 1 column, got shape {(rows, width)}"
+            f"{name} must have at least {min_rows} row(s) and 1 column, "
+            f"got shape {(rows, width)}"
         )
     _require_finite(values, name, columns)
     return Table(values, name, index, columns)
@@ -363,7 +382,8 @@ def promote(first: Array, second: Array, names: tuple[str, str]) -> tuple[Array,
         xp = array_api_compat.array_namespace(first, second)
     except TypeError:
         raise TypeError(
-            f"{names[0]} is a {type(first).__name__} but {names[1]} a {type(second).__name__}; "
+            f"{names[0]} is a {type(first).__name__} but {names[1]} a "
+            f"{type(second).__name__}; "
             "convert one of them"
         ) from None
     places = [str(array_api_compat.device(x)) for x in (first, second)]
@@ -405,12 +425,14 @@ def as_regression(
     y = _to_float(_as_array(y, "y"), "y")
     if y.ndim not in (1, 2) or y.shape[0] != X.shape[0] or 0 in y.shape:
         raise ValueError(
-            f"y must have shape ({X.shape[0]},) or ({X.shape[0]}, k), one row for each row of {name}, "
+            f"y must have shape ({X.shape[0]},) or ({X.shape[0]}, k), "
+            f"one row for each row of {name}, "
             f"got shape {tuple(y.shape)}"
         )
     if index is not None and X.index is not None and not index.equals(X.index):
         raise ValueError(
-            f"y has another index than {name}; align it with y.loc[{name}.index] or pass plain arrays"
+            f"y has another index than {name}; align it with y.loc[{name}.index] or "
+            "pass plain arrays"
         )
     _require_finite(y, "y")
     values, y = promote(X.values, y, (name, "y"))
@@ -441,15 +463,18 @@ def require_same_columns(test: Table, train: Table) -> None:
     extra = [c for c in test.columns if c not in train.columns]
     if missing or extra:
         raise ValueError(
-            f"{test.name} and {train.name} have different columns: missing {missing}, unexpected {extra}"
+            f"{test.name} and {train.name} have different columns: missing {missing}, "
+            f"unexpected {extra}"
         )
     if len(test.columns) != len(train.columns):
         raise ValueError(
-            f"{test.name} has {len(test.columns)} columns but {train.name} has {len(train.columns)}; a name occurs twice"
+            f"{test.name} has {len(test.columns)} columns but {train.name} has "
+            f"{len(train.columns)}; a name occurs twice"
         )
     moved = [a for a, b in zip(test.columns, train.columns) if a != b]
     raise ValueError(
-        f"{test.name} has the columns of {train.name} in another order (out of place: {moved}); "
+        f"{test.name} has the columns of {train.name} in another order (out of "
+        f"place: {moved}); "
         f"write {test.name}[{train.name}.columns]"
     )
 
@@ -484,7 +509,8 @@ def labels_of(y: object) -> Any:
 
 
 def labelled(values: SameKind, index: Any = None, columns: Any = None) -> SameKind:
-    """`values` as a DataFrame (2-d) or Series (1-d) if any label is known, else as they are.
+    """`values` as a DataFrame (2-d) or Series (1-d) if any label is known, else as they
+    are.
 
     Parameters
     ----------
@@ -516,7 +542,8 @@ def matmul(A: Array, B: Array) -> Array:
 
 
 def outside_level() -> int:
-    """The `stacklevel` with which a warning points at the first caller outside this package."""
+    """The `stacklevel` with which a warning points at the first caller outside this
+    package."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("olsattention."):
         level, frame = level + 1, frame.f_back
@@ -547,7 +574,8 @@ def triangular_inverse(R: Array) -> Array:
 
 # %% ../nbs/00_notation.ipynb #2b92341b
 def qr_triangle(X: Array) -> Array:
-    """The triangle R of a Householder QR decomposition, with a diagonal that is not negative.
+    """The triangle R of a Householder QR decomposition, with a diagonal that is not
+    negative.
 
     Parameters
     ----------

@@ -172,7 +172,8 @@ def plot_shrinkage(
     kinds: Sequence[str] = ("ridge", "pcr"),
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the factor by which each filter multiplies a direction, against its eigenvalue.
+    """Draw the factor by which each filter multiplies a direction, against its
+    eigenvalue.
 
     Parameters
     ----------
@@ -216,7 +217,8 @@ def _places(labels, most):
 # %% ../nbs/14_plots.ipynb #d51dd27e
 @_styled
 def plot_weights(weights: AnyArray, ax: Axes | None = None) -> Axes:
-    """Draw attention weights as a heat map: forecasts down, training rows across, red positive, blue negative.
+    """Draw attention weights as a heat map: forecasts down, training rows across, red
+    positive, blue negative.
 
     Parameters
     ----------
@@ -252,7 +254,8 @@ def plot_weights(weights: AnyArray, ax: Axes | None = None) -> Axes:
 
 # %% ../nbs/14_plots.ipynb #933d7a24
 def _matrix(ax, x, width, height, values):
-    """A matrix as a heat map whose left edge is at x, in the middle of the line y = 0."""
+    """A matrix as a heat map whose left edge is at x, in the middle of the line y =
+    0."""
     limit = np.abs(values).max() or 1.0
     ax.imshow(
         values / limit,
@@ -285,7 +288,8 @@ def _bracket(ax, left, right, at, text):
 def plot_two_readings(
     X_test: AnyArray, X_train: AnyArray, y: AnyArray, ax: Axes | None = None
 ) -> Axes:
-    """Draw a least-squares forecast as one product: bracketed above as a regression, below as attention.
+    """Draw a least-squares forecast as one product: bracketed above as a regression,
+    below as attention.
 
     Parameters
     ----------
@@ -395,12 +399,14 @@ def plot_digits_lost(
 def plot_kernels(
     kernels: Mapping[str, Callable[..., Any]], at: float = 0.3, ax: Axes | None = None
 ) -> Axes:
-    """Draw kernels of one variable on [0, 1] as functions of one argument, the other held fixed.
+    """Draw kernels of one variable on [0, 1] as functions of one argument, the other
+    held fixed.
 
     Parameters
     ----------
     kernels : dict of str to callable
-        For each label a function ``kernel(X, Z)`` that returns an array of shape (n, m).
+        For each label a function ``kernel(X, Z)`` that returns an array of shape (n,
+        m).
     at : float
         The argument that is held fixed.
     ax : Axes, optional
@@ -432,7 +438,8 @@ def plot_samples(
     Parameters
     ----------
     kernels : dict of str to callable
-        For each label a function ``kernel(X)`` that returns the Gram matrix, shape (n, n).
+        For each label a function ``kernel(X)`` that returns the Gram matrix, shape (n,
+        n).
     seed : int
         Of the noise.
     ax : Axes, optional
@@ -672,7 +679,8 @@ def plot_spread(
 
 # %% ../nbs/14_plots.ipynb #c89d3c11
 def _draw_history(ax, weights):
-    """The triangle of weights over two axes of time, with the future in grey; the image, for its colour bar."""
+    """The triangle of weights over two axes of time, with the future in grey; the
+    image, for its colour bar."""
     down, across = _years(weights.index), _years(weights.columns)
     step = (across[-1] - across[0]) / max(1, len(across) - 1)
     values = weights.to_numpy()
@@ -766,7 +774,7 @@ def plot_ratios(
         ax.plot([r["min"], r["max"]], [row, row], color=colour, linewidth=1.2)
         ax.plot(r["median"], row, "o", color=colour, markersize=5)
         ax.annotate(
-            f"{r['median']:.2g}" if r["median"] < 100 else f"{r['median']:.0f}",
+            format(float(format(r["median"], ".2g")), "g"),  # two digits, no exponent
             (r["median"], row),
             xytext=(0, 5),
             textcoords="offset points",
@@ -786,7 +794,8 @@ def plot_ratios(
 
 # %% ../nbs/14_plots.ipynb #878e1985
 def _log_limits(ax, ratios):
-    """Limits and ticks with 1 in view, and room beside the outermost dots for the numbers above them."""
+    """Limits and ticks with 1 in view, and room beside the outermost dots for the
+    numbers above them."""
     least = min(1, *(r["min"] for r in ratios))
     most = max(1, *(r["max"] for r in ratios))
     room = 1.3 * (most / least) ** 0.15
@@ -798,7 +807,8 @@ def _log_limits(ax, ratios):
 # %% ../nbs/14_plots.ipynb #d7552f97
 @_styled
 def plot_ensemble(results: Iterable[EnsembleDecomposition], ax: Axes | None = None) -> Axes:
-    """Draw what the error of an average of heads consists of, against the number of heads.
+    """Draw what the error of an average of heads consists of, against the number of
+    heads.
 
     Parameters
     ----------
@@ -842,7 +852,8 @@ def plot_ensemble(results: Iterable[EnsembleDecomposition], ax: Axes | None = No
 # %% ../nbs/14_plots.ipynb #26c60160
 @_styled
 def plot_risk(curve: RiskCurve, ax: Axes | None = None) -> Axes:
-    """Draw squared bias, variance and risk against the penalty, with a dot where the risk is least.
+    """Draw squared bias, variance and risk against the penalty, with a dot where the
+    risk is least.
 
     Parameters
     ----------
@@ -1029,7 +1040,8 @@ def plot_fan(
 # %% ../nbs/14_plots.ipynb #14160002
 @_styled
 def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
-    """Draw how predictions change by deletions, as a heat map: predictions down, what is deleted across.
+    """Draw how predictions change by deletions, as a heat map: predictions down, what
+    is deleted across.
 
     Parameters
     ----------
@@ -1063,6 +1075,7 @@ def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
         interpolation="nearest",
     )
     for axis, names, most in zip((ax.yaxis, ax.xaxis), labels, (16, 5)):
+        axis.set_major_locator(MaxNLocator(most, integer=True))
         if names is not None:
             at = np.arange(0, len(names), max(1, -(-len(names) // most)))
             axis.set_ticks(at, [str(names[i]) for i in at])
@@ -1080,7 +1093,8 @@ def plot_influence(influence: AnyArray, ax: Axes | None = None) -> Axes:
 def plot_forecast(
     explanation: Frame, interval: tuple[float, float, float], ax: Axes | None = None
 ) -> Axes:
-    """Draw one forecast with its interval, and where it would be without each of the rows that it listens to.
+    """Draw one forecast with its interval, and where it would be without each of the
+    rows that it listens to.
 
     Parameters
     ----------
@@ -1169,7 +1183,8 @@ def plot_importance(
 
 # %% ../nbs/14_plots.ipynb #99316ea2
 def _half(x):
-    """The least power of ten that half of the numbers stay below; 1 if they are zero."""
+    """The least power of ten that half of the numbers stay below; 1 if they are
+    zero."""
     middle = float(np.median(np.abs(x)))
     return 10.0 ** np.ceil(np.log10(middle)) if middle else 1.0
 
@@ -1181,7 +1196,8 @@ def plot_budget(
     guess: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the loss of a model against how many of its heads are kept, one line a score.
+    """Draw the loss of a model against how many of its heads are kept, one line a
+    score.
 
     Parameters
     ----------
@@ -1222,7 +1238,8 @@ def plot_budget(
 
 # %% ../nbs/14_plots.ipynb #c604cd0b
 class Mark(NamedTuple):
-    """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a control if it moves.
+    """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a
+    control if it moves.
 
     `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x`
     and `y` are labels, (q,) and (r,), and `z` (r, q) is what is shown, red above zero
@@ -1238,7 +1255,8 @@ class Mark(NamedTuple):
 
 # %% ../nbs/14_plots.ipynb #ea9c70f9
 class Panel(NamedTuple):
-    """One pair of axes of a `Sliding` figure: a title, marks, labels, and whether an axis is logarithmic."""
+    """One pair of axes of a `Sliding` figure: a title, marks, labels, and whether an
+    axis is logarithmic."""
 
     title: str
     marks: Sequence[Mark]
@@ -1249,7 +1267,8 @@ class Panel(NamedTuple):
 
 # %% ../nbs/14_plots.ipynb #4a389f5e
 def _limits(panel, axis):
-    """The least and the largest number on an axis at any position, a little apart; None for labels."""
+    """The least and the largest number on an axis at any position, a little apart; None
+    for labels."""
     if any(mark.kind == "cells" for mark in panel.marks):
         return None
     values = np.concatenate([np.ravel(getattr(mark, axis)) for mark in panel.marks])
@@ -1336,7 +1355,8 @@ def _still_or_moving(mark, sizes):
         still = 2 if name == "z" else 1
         if array.ndim != still and array.shape[:-still] != sizes:
             raise ValueError(
-                f"{name} must have {still} axes, or {sizes} positions before them; its shape is {array.shape}"
+                f"{name} must have {still} axes, or {sizes} positions before them; "
+                f"its shape is {array.shape}"
             )
         arrays[name] = array
     return mark._replace(**arrays)
@@ -1349,7 +1369,8 @@ def _now(array, positions, still=1):
 # %% ../nbs/14_plots.ipynb #c5db3b72
 @patch
 def draw(self: Sliding, *positions: int) -> Any:
-    """Draw one position, a number for each control and by default the start; returns the array of Axes."""
+    """Draw one position, a number for each control and by default the start; returns
+    the array of Axes."""
     positions = positions or self.start
     if len(positions) != len(self.sizes) or not all(map(_within, positions, self.sizes)):
         raise ValueError(f"positions must be below {self.sizes}, got {positions}")

@@ -164,7 +164,8 @@ def plot_budget(curves: pd.DataFrame, names: dict[str, str] | None=None, guess: 
     ...
 
 class Mark(NamedTuple):
-    """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a control if it moves.
+    """What is drawn in a `Panel`, at `x` and `y` (n,); either has a leading axis a
+    control if it moves.
 
     `kind` is "line", "dots", "bars" (from zero, coloured by sign) or "cells": then `x`
     and `y` are labels, (q,) and (r,), and `z` (r, q) is what is shown, red above zero
@@ -178,7 +179,8 @@ class Mark(NamedTuple):
     colour: int = 0
 
 class Panel(NamedTuple):
-    """One pair of axes of a `Sliding` figure: a title, marks, labels, and whether an axis is logarithmic."""
+    """One pair of axes of a `Sliding` figure: a title, marks, labels, and whether an
+    axis is logarithmic."""
     title: str
     marks: Sequence[Mark]
     xlabel: str = ''
@@ -223,7 +225,8 @@ class Sliding:
         ...
 
     def draw(self, *positions: int) -> Any:
-        """Draw one position, a number for each control and by default the start; returns the array of Axes."""
+        """Draw one position, a number for each control and by default the start; returns
+    the array of Axes."""
 
     def to_dict(self) -> dict[str, Any]:
         """All positions as lists, texts and numbers, for JSON."""

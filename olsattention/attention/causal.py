@@ -43,7 +43,8 @@ def in_one_launch(A):
 
 # %% ../../nbs/attention/06b_causal.ipynb #5c7ea164
 def inverse_by_halves(A):
-    """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n); NaN where one is not positive definite."""
+    """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n);
+    NaN where one is not positive definite."""
     n = A.shape[-1]
     if in_one_launch(A):
         return one_launch()(A)
@@ -74,7 +75,8 @@ def factor_gradient(W, d_W):
 
 # %% ../../nbs/attention/06b_causal.ipynb #733bf853
 class InverseCholesky(torch.autograd.Function):
-    """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n), differentiable any number of times."""
+    """The inverse of the lower Cholesky factor of every matrix of a batch (M, n, n),
+    differentiable any number of times."""
 
     @staticmethod
     def forward(ctx, A):
@@ -93,7 +95,8 @@ def inverse_cholesky(A):
 
 # %% ../../nbs/attention/06b_causal.ipynb #76f8da04
 def prefix_sums(S, dS):
-    """Sums before each chunk (N n, a, b), and after all of them, of increments dS (N n, a, b) to S (N, a, b)."""
+    """Sums before each chunk (N n, a, b), and after all of them, of increments dS (N n,
+    a, b) to S (N, a, b)."""
     N = S.shape[0]
     dS = dS.unflatten(0, (N, -1))
     n = dS.shape[1]
@@ -104,7 +107,8 @@ def prefix_sums(S, dS):
 
 # %% ../../nbs/attention/06b_causal.ipynb #3978e032
 def chunk_factors(k, lam, G):
-    """What the keys (N n, C, d) of a block determine: ``L_0^-1``, ``Y_k``, ``L^-1``, the Gram matrix after it, and the diagonals of both systems."""
+    """What the keys (N n, C, d) of a block determine: ``L_0^-1``, ``Y_k``, ``L^-1``,
+    the Gram matrix after it, and the diagonals of both systems."""
     before, after = prefix_sums(G, k.mT @ k)
     penalty = lam.repeat_interleave(k.shape[0] // G.shape[0])
     before = with_penalty(before, penalty)
@@ -132,7 +136,8 @@ def with_penalty(A, lam):
 
 # %% ../../nbs/attention/06b_causal.ipynb #7e98ac9b
 def worst(W0, W, diagonals):
-    """What the inflations of both systems of a block amount to; None if one may not look."""
+    """What the inflations of both systems of a block amount to; None if one may not
+    look."""
     if not W.numel() or not may_look(W):
         return None
     first, second = diagonals
@@ -145,7 +150,8 @@ def worst(W0, W, diagonals):
 
 # %% ../../nbs/attention/06b_causal.ipynb #e19a244a
 def lower(P):
-    """Lower triangles, in place, of the C x C squares that stand below one another in P (M, g C, C)."""
+    """Lower triangles, in place, of the C x C squares that stand below one another in P
+    (M, g C, C)."""
     squares = P.unflatten(1, (-1, P.shape[2]))
     if transformed():
         return squares.tril().flatten(1, 2)
@@ -154,7 +160,8 @@ def lower(P):
 
 
 def attend_block(q, k, v, lam, G, B):
-    """Outputs (N n, g C, d_v) of a block, the moments after it, ``L^-1``, E, and the inflation of its systems."""
+    """Outputs (N n, g C, d_v) of a block, the moments after it, ``L^-1``, E, and the
+    inflation of its systems."""
     W0, Yk, W, G, diagonals = chunk_factors(k, lam, G)
     before, B = prefix_sums(B, k.mT @ v)
     Yb = W0 @ before
@@ -180,7 +187,8 @@ def spans(T, size):
 
 # %% ../../nbs/attention/06b_causal.ipynb #f419e4d6
 def cut(x, span, C, dtype):
-    """A block of (N, T, d) or (N, g, T, d) as chunks: (N n, C, d) or (N n, g C, d), filled up with zeros."""
+    """A block of (N, T, d) or (N, g, T, d) as chunks: (N n, C, d) or (N n, g C, d),
+    filled up with zeros."""
     a, b = span
     x = x[..., a:b, :].to(dtype)
     if (b - a) % C:
@@ -202,10 +210,12 @@ def join(x, span, C, N, g):
 
 # %% ../../nbs/attention/06b_causal.ipynb #4cf58afe
 def careful(attend_block, tokens, lam, G, B):
-    """`attend_block` of tokens that are cut to a dtype by ``tokens(dtype)``: in that of lam, or float64 where it loses digits.
+    """`attend_block` of tokens that are cut to a dtype by ``tokens(dtype)``: in that of
+    lam, or float64 where it loses digits.
 
-    Returns what the block does, with the moments in the dtype in which to go on, and the moments it began with. A graph on
-    a processor, which cannot look, has float64 throughout.
+    Returns what the block does, with the moments in the dtype in which to go on, and
+    the moments it began with. A graph on a processor, which cannot look, has float64
+    throughout.
     """
     wide, looks = torch.float64, may_look(G)
     if G.device.type == "cpu" and not looks:
@@ -224,7 +234,8 @@ def careful(attend_block, tokens, lam, G, B):
 
 # %% ../../nbs/attention/06b_causal.ipynb #a3ccea1e
 def attend(query, key, value, lam, G, B, chunk=None):
-    """Outputs (N, g, T, d_v), the moments after the last token, and those before each block; without derivatives."""
+    """Outputs (N, g, T, d_v), the moments after the last token, and those before each
+    block; without derivatives."""
     N, g, T, _ = query.shape
     C, size = plan(key, chunk)
     out, begins = query.new_empty(N, g, T, value.shape[-1]), []
@@ -237,7 +248,8 @@ def attend(query, key, value, lam, G, B, chunk=None):
 
 # %% ../../nbs/attention/06b_causal.ipynb #173a19b3
 def attend_traced(query, key, value, lam, G, B, chunk=None):
-    """As `attend`, in operations that PyTorch can differentiate any number of times; also the diagnostics (6b.4).
+    """As `attend`, in operations that PyTorch can differentiate any number of times;
+    also the diagnostics (6b.4).
 
     Returns outputs, moments, leverage (N, T) and one-step-ahead errors (N, T, d_v).
     """
@@ -264,7 +276,8 @@ def attend_traced(query, key, value, lam, G, B, chunk=None):
 
 # %% ../../nbs/attention/06b_causal.ipynb #9a27d26d
 def block_gradients(q, k, v, lam, G, B, d_o):
-    """Derivatives of `attend_block` by q, k, v and by what each chunk began with, given those by its outputs."""
+    """Derivatives of `attend_block` by q, k, v and by what each chunk began with, given
+    those by its outputs."""
     W0, Yk, W, *_ = chunk_factors(k, lam, G)
     before, _ = prefix_sums(B, k.mT @ v)
     Yq, Yb = q @ W0.mT, W0 @ before
@@ -292,7 +305,8 @@ def suffix_sums(S, dS):
 
 # %% ../../nbs/attention/06b_causal.ipynb #4d13bb8a
 def gradients(query, key, value, lam, begins, d_out, d_G, d_B, chunk=None):
-    """Derivatives by everything that `attend` takes, given those by its outputs; block by block, from the end."""
+    """Derivatives by everything that `attend` takes, given those by its outputs; block
+    by block, from the end."""
     N, g, T, _ = query.shape
     C, size = plan(key, chunk)
     d_query, d_key, d_value = (torch.empty_like(x) for x in (query, key, value))
@@ -312,7 +326,8 @@ def gradients(query, key, value, lam, begins, d_out, d_G, d_B, chunk=None):
 
 # %% ../../nbs/attention/06b_causal.ipynb #0ee07af6
 class CausalRidge(torch.autograd.Function):
-    """`attend`, with derivatives block by block; second derivatives by way of `attend_traced`."""
+    """`attend`, with derivatives block by block; second derivatives by way of
+    `attend_traced`."""
 
     @staticmethod
     def forward(ctx, query, key, value, lam, G, B, chunk):
@@ -355,14 +370,13 @@ def causal_ridge(
     diagnostics: bool = False,
     chunk: int | None = None,
 ) -> tuple[torch.Tensor, ...]:
-    """Exact causal ridge regression of values on keys; the engine of `ridge_attention`, which checks its input.
+    """Exact causal ridge regression; the engine of `ridge_attention`, which checks.
 
     Parameters
     ----------
     query : Tensor, shape (N, g, T, d)
         g query heads share the keys of each of N heads.
-    key : Tensor, shape (N, T, d)
-    value : Tensor, shape (N, T, d_v)
+    key, value : Tensor, shapes (N, T, d) and (N, T, d_v)
     lam : Tensor, shape (N,)
         Penalties > 0, in the solving dtype (that of the keys, at least float32).
     gram, moment : Tensor, shapes (N, d, d) and (N, d, d_v), optional
@@ -381,14 +395,15 @@ def causal_ridge(
     leverage : Tensor, shape (N, T)
         If `diagnostics`: ``k_t' A_t^-1 k_t``, in [0, 1).
     error : Tensor, shape (N, T, d_v)
-        If `diagnostics`: the value minus its prediction from the tokens before; times ``1 - leverage``, the residual.
+        If `diagnostics`: the value minus its prediction from the tokens before; times
+        ``1 - leverage``, the residual.
 
     Notes
     -----
-    With C = d = d_v about twelve d x d products of a vector a token, and two inverted factors a chunk; linear
-    attention takes four. Differentiable, any number of times; the backward pass repeats the forward pass. On the CPU,
-    blocks that lose digits in float32 are done in float64; then `gram` and `moment` may be float64. NaN if a chunk's
-    system is not positive definite. Source: Theorem 6b.1, (6b.6).
+    With C = d = d_v about twelve d x d products of a vector a token, and two inverted
+    factors a chunk; linear attention takes four. Differentiable any number of times. On
+    the CPU, blocks that lose digits in float32 are done in float64, as `gram` and
+    `moment` then may be. NaN if a system is singular. Source: Theorem 6b.1, (6b.6).
     """
     if chunk is not None and (
         not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1

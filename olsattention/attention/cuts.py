@@ -39,7 +39,8 @@ def walk(ends: torch.Tensor) -> list[list[int]]:
 
 # %% ../../nbs/attention/06c2_cuts.ipynb #bbf378e9
 class Cuts(NamedTuple):
-    """Where the chunks of N heads begin and end: all heads have as many, the last of some are empty."""
+    """Where the chunks of N heads begin and end: all heads have as many, the last of
+    some are empty."""
 
     size: int  # tokens a chunk, C
     count: int  # chunks a head, n
@@ -54,7 +55,8 @@ class Cuts(NamedTuple):
 def cuts_of(
     gates: torch.Tensor, size: int, starts: torch.Tensor | None = None, floor: float = FLOOR
 ) -> Cuts:
-    """The `Cuts` of heads with these gates (N, T), without derivatives; starts (N, T) say which token begins a document."""
+    """The `Cuts` of heads with these gates (N, T), without derivatives; starts (N, T)
+    say which token begins a document."""
     N, T = gates.shape
     size = max(1, min(size, T))
     ends = chunk_ends(
@@ -86,7 +88,8 @@ def gathered(first: torch.Tensor, size: int, T: int, starts: torch.Tensor | None
 
 # %% ../../nbs/attention/06c2_cuts.ipynb #8d439c12
 def short_ends(starts: torch.Tensor, size: int) -> torch.Tensor:
-    """Where a chunk ends that begins a document (N, T), if all others of the document are full; T for other tokens."""
+    """Where a chunk ends that begins a document (N, T), if all others of the document
+    are full; T for other tokens."""
     T = starts.shape[1]
     at = torch.arange(T, device=starts.device)
     following = torch.where(starts, at, T)
@@ -126,7 +129,8 @@ class Firsts(NamedTuple):
     ]  # from one to another of them, of at most so many tokens
 
     def rows(self, a: int, b: int, size: int, g: int, T: int) -> torch.Tensor:
-        """Row numbers of chunks a to b among those of (N, g, T), in the order of chunks."""
+        """Row numbers of chunks a to b among those of (N, g, T), in the order of
+        chunks."""
         head = (
             self.head[a:b, None, None] * g
             + torch.arange(g, device=self.head.device)[:, None]
@@ -138,7 +142,8 @@ STEP = 16  # tokens: first chunks are filled up to multiples of it
 
 
 def without_firsts(cuts: Cuts) -> tuple[Firsts, Cuts]:
-    """The first chunks of documents, and the `Cuts` of the others, which continue them."""
+    """The first chunks of documents, and the `Cuts` of the others, which continue
+    them."""
     n, C = cuts.begins.shape[1], cuts.size
     index, filled = (x.unflatten(1, (n, C)) for x in (cuts.index, cuts.filled))
     firsts = cuts.begins >= 0
@@ -215,7 +220,8 @@ def unseen(cu_seqlens: torch.Tensor, T: int) -> torch.Tensor:
 
 # %% ../../nbs/attention/06c2_cuts.ipynb #96da7d0a
 def by_ids(document_ids: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """As `starts_of`, from a number for every token; (B, T) goes with tokens (B, H, T)."""
+    """As `starts_of`, from a number for every token; (B, T) goes with tokens (B, H,
+    T)."""
     ids = document_ids
     if ids.ndim == 2 and len(shape) == 3:
         ids = ids[:, None]
@@ -282,7 +288,8 @@ def put_rows(whole: torch.Tensor, rows: torch.Tensor, cuts: Cuts, a: int, b: int
 
 
 def in_order(rows: torch.Tensor, cuts: Cuts, N: int, T: int) -> torch.Tensor:
-    """All chunks (N n, g C, w) as tokens (N, g, T, w), in an operation that has derivatives."""
+    """All chunks (N n, g C, w) as tokens (N, g, T, w), in an operation that has
+    derivatives."""
     rows = rows.unflatten(0, (N, -1)).unflatten(2, (-1, cuts.size))
     rows = rows.transpose(1, 2).flatten(2, 3)
     if cuts.index is None:
@@ -293,7 +300,8 @@ def in_order(rows: torch.Tensor, cuts: Cuts, N: int, T: int) -> torch.Tensor:
 
 
 def mask_of(cuts: Cuts, a: int, b: int, dtype: torch.dtype) -> torch.Tensor | None:
-    """1 where a row of chunks a to b is a token, 0 elsewhere, (N n, C); None if all are, or are zero anyway."""
+    """1 where a row of chunks a to b is a token, 0 elsewhere, (N n, C); None if all
+    are, or are zero anyway."""
     if cuts.filled is None:
         return None
     filled = cuts.filled[:, a * cuts.size : b * cuts.size]

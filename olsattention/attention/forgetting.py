@@ -17,7 +17,8 @@ __all__ = ['forgetful_ridge']
 
 # %% ../../nbs/attention/06c_forgetting.ipynb #c2bc524d
 def discounts(gate):
-    """Gamma (N, T, T) of (6c.1) and the share (N, T) of what came before, from gates (N, T)."""
+    """Gamma (N, T, T) of (6c.1) and the share (N, T) of what came before, from gates
+    (N, T)."""
     T = gate.shape[1]
     later = torch.ones(T, T, dtype=torch.bool, device=gate.device).tril(-1)
     steps = torch.where(later, gate[:, :, None], gate.new_ones(()))
@@ -30,9 +31,11 @@ def cut_gated(query, key, value, gate, a, b, dtype):
 
 # %% ../../nbs/attention/06c_forgetting.ipynb #42eeaa27
 def attend_among(q, k, v, Gamma, lam, G, B):
-    """Outputs (N, g, T, d_v) by (6c.4) of tokens t for which pair s counts Gamma (N, T, T), beside moments G (N, T, d, d) and B (N, T, d, d_v).
+    """Outputs (N, g, T, d_v) by (6c.4) of tokens t for which pair s counts Gamma (N, T,
+    T), beside moments G (N, T, d, d) and B (N, T, d, d_v).
 
-    Also leverage (N, T), one-step-ahead errors (N, T, d_v), and the inflation of its systems.
+    Also leverage (N, T), one-step-ahead errors (N, T, d_v), and the inflation of its
+    systems.
     """
     N, T, d = k.shape
     others = Gamma.tril(-1)
@@ -53,7 +56,8 @@ def attend_among(q, k, v, Gamma, lam, G, B):
 
 
 def attend_block(q, k, v, gate, lam, G, B):
-    """Outputs of a few tokens, moments after them, and what else `attend_among` says, of moments G (N, d, d) and B (N, d, d_v) before them."""
+    """Outputs of a few tokens, moments after them, and what else `attend_among` says,
+    of moments G (N, d, d) and B (N, d, d_v) before them."""
     Gamma, share = discounts(gate)
     before = (share[..., None, None] * S[:, None] for S in (G, B))
     out, *more = attend_among(q, k, v, Gamma, lam, *before)
@@ -62,7 +66,8 @@ def attend_block(q, k, v, gate, lam, G, B):
 
 # %% ../../nbs/attention/06c_forgetting.ipynb #a7d9fa59
 def gates_of(decay, shape, dtype, device):
-    """Gates in the shape (..., T) of tokens, from a number or a tensor that broadcasts to it."""
+    """Gates in the shape (..., T) of tokens, from a number or a tensor that broadcasts
+    to it."""
     if isinstance(decay, bool) or not isinstance(decay, (Real, torch.Tensor)):
         raise TypeError(f"decay must be a number or a tensor of gates, got {decay!r}")
     if isinstance(decay, torch.Tensor) and decay.is_complex():
@@ -98,7 +103,7 @@ def forgetful_ridge(
     *,
     diagnostics: bool = False,
 ) -> tuple[torch.Tensor, ...]:
-    """Exact causal ridge regression with exponential forgetting, by one factorisation a token.
+    """Exact causal ridge regression with forgetting, by one factorisation a token.
 
     Parameters
     ----------
@@ -112,12 +117,12 @@ def forgetful_ridge(
     Returns
     -------
     output, gram, moment, leverage, error
-        As those of `causal_ridge`; moments are discounted to the last token, predictions each to its own.
+        As those of `causal_ridge`, the moments discounted to the last token.
 
     Notes
     -----
-    Many times the cost of `causal_ridge`; `gated_ridge` is quicker where gates fall slowly. Memory linear in T; a
-    backward pass recomputes each block. Differentiable twice. Source: (6c.1), (6c.4).
+    `gated_ridge` is quicker where gates fall slowly. Memory linear in T; a backward
+    pass recomputes each block. Differentiable twice. Source: (6c.1), (6c.4).
     """
     N, g, T, d = query.shape
     dtype = lam.dtype

@@ -65,7 +65,8 @@ def head_lam(
     Returns
     -------
     Tensor, shape (...)
-        In the solving dtype, without derivatives. At least what keeps the head's system positive definite there.
+        In the solving dtype, without derivatives. At least what keeps the head's system
+        positive definite there.
 
     Raises
     ------
@@ -103,7 +104,8 @@ def _penalty_of(K, V, criterion, dtype):
 
 # %% ../../nbs/attention/06g_functional.ipynb #f7260601
 def _mask(key_mask, key):
-    """A mask of keys in the shape (..., T) of the keys; a mask (B, T) goes with keys (B, H, T, d)."""
+    """A mask of keys in the shape (..., T) of the keys; a mask (B, T) goes with keys
+    (B, H, T, d)."""
     shape = key.shape[:-1]
     if key_mask is None:
         return torch.ones(shape, dtype=torch.bool, device=key.device)
@@ -125,7 +127,8 @@ def _mask(key_mask, key):
 
 # %% ../../nbs/attention/06g_functional.ipynb #986832d6
 def _aligned(query, key, value, is_causal, enable_gqa):
-    """The three with leading dimensions that agree, and the number of query heads that share a key head."""
+    """The three with leading dimensions that agree, and the number of query heads that
+    share a key head."""
     require_heads(query=query, key=key, value=value)
     require_width(query, key)
     T_q, T = query.shape[-2], key.shape[-2]
@@ -182,7 +185,8 @@ class RidgeAttentionOutput(NamedTuple):
     leverage : Tensor, shape (..., T_k)
         ``k_t' A^-1 k_t`` with the system of token t: how much a value follows itself.
     error : Tensor, shape (..., T_k, d_v)
-        Causal: the value minus its prediction from the tokens before it. Full: minus its prediction from all other tokens.
+        Causal: the value minus its prediction from the tokens before it. Full: minus
+        its prediction from all other tokens.
     """
 
     output: torch.Tensor
@@ -192,12 +196,14 @@ class RidgeAttentionOutput(NamedTuple):
 
     @property
     def residual(self) -> torch.Tensor:
-        """The value minus its fit, which has seen it: ``(1 - leverage) * error``, shape (..., T_k, d_v)."""
+        """The value minus its fit, which has seen it: ``(1 - leverage) * error``, shape
+        (..., T_k, d_v)."""
         return (1 - self.leverage[..., None]) * self.error
 
 # %% ../../nbs/attention/06g_functional.ipynb #f451370a
 class _Options(TypedDict, total=False):
-    """How `ridge_attention` may be asked; it returns a tensor or, with `full_output`, all that it knows."""
+    """How `ridge_attention` may be asked; it returns a tensor or, with `full_output`,
+    all that it knows."""
 
     is_causal: bool
     key_mask: torch.Tensor | None
@@ -254,35 +260,35 @@ def ridge_attention(
     full_output: bool = False,
     chunk: int | None = None,
 ) -> torch.Tensor | RidgeAttentionOutput:
-    """Attention that is ridge regression: every query is answered by the exact regression of values on keys.
+    """Attention that is ridge regression: of values on keys, exact for every query.
+
+    Raises TypeError or ValueError on what does not fit together and, but for a GPU, on
+    NaN and singular systems. See chapter 6g.
 
     Parameters
     ----------
     query, key, value : Tensor, shapes (..., T_q, d), (..., T_k, d) and (..., T_k, d_v)
         All of one floating dtype, half precision included, on one device.
     lam, scale : float, Tensor or, of lam, "gcv"
-        Penalty > 0, in the unit of squared keys, also by head or (..., d) by channel. ``"gcv"`` lets every head choose (not if
-        causal). None takes that of `state`; a number may differ. A factor `scale` of ``QK'`` is the same as ``lam / scale``.
+        Penalty > 0, in the unit of squared keys, also by head or (..., d) by channel.
+        ``"gcv"`` lets every head choose (not if causal). None takes that of `state`; a
+        number may differ. A factor `scale` of ``QK'`` is the same as ``lam / scale``.
     is_causal, enable_gqa : bool
-        Whether query t knows the keys up to t only, and ``T_q == T_k``; whether there may be a multiple of query heads.
+        Whether query t knows keys up to t only; whether query heads may be a multiple.
     key_mask : Tensor of bool, (..., T_k) or (B, T_k), optional
-        False where a key is padding, whatever it holds. Outputs that have no key are zero, and causal ones at padding.
+        False at padding; outputs without a key, or causal ones at padding, are zero.
     decay, weight : float or Tensor, broadcasting to shape (..., T_k), optional
-        Gates in [0, 1] by which the past fades before each token, but not the penalty (causal); how much each pair counts.
+        Gates in [0, 1]: the past fades, but not the penalty (causal); how pairs count.
     window : int, optional
         How many pairs a token knows, its own among them (causal).
-    cu_seqlens, document_ids : Tensor of integers, shapes (D + 1,) and (..., T_k), optional
-        Where packed documents begin (causal), which know nothing of one another; states have them as a last leading dimension.
+    cu_seqlens, document_ids : Tensor of int, shapes (D + 1,) and (..., T_k), optional
+        Where packed documents begin (causal); states have them as last leading one.
     state : RidgeAttentionState, optional
         Of earlier tokens.
     full_output : bool
-        Whether to return a `RidgeAttentionOutput` instead of the output, (..., T_q, d_v) in the dtype of the query.
+        Whether to return a `RidgeAttentionOutput`, not the output (..., T_q, d_v).
     chunk : int, optional
         Tokens a chunk of the causal form.
-
-    Notes
-    -----
-    Raises TypeError or ValueError on what does not fit together and, but for a GPU, on NaN and singular systems. See chapter 6g.
     """
     dtype = query.dtype
     query, key, value, g = _aligned(query, key, value, is_causal, enable_gqa)
@@ -296,7 +302,8 @@ def ridge_attention(
 
 # %% ../../nbs/attention/06g_functional.ipynb #6482c2d2
 def _penalty(lam, key, value, key_mask, scale, is_causal, state, documents=None):
-    """The penalty of each head, in units of squared keys, and that of each channel or None."""
+    """The penalty of each head, in units of squared keys, and that of each channel or
+    None."""
     state = state if documents is None else _of_documents(state)
     if lam is None:
         if state is None:
@@ -370,7 +377,8 @@ def _without_padding(query, key, value, gates, key_mask, is_causal):
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3311
 class _Documents(NamedTuple):
-    """Which tokens (..., T) begin one, and how many there are at most; None where a graph cannot know."""
+    """Which tokens (..., T) begin one, and how many there are at most; None where a
+    graph cannot know."""
 
     starts: torch.Tensor
     count: int | None
@@ -388,17 +396,10 @@ def _documents(cu_seqlens, document_ids, key, state):
     return _Documents(starts, None if cu_seqlens is None else cu_seqlens.shape[0] - 1)
 
 
-def _counted(documents):
-    """How many there are, where that is asked for in a graph: a compiler's breaks there."""
-    if torch.compiler.is_compiling():
-        return most_documents(documents.starts)
-    raise ValueError(
-        "a graph must know how many documents there are: give cu_seqlens instead of document_ids, or their state"
-    )
-
 # %% ../../nbs/attention/06g_functional.ipynb #ec6bd235
 def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_output):
-    """Raise unless a window or documents come with an order, and go together with what else is asked."""
+    """Raise unless a window or documents come with an order, and go together with what
+    else is asked."""
     packed = cu_seqlens is not None or document_ids is not None
     if window is None and not packed:
         return
@@ -422,7 +423,8 @@ def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_outp
 
 # %% ../../nbs/attention/06g_functional.ipynb #f5f32366
 def _in_units(query, key, value, gates, channels, weight, of):
-    """The tokens in units in which weights and penalties are one, products in the dtype `of`; and the root of each weight or None."""
+    """The tokens in units in which weights and penalties are one, products in the dtype
+    `of`; and the root of each weight or None."""
     root = None
     if weight is not None:
         root = weights_of(weight, key.shape[:-1], of, key.device)
@@ -436,7 +438,8 @@ def _in_units(query, key, value, gates, channels, weight, of):
 
 
 def _answered(given, units, asked):
-    """The answers of heads with weights, penalties by channel or neither, and the root of each weight or None."""
+    """The answers of heads with weights, penalties by channel or neither, and the root
+    of each weight or None."""
     key, exact = given[1], product_dtype(given[1])
     plain = units[0] is units[1] is None
     if plain or exact == solving_dtype(key.dtype):
@@ -482,7 +485,8 @@ def _solved(
     chunk,
     rounded=False,
 ):
-    """The answers of heads that fit together, with all that is known if it is asked for; LostDigits where that of rounded tokens is."""
+    """The answers of heads that fit together, with all that is known if it is asked
+    for; LostDigits where that of rounded tokens is."""
     if documents is not None:
         given = query, key, value, gates, lam, g, state, window
         return _packed(*given, full_output, documents)
@@ -567,7 +571,8 @@ def _require_window(state, heads, key, value, window, solving):
 
 # %% ../../nbs/attention/06g_functional.ipynb #ff4f5dd0
 def _window_by_rows(q, k, v, lam, window):
-    """As `windowed_ridge` with diagnostics, token by token and by reflections in float64."""
+    """As `windowed_ridge` with diagnostics, token by token and by reflections in
+    float64."""
     wide, parts = torch.float64, []
     own, q, k, v, lam = lam.dtype, *(x.to(wide) for x in (q, k, v, lam))
     for t in range(k.shape[1]):
@@ -591,7 +596,10 @@ def _packed(query, key, value, gates, lam, g, state, window, full_output, docume
     fades, begins = (x if x is None else x.reshape(N, T) for x in (gates, documents.starts))
     several, G, B = None, None, None
     if state is not None or full_output:
-        D = _counted(documents) if D is None else D
+        if D is None:
+            raise ValueError(
+                "a graph must know how many documents there are: give cu_seqlens instead of document_ids, or their state"
+            )
         several = lam[..., None].expand(*heads, D)
         G, B = _prior(state, (*heads, D), d, d_v, several)
         G = lam.new_zeros(N, D, d, d) if G is None else G.unflatten(0, (N, D))
@@ -644,7 +652,8 @@ def _of_documents(state):
 
 # %% ../../nbs/attention/06g_functional.ipynb #6a0e3316
 def _apart(q, k, v, lam, G, gates, starts, window, only=None):
-    """As `gated_ridge` with documents and diagnostics, each document by itself, and each head unless all have the same; those of tokens `only` (N, T)."""
+    """As `gated_ridge` with documents and diagnostics, each document by itself, and
+    each head unless all have the same; those of tokens `only` (N, T)."""
     (N, g, T, d), d_v = q.shape, v.shape[-1]
     if G is not None and bool(bare(G).any()):
         raise ValueError(
@@ -674,7 +683,8 @@ def _apart(q, k, v, lam, G, gates, starts, window, only=None):
 
 # %% ../../nbs/attention/06g_functional.ipynb #ebfd9ce8
 def _losing(given, prior, starts):
-    """The tokens (N, T) of documents that lose digits in float64, each by itself; so that they change no bit of others."""
+    """The tokens (N, T) of documents that lose digits in float64, each by itself; so
+    that they change no bit of others."""
     q, k, v, gates, lam = (x.detach() for x in given)
     lost, T = torch.zeros_like(starts), starts.shape[1]
     for i in range(len(starts)):
@@ -691,7 +701,8 @@ def _losing(given, prior, starts):
 
 
 def _mixed(apart, rest, lost, starts):
-    """What `_apart` found of documents with `lost` tokens (N, T), and `gated_ridge` of the others, as much as that says."""
+    """What `_apart` found of documents with `lost` tokens (N, T), and `gated_ridge` of
+    the others, as much as that says."""
     document, D = starts.long().cumsum(1) - 1, apart[1].shape[1]
     of = torch.zeros(len(lost), D, dtype=torch.bool, device=lost.device)
     of = of.scatter(1, document, lost)[..., None, None]
@@ -703,7 +714,8 @@ def _mixed(apart, rest, lost, starts):
 
 # %% ../../nbs/attention/06g_functional.ipynb #ebfd9ce9
 def _apart_if_lost(q, k, v, lam, G, B, gates, starts, diagnostics):
-    """Documents of which some lose digits: these each by itself, the others as if these were zero."""
+    """Documents of which some lose digits: these each by itself, the others as if these
+    were zero."""
     fades = torch.ones_like(k[..., 0], dtype=lam.dtype) if gates is None else gates
     lost = _losing((q, k, v, fades, lam), (G, B), starts)
     found = _apart(q, k, v, lam, G, gates, starts, None, lost)
@@ -716,7 +728,8 @@ def _apart_if_lost(q, k, v, lam, G, B, gates, starts, diagnostics):
 
 # %% ../../nbs/attention/06g_functional.ipynb #33e16e82
 def _full(q, k, v, lam, G, B, diagnostics, rounded):
-    """As `causal_ridge`, when every query knows every key; not in float64 if tokens are rounded."""
+    """As `causal_ridge`, when every query knows every key; not in float64 if tokens are
+    rounded."""
     # a leverage close to one is known to what float64 leaves of the distance
     G, W = head_factor(k, lam, G, torch.float64 if diagnostics else None)
     if rounded and W.dtype != lam.dtype:
@@ -743,7 +756,8 @@ def _times(q, omega, dtype):
 
 # %% ../../nbs/attention/06g_functional.ipynb #f1987dd6
 def _by_rows(q, k, v, gates, lam, state, is_causal):
-    """As `_full`, `causal_ridge` or `gated_ridge` with diagnostics, by reflections in float64; and the last triangle."""
+    """As `_full`, `causal_ridge` or `gated_ridge` with diagnostics, by reflections in
+    float64; and the last triangle."""
     (N, g, T, _), wide = q.shape, torch.float64
     R = Z = None
     if state is not None:
@@ -776,7 +790,8 @@ def _by_rows(q, k, v, gates, lam, state, is_causal):
 
 # %% ../../nbs/attention/06g_functional.ipynb #f57fa892
 def _asked(R, Z, q, k):
-    """Answers to queries (N, g, T, d); ``k'A^-1 k`` and predictions of keys (N, T, d)."""
+    """Answers to queries (N, g, T, d); ``k'A^-1 k`` and predictions of keys (N, T,
+    d)."""
     asked, by_key = (
         torch.linalg.solve_triangular(R.mT, x.mT, upper=False) for x in (q.flatten(1, 2), k)
     )
@@ -879,7 +894,8 @@ def _require_finite(query, key, value):
 
 # %% ../../nbs/attention/06g_functional.ipynb #f8d8488f
 def _quickly(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
-    """Causal heads in one dimension, of any kind: outputs, moments, leverages and errors, the last two if `diagnostics`."""
+    """Causal heads in one dimension, of any kind: outputs, moments, leverages and
+    errors, the last two if `diagnostics`."""
     if starts is not None:
         if window is not None or not starts.numel():
             raise LostDigits
@@ -895,7 +911,8 @@ def _quickly(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
 
 
 def _in_one_node(q, k, v, lam, G, B, *options):
-    """As `_quickly`, in an operation that a graph does not look into; moments, on a processor, in double precision."""
+    """As `_quickly`, in an operation that a graph does not look into; moments, on a
+    processor, in double precision."""
     (N, _, _, d), d_v = q.shape, v.shape[-1]
     G = lam.new_zeros(N, d, d) if G is None else G
     B = lam.new_zeros(N, d, d_v) if B is None else B
@@ -904,7 +921,8 @@ def _in_one_node(q, k, v, lam, G, B, *options):
 
 # %% ../../nbs/attention/06g_functional.ipynb #06f26c2e
 def _local(given, *named):
-    """What `_quickly` finds of heads with a window or documents, in one node of a graph or at once; faults are told of the tensors `named`."""
+    """What `_quickly` finds of heads with a window or documents, in one node of a graph
+    or at once; faults are told of the tensors `named`."""
     q, k, v, lam, G, B, gates, starts, _, window, diagnostics = given
     if in_graph(q):
         return _in_one_node(*given)
@@ -922,17 +940,18 @@ def _local(given, *named):
 # %% ../../nbs/attention/06g_functional.ipynb #7f024d2d
 @outside_autocast
 def _heads_of_a_graph(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
-    """What the operation does: outputs, moments, leverages and errors, the last two empty without `diagnostics`.
+    """What the operation does: outputs, moments, leverages and errors, the last two
+    empty without `diagnostics`.
 
-    The moments are (N, d, d) and (N, d, d_v), or those of D documents, (N, D, d, d) and (N, D, d, d_v); if documents
-    have only one, nobody asks for theirs.
+    The moments are (N, d, d) and (N, d, d_v), or those of D documents, (N, D, d, d) and
+    (N, D, d, d_v); if documents have only one, nobody asks for theirs.
     """
     given = q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics
     if starts is None and window is None:
         out, *found = _plainly(*given)
     else:
         out, *found = _locally(*given)
-        _require_sound(out, *found[:2], q, k, v)
+        _require_sound(out, k.mT @ k, k.mT @ v, q, k, v)
     if not diagnostics:
         found = *found[:2], lam.new_empty(len(lam), 0), lam.new_empty(len(lam), 0, 0)
     dtypes = q.dtype, *[_moments_dtype(lam)] * 2, *[lam.dtype] * 2
@@ -963,10 +982,7 @@ def _locally(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
         starts, before = (starts, (G, B)) if count > 1 else (None, (None, None))
         before = before if states else (None, None)
         given = q, k, v, lam, *before, gates, starts, chunk, window, diagnostics
-        (
-            out,
-            *after,
-        ) = _local(given, q, k, v)
+        out, *after = _local(given, q, k, v)
         after[:2] = after[:2] if states else (G, B)
         return out, *after
     before = [x[:, 0] for x in (G, B)] if states else [G, B]
@@ -987,7 +1003,8 @@ def _shapes(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
 
 # %% ../../nbs/attention/06g_functional.ipynb #b5ed809d
 def _derivatives_of(function, given, needed, by):
-    """Derivatives by the `needed` of the tensors `given`, from those by what the function of them finds, inside an operation."""
+    """Derivatives by the `needed` of the tensors `given`, from those by what the
+    function of them finds, inside an operation."""
     given = [
         x if x is None else x.detach().requires_grad_(asked)
         for x, asked in zip(given, needed)
@@ -1006,7 +1023,8 @@ def _derivatives_of(function, given, needed, by):
 
 
 def _derivatives(*given):
-    """Derivatives by the `needed` ones of the first seven, given those by the outputs: what is done outside of graphs, done again."""
+    """Derivatives by the `needed` ones of the first seven, given those by the outputs:
+    what is done outside of graphs, done again."""
     *given, by, needed = given
     again = lambda *learned: _heads_of_a_graph(*learned, *given[7:])
     return _derivatives_of(again, given[:7], needed, by)
@@ -1063,7 +1081,8 @@ FORWARD.register_autograd(CausalHeads.backward, setup_context=CausalHeads.setup_
 
 # %% ../../nbs/attention/06g_functional.ipynb #230d8b58
 def _joined(x, dim, n):
-    """What `vmap` maps over, n of each, joined with the heads, which are the first dimension of all that is given."""
+    """What `vmap` maps over, n of each, joined with the heads, which are the first
+    dimension of all that is given."""
     if isinstance(x, (list, tuple)):
         return [_joined(one, d, n) for one, d in zip(x, dim)]
     if not isinstance(x, torch.Tensor):

@@ -40,7 +40,8 @@ MORE = 4  # terms more, where derivatives of the terms are taken
 
 
 def coefficients(r: torch.Tensor, eps: float, more: int = 0) -> torch.Tensor:
-    """The coefficients (6c3.2) for r (M, C), in the shape (n, M, C, 1); zero for a token that needs fewer than n."""
+    """The coefficients (6c3.2) for r (M, C), in the shape (n, M, C, 1); zero for a
+    token that needs fewer than n."""
     s = (1 + r).sqrt()
     rho = (1 - s) / (1 + s)
     with torch.no_grad():
@@ -58,7 +59,8 @@ def coefficients(r: torch.Tensor, eps: float, more: int = 0) -> torch.Tensor:
 def series(
     step: Callable[[torch.Tensor], torch.Tensor], T: torch.Tensor, c: torch.Tensor
 ) -> torch.Tensor:
-    """``sum_j c_j T_j(2X - I)`` of rows T, where ``step(T)`` is ``2 (2X - I)`` of them."""
+    """``sum_j c_j T_j(2X - I)`` of rows T, where ``step(T)`` is ``2 (2X - I)`` of
+    them."""
     total = c[0] * T
     if len(c) > 1:
         before, T = T, step(T) / 2
@@ -84,7 +86,8 @@ class Factors(NamedTuple):
 def chunk_systems(
     k: torch.Tensor, before: torch.Tensor, mu: torch.Tensor, plain: bool = False
 ) -> Factors:
-    """The `Factors` of keys (M, C, d) after what was known before them (M, d, d); if plain, those that no gates need."""
+    """The `Factors` of keys (M, C, d) after what was known before them (M, d, d); if
+    plain, those that no gates need."""
     A = before
     A.diagonal(dim1=1, dim2=2).add_(mu[:, None])
     W0 = inverse_cholesky(A)
@@ -101,7 +104,8 @@ def chunk_systems(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #663f95c2
 def worst_of(W: torch.Tensor, A: torch.Tensor, least: float = 0.0) -> torch.Tensor:
-    """The inflation of each system (M, n, n), or a bound that is harmless for all; `least` is below all eigenvalues."""
+    """The inflation of each system (M, n, n), or a bound that is harmless for all;
+    `least` is below all eigenvalues."""
     diagonal = A.diagonal(dim1=1, dim2=2)
     if least and may_look(A):
         bound = diagonal.amax(1) / least
@@ -116,7 +120,8 @@ def sound(inflated: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 # %% ../../nbs/attention/06c3_gated.ipynb #f307819b
 def lower(P: torch.Tensor, diagonal: int = 0) -> torch.Tensor:
-    """Lower triangles, in place, of the C x C squares that stand below one another in P (M, g C, C)."""
+    """Lower triangles, in place, of the C x C squares that stand below one another in P
+    (M, g C, C)."""
     P.unflatten(1, (-1, P.shape[2])).tril_(diagonal)
     return P
 
@@ -136,7 +141,8 @@ def step_dual(f: Factors, T: torch.Tensor) -> torch.Tensor:
 def carried(
     S: torch.Tensor, dS: torch.Tensor, carry: torch.Tensor, last: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """States before and after each chunk (N, n, a, b), ``after = last (carry before + dS)``, from S (N, a, b) and dS (N n, a, b)."""
+    """States before and after each chunk (N, n, a, b), ``after = last (carry before +
+    dS)``, from S (N, a, b) and dS (N n, a, b)."""
     N, n = carry.shape
     Gamma, share = discounts(carry * last)
     after = (Gamma * last[:, None]) @ dS.unflatten(0, (N, n)).flatten(2)
@@ -147,7 +153,8 @@ def carried(
 def carried_to(
     S: torch.Tensor, dS: torch.Tensor, carry: torch.Tensor, last: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What counts before each chunk (N n, a, b), ``carry before`` of `carried`, and the last state (N, 1, a, b)."""
+    """What counts before each chunk (N n, a, b), ``carry before`` of `carried`, and the
+    last state (N, 1, a, b)."""
     (N, n), shape = carry.shape, S.shape[1:]
     Gamma, share = discounts(carry * last)
     Gamma, own = Gamma * last[:, None], torch.zeros_like(Gamma)
@@ -160,7 +167,8 @@ def carried_to(
 
 
 def chunk_gates(gates: torch.Tensor, cuts: Cuts) -> tuple[torch.Tensor, torch.Tensor]:
-    """The gate before each chunk (N, n), and what is left of its first pair at each of its tokens (N, n, C)."""
+    """The gate before each chunk (N, n), and what is left of its first pair at each of
+    its tokens (N, n, C)."""
     missing = cuts.count * cuts.size - gates.shape[1]
     if cuts.index is None:
         gates = torch.nn.functional.pad(gates, (0, missing), value=1.0)
@@ -172,7 +180,8 @@ def chunk_gates(gates: torch.Tensor, cuts: Cuts) -> tuple[torch.Tensor, torch.Te
 
 # %% ../../nbs/attention/06c3_gated.ipynb #3a50de3d
 class Block(NamedTuple):
-    """Some chunks, n of each of N heads, M = N n: queries (M, g C, d), scaled keys and values (M, C, .), and their gates."""
+    """Some chunks, n of each of N heads, M = N n: queries (M, g C, d), scaled keys and
+    values (M, C, .), and their gates."""
 
     q: torch.Tensor
     k: torch.Tensor
@@ -190,7 +199,8 @@ class Block(NamedTuple):
 
 # %% ../../nbs/attention/06c3_gated.ipynb #c46f1618
 class Sequence(NamedTuple):
-    """What a head is given, all of it: as `gated_ridge` takes it, gates by chunks; priors (N, D, a, b) for D documents."""
+    """What a head is given, all of it: as `gated_ridge` takes it, gates by chunks;
+    priors (N, D, a, b) for D documents."""
 
     query: torch.Tensor
     key: torch.Tensor
@@ -214,7 +224,8 @@ def block_of(given: Sequence, cuts: Cuts, a: int, b: int, dtype: torch.dtype) ->
 
 # %% ../../nbs/attention/06c3_gated.ipynb #a9005a08
 class Sums(NamedTuple):
-    """Of one kind of sum, of pairs of keys or of keys and values: what counts before each chunk (M, a, b), and the states around it."""
+    """Of one kind of sum, of pairs of keys or of keys and values: what counts before
+    each chunk (M, a, b), and the states around it."""
 
     known: torch.Tensor
     before: torch.Tensor | None  # (N, n, a, b), unless nothing fades and nobody asks
@@ -232,7 +243,8 @@ def sums_of(
     priors: torch.Tensor,
     last: bool = False,
 ) -> Sums:
-    """The sums of a block that begins with S (N, a, b) and adds dS (M, a, b); only the last state after a chunk, if that is all that is asked for."""
+    """The sums of a block that begins with S (N, a, b) and adds dS (M, a, b); only the
+    last state after a chunk, if that is all that is asked for."""
     begins, carry = block.begins, block.carry
     at = (begins >= 0).nonzero(as_tuple=True)
     brought = priors[at[0], begins[at]].to(dS.dtype)
@@ -274,7 +286,8 @@ def attend_block(
     traced: bool = False,
     last: bool = False,
 ) -> list[torch.Tensor]:
-    """Outputs (M, g C, d_v), both sums after each chunk, or the last, inflation (M,); if traced, leverage and errors (M, C, .) too."""
+    """Outputs (M, g C, d_v), both sums after each chunk, or the last, inflation (M,);
+    if traced, leverage and errors (M, C, .) too."""
     # documents without gates need no series, but for derivatives of its terms
     learns = traced and torch.is_grad_enabled() and any(x.requires_grad for x in given)
     plain = not learns and bool((block.left == 1).all())
@@ -305,12 +318,14 @@ def known_before(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #bb0a3f4e
 def where(at: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """a where `at`, which has the first dimensions of both, b elsewhere; in the dtype of a."""
+    """a where `at`, which has the first dimensions of both, b elsewhere; in the dtype
+    of a."""
     return torch.where(at.reshape(*at.shape, *[1] * (a.ndim - at.ndim)), a, b.to(a.dtype))
 
 
 class Carried(NamedTuple):
-    """What goes on to the next block: both sums (N, a, b), and which heads (N,) need them in float64."""
+    """What goes on to the next block: both sums (N, a, b), and which heads (N,) need
+    them in float64."""
 
     G: torch.Tensor
     B: torch.Tensor
@@ -327,9 +342,11 @@ def carefully(
     carry: torch.Tensor,
     brought: torch.Tensor | None = None,
 ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor | None]:
-    """What ``run(dtype)`` finds, each chunk in the dtype it needs; which heads need float64 after it; which chunks (M,) did.
+    """What ``run(dtype)`` finds, each chunk in the dtype it needs; which heads need
+    float64 after it; which chunks (M,) did.
 
-    Needed by a head (N,) before the block, or by what a document brings along to a chunk (N, n), it is by those that go on from there.
+    Needed by a head (N,) before the block, or by what a document brings along to a
+    chunk (N, n), it is by those that go on from there.
     """
     found, double, (N, n) = run(narrow), torch.float64, carry.shape
     if not may_look(carry):
@@ -355,7 +372,8 @@ def carefully(
 def going_on_wide(
     wide: torch.Tensor, goes_on: torch.Tensor, brought: torch.Tensor | None
 ) -> torch.Tensor:
-    """Which chunks (N, n) go on from one that needed float64: of a head (N,), or of what a document brought (N, n)."""
+    """Which chunks (N, n) go on from one that needed float64: of a head (N,), or of
+    what a document brought (N, n)."""
     if brought is None or not bool(brought.any()):
         return wide[:, None] & goes_on.cumprod(1).bool()
     found = []
@@ -366,7 +384,8 @@ def going_on_wide(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #4971d9ac
 def going_on(found: list[torch.Tensor], wide: torch.Tensor, narrow: torch.dtype) -> Carried:
-    """The sums with which to go on, rounded to narrow but for the heads that need more."""
+    """The sums with which to go on, rounded to narrow but for the heads that need
+    more."""
     sums = (x[:, -1] for x in found[1:3])
     if not bool(wide.any()):
         return Carried(*(x.to(narrow) for x in sums), wide)
@@ -395,7 +414,8 @@ def ending(found: list[torch.Tensor], ends: torch.Tensor) -> tuple[torch.Tensor,
 def collect(
     priors: Iterable[torch.Tensor], ended: list[tuple[torch.Tensor, ...]]
 ) -> list[torch.Tensor]:
-    """Both sums (N, D, a, b) of documents: those that ended, in the widest dtype of them, in the place of what was there before."""
+    """Both sums (N, D, a, b) of documents: those that ended, in the widest dtype of
+    them, in the place of what was there before."""
     heads, documents, *sums = (list(x) for x in zip(*ended))
     place, found = (torch.cat(heads), torch.cat(documents)), []
     for x, parts in zip(priors, sums):
@@ -417,9 +437,11 @@ def attend(
     list[Carried],
     list[torch.Tensor | None],
 ]:
-    """Rows found, in the order of tokens; what `ending` says of each block; what each block began with, and its chunks in float64.
+    """Rows found, in the order of tokens; what `ending` says of each block; what each
+    block began with, and its chunks in float64.
 
-    Rows are outputs (N, g, T, d_v), and if traced leverage and errors (N, 1, T, .). After an opening they join those that it found.
+    Rows are outputs (N, g, T, d_v), and if traced leverage and errors (N, 1, T, .).
+    After an opening they join those that it found.
     """
     (N, g, T, _), narrow = given.query.shape, given.lam.dtype
     carried, out = nothing(given), []
@@ -462,7 +484,8 @@ def joined(parts: Iterable[torch.Tensor], cuts: Cuts, given: Sequence) -> torch.
 
 # %% ../../nbs/attention/06c3_gated.ipynb #089e3fc7
 class Local(NamedTuple):
-    """Derivatives of a block's outputs, by queries, scaled keys and values, both known sums, and delta (M, C)."""
+    """Derivatives of a block's outputs, by queries, scaled keys and values, both known
+    sums, and delta (M, C)."""
 
     q: torch.Tensor
     k: torch.Tensor
@@ -501,7 +524,8 @@ def local_gradients(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #fa1a0f5e
 class Back(NamedTuple):
-    """Derivatives of sums: by what a chunk adds (M, a, b), by its first and last gate (N, n), by what documents brought (K, a, b), and by what came in."""
+    """Derivatives of sums: by what a chunk adds (M, a, b), by its first and last gate
+    (N, n), by what documents brought (K, a, b), and by what came in."""
 
     added: torch.Tensor
     first: torch.Tensor
@@ -516,7 +540,8 @@ def faded(gate: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 
 def from_the_end(fade: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """``H_i = own_i + fade_i H_(i+1)`` of chunks (N, n, a, b); where a document ends, not even NaN gets past."""
+    """``H_i = own_i + fade_i H_(i+1)`` of chunks (N, n, a, b); where a document ends,
+    not even NaN gets past."""
     Gamma, _ = discounts(fade.flip(1))
     bad = None
     if may_look(own) and not math.isfinite(own.sum()):
@@ -536,7 +561,8 @@ def sums_back(
     d_after: torch.Tensor,
     plain: bool = False,
 ) -> Back:
-    """From derivatives by what counts before each chunk (M, a, b) and by the states after it (N, n, a, b): the recurrence from its end."""
+    """From derivatives by what counts before each chunk (M, a, b) and by the states
+    after it (N, n, a, b): the recurrence from its end."""
     carry, last = (x[..., None, None] for x in (block.carry, block.left[..., -1]))
     known, own = d_known.unflatten(0, block.first.shape), d_after.clone()
     own[:, :-1] += faded(carry[:, 1:], known[:, 1:])
@@ -564,7 +590,8 @@ def block_gradients(
     d_after: list[torch.Tensor],
     plain: bool = False,
 ) -> list[torch.Tensor]:
-    """Derivatives by rows of queries, keys, values (M, ., .); by gates (N, n), (N, n, C); by lam; by what documents brought; by what came in.
+    """Derivatives by rows of queries, keys, values (M, ., .); by gates (N, n), (N, n,
+    C); by lam; by what documents brought; by what came in.
 
     If plain nothing fades and nobody asks for those by gates.
     """
@@ -596,7 +623,8 @@ def arriving(
     ends: torch.Tensor,
     dtype: torch.dtype,
 ) -> torch.Tensor:
-    """Derivatives (N, n, a, b) by the states after chunks: of documents that end, if anybody asks, and of what comes after the block."""
+    """Derivatives (N, n, a, b) by the states after chunks: of documents that end, if
+    anybody asks, and of what comes after the block."""
     if d_finals is None:
         found = d_in.new_zeros(*ends.shape, *d_in.shape[1:], dtype=dtype)
     else:
@@ -613,7 +641,8 @@ def chosen(
     lost: torch.Tensor,
     begins: torch.Tensor,
 ) -> list[torch.Tensor]:
-    """Of two results of `block_gradients`, the wide one where a chunk is `lost` (M,)."""
+    """Of two results of `block_gradients`, the wide one where a chunk is `lost`
+    (M,)."""
     by_head = lost.unflatten(0, (len(begins), -1))
     at = [lost] * 3 + [by_head] * 3 + [by_head[:, 0]] * 2 + [by_head[begins >= 0]] * 2
     return [where(x, b, a) for x, a, b in zip(at, narrow, wide)]
@@ -629,7 +658,8 @@ def gradients(
     by: list[torch.Tensor],
     gates: bool = True,
 ) -> None:
-    """Write derivatives by all of `given` into `by`, from those by what `attend` finds; block by block, from the end. Those by gates if they are asked for."""
+    """Write derivatives by all of `given` into `by`, from those by what `attend` finds;
+    block by block, from the end. Those by gates if they are asked for."""
     N, rows = len(given.lam), [by[0], by[1][:, None], by[2][:, None]]
     d_in = nothing(given)[:2]
     blocks = list(zip(steps(cuts, N, given.key.device), begins, lost))
@@ -661,7 +691,8 @@ def gradients(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #14c62d51
 class Start(NamedTuple):
-    """Some first chunks, M of them: queries (M, g C, d), scaled keys and values (M, C, .), and their gates."""
+    """Some first chunks, M of them: queries (M, g C, d), scaled keys and values (M, C,
+    .), and their gates."""
 
     q: torch.Tensor
     k: torch.Tensor
@@ -684,7 +715,8 @@ def start_of(
     span: tuple[int, int, int],
     dtype: torch.dtype,
 ) -> Start:
-    """First chunks a to b of C tokens, span = (a, b, C); `left` as `first_gates` gives it."""
+    """First chunks a to b of C tokens, span = (a, b, C); `left` as `first_gates` gives
+    it."""
     (_, g, T, _), (a, b, C) = given.query.shape, span
     at = [firsts.rows(*span, x, T) for x in (g, 1, 1)]
     q, k, v = (
@@ -734,7 +766,8 @@ def root_of(start: Start) -> Root:
 
 
 def along(f: Root, start: torch.Tensor, Q: torch.Tensor | None) -> torch.Tensor:
-    """The sum of the series in (6c3.8) that begins with these rows (M, g C, C), with Q or without."""
+    """The sum of the series in (6c3.8) that begins with these rows (M, g C, C), with Q
+    or without."""
 
     def step(B):
         H = B @ f.H if Q is None else torch.baddbmm(Q, B, f.H)
@@ -744,7 +777,8 @@ def along(f: Root, start: torch.Tensor, Q: torch.Tensor | None) -> torch.Tensor:
 
 # %% ../../nbs/attention/06c3_gated.ipynb #079bf66d
 def answered(f: Root) -> tuple[torch.Tensor, torch.Tensor]:
-    """The coefficients of Z, and what E is multiplied by, in (6c3.8), both (M, g C, C)."""
+    """The coefficients of Z, and what E is multiplied by, in (6c3.8), both (M, g C,
+    C)."""
     if f.H is None:
         return torch.zeros_like(f.Q), f.Q
     B = along(f, torch.zeros_like(f.Q), f.Q)
@@ -754,9 +788,11 @@ def answered(f: Root) -> tuple[torch.Tensor, torch.Tensor]:
 def attend_start(
     start: Start, which: torch.Tensor, more: torch.Tensor
 ) -> list[torch.Tensor]:
-    """Outputs (M, g C, d_v), both sums after those chunks that are asked for (K, a, b), inflation (M,).
+    """Outputs (M, g C, d_v), both sums after those chunks that are asked for (K, a, b),
+    inflation (M,).
 
-    Where `more` (M,) follows, that is at least a bound for the system with which the next chunk begins.
+    Where `more` (M,) follows, that is at least a bound for the system with which the
+    next chunk begins.
     """
     f = root_of(start)
     _, P = answered(f)
@@ -769,7 +805,8 @@ def attend_start(
 
 
 def inflation_after(G: torch.Tensor, lam: torch.Tensor) -> torch.Tensor:
-    """That of the systems ``G + lam I`` (K, d, d), or a bound that is harmless for all."""
+    """That of the systems ``G + lam I`` (K, d, d), or a bound that is harmless for
+    all."""
     bound = SHARE * (1 + G.diagonal(dim1=1, dim2=2).amax(1) / lam)
     if not may_look(G) or bool(sound(bound, G.dtype).all()):
         return bound
@@ -785,7 +822,8 @@ def start_gradients(
     d_G: torch.Tensor,
     d_B: torch.Tensor,
 ) -> list[torch.Tensor]:
-    """Derivatives by rows of queries, keys, values (M, ., .), by gates (M, C) and by lam (M,), from those by what `attend_start` finds."""
+    """Derivatives by rows of queries, keys, values (M, ., .), by gates (M, C) and by
+    lam (M,), from those by what `attend_start` finds."""
     f, (_, k, v, scale, left, lam) = root_of(start), start
     M, C, _ = k.shape
     B, P = answered(f)
@@ -832,7 +870,8 @@ def spans_of(firsts: Firsts, device: torch.device) -> list[tuple[int, int, int]]
 
 
 def asked_for(firsts: Firsts, span: tuple[int, int, int], sums: bool) -> torch.Tensor:
-    """Which of the first chunks of a span have to say their sums: those of documents that go on, or all."""
+    """Which of the first chunks of a span have to say their sums: those of documents
+    that go on, or all."""
     more = firsts.more[span[0] : span[1]]
     return (torch.ones_like(more) if sums else more).nonzero()[:, 0]
 
@@ -842,7 +881,8 @@ def start_carefully(
     narrow: torch.dtype,
     which: torch.Tensor,
 ) -> tuple[list[torch.Tensor], torch.Tensor | None, torch.Tensor | None]:
-    """As `carefully`: what ``run(dtype)`` finds, which (M,) were done in float64, and which (M,) go on in it."""
+    """As `carefully`: what ``run(dtype)`` finds, which (M,) were done in float64, and
+    which (M,) go on in it."""
     found, double = run(narrow), torch.float64
     if not may_look(found[3]) or bool((sound(found[3].detach(), narrow)).all()):
         return found, None, None
@@ -858,7 +898,8 @@ def start_carefully(
 def open_documents(
     given: Sequence, firsts: Firsts, left: torch.Tensor, documents: int, sums: bool
 ) -> Opening:
-    """All first chunks; their sums too, if asked for, where the document ends with them."""
+    """All first chunks; their sums too, if asked for, where the document ends with
+    them."""
     (N, g, T, d), d_v, narrow = given.query.shape, given.value.shape[-1], given.lam.dtype
     out = given.query.new_empty(N, g, T, d_v)
     carried = [given.lam.new_empty(N, documents, d, w) for w in (d, d_v)]
@@ -904,7 +945,8 @@ def opening_gradients(
     d_finals: list[torch.Tensor | None],
     by: list[torch.Tensor],
 ) -> torch.Tensor:
-    """Write derivatives of first chunks by queries, keys, values and lam into `by`; returns those by `left`."""
+    """Write derivatives of first chunks by queries, keys, values and lam into `by`;
+    returns those by `left`."""
     (_, g, T, _), narrow, d_left = (
         given.query.shape,
         given.lam.dtype,
@@ -957,7 +999,8 @@ class Plan(NamedTuple):
 def solved(
     plan: Plan, *given: torch.Tensor
 ) -> tuple[list[torch.Tensor], list[torch.Tensor], list]:
-    """Outputs and sums of documents; what a backward pass needs of numbers, and which chunks were done in float64."""
+    """Outputs and sums of documents; what a backward pass needs of numbers, and which
+    chunks were done in float64."""
     *rows, decay, lam, gram, moment = given
     sequence, opening = (
         Sequence(*rows, *chunk_gates(decay, plan.rest), lam, gram, moment),
@@ -1011,7 +1054,8 @@ def solved_back(
 
 # %% ../../nbs/attention/06c3_gated.ipynb #f71b14bc
 class GatedRidge(torch.autograd.Function):
-    """`solved`, with derivatives block by block; second derivatives by those of its operations."""
+    """`solved`, with derivatives block by block; second derivatives by those of its
+    operations."""
 
     @staticmethod
     def forward(ctx, plan, *given):
@@ -1066,7 +1110,8 @@ def cost(gates: torch.Tensor, cuts: Cuts, d: int) -> float:
 
 # %% ../../nbs/attention/06c3_gated.ipynb #c5d29f22
 def planned(gates: torch.Tensor, d: int, starts: torch.Tensor | None) -> Cuts | None:
-    """The cheapest `Cuts` for gates (N, T); None where a factorisation a token is cheaper."""
+    """The cheapest `Cuts` for gates (N, T); None where a factorisation a token is
+    cheaper."""
     gates, N = gates.detach().cpu(), len(gates)
     starts = starts if starts is None else starts.cpu()
     if starts is not None and all(bool((x == x[:1]).all()) for x in (gates, starts)):
@@ -1096,7 +1141,8 @@ def on(device: torch.device, parts: NamedTuple) -> NamedTuple:
 def plan_of(
     cuts: Cuts, device: torch.device, documents: int, known: bool, apart: bool, sums: bool
 ) -> Plan:
-    """The `Plan` for these cuts, on a device; `known`: sums are brought along, `apart`: first chunks are on their own."""
+    """The `Plan` for these cuts, on a device; `known`: sums are brought along, `apart`:
+    first chunks are on their own."""
     firsts = None
     if apart:
         firsts, rest = without_firsts(cuts)
@@ -1111,7 +1157,8 @@ LONG = 256  # tokens of a document on average, for each to be a sequence of its 
 
 
 def long_documents(decay: torch.Tensor, starts: torch.Tensor | None) -> list[int] | None:
-    """How many tokens each document has, if nothing fades, all heads (N, T) agree, and documents are long, on a processor; or None."""
+    """How many tokens each document has, if nothing fades, all heads (N, T) agree, and
+    documents are long, on a processor; or None."""
     if starts is None or decay.requires_grad or not may_look(decay) or not starts.numel():
         return None
     begins = starts[0].nonzero()[:, 0]
@@ -1155,10 +1202,12 @@ def by_token(
     starts: torch.Tensor,
     window: int | None = None,
 ) -> tuple[torch.Tensor, ...]:
-    """What `gated_ridge` finds with diagnostics for documents, in operations that do not ask where they begin; one system a token.
+    """What `gated_ridge` finds with diagnostics for documents, in operations that do
+    not ask where they begin; one system a token.
 
-    They may have a window, or priors (N, D, d, d) and (N, D, d, d_v); without priors there are no sums. Answers are NaN where there
-    are more documents than priors. Memory quadratic in T.
+    They may have a window, or priors (N, D, d, d) and (N, D, d, d_v); without priors
+    there are no sums. Answers are NaN where there are more documents than priors.
+    Memory quadratic in T.
     """
     narrow, wide = lam.dtype, torch.float64 if lam.device.type == "cpu" else lam.dtype
     q, k, v, gates, lam = (x.to(wide) for x in (query, key, value, decay, lam))
@@ -1196,7 +1245,8 @@ def without_chunks(
     known: bool,
     diagnostics: bool,
 ) -> tuple[torch.Tensor, ...]:
-    """What `gated_ridge` finds where there are no chunks; priors, if not known, are zeros, and sums of documents are wrong unless there are diagnostics."""
+    """What `gated_ridge` finds where there are no chunks; priors, if not known, are
+    zeros, and sums of documents are wrong unless there are diagnostics."""
     if starts is not None and (known or diagnostics):
         found = by_token(query, key, value, decay, lam, priors, starts)
         return found if diagnostics else found[:3]
@@ -1218,28 +1268,29 @@ def gated_ridge(
     diagnostics: bool = False,
     sums: bool = True,
 ) -> tuple[torch.Tensor | None, ...]:
-    """Exact causal ridge regression with gates, in chunks: the engine of `ridge_attention` with `decay` or packed documents, which checks its input.
+    """Exact causal ridge regression with gates or packed documents, in chunks.
 
     Parameters
     ----------
     query, key, value, decay, lam, diagnostics
         As in `forgetful_ridge`.
     gram, moment : Tensor, shapes (N, d, d) and (N, d, d_v), optional
-        Discounted ``K'K`` and ``K'V`` of tokens before the first; with `starts`, (N, D, d, d) and (N, D, d, d_v), of each document.
+        Discounted ``K'K`` and ``K'V`` of earlier tokens; with `starts` (N, D, ...).
     starts : Tensor of bool, shape (N, T), optional
-        True where one of at most D documents begins, at the first token at least. A document knows nothing of others.
+        True where one of at most D documents begins, at the first token at least.
     sums : bool
-        Whether the moments of documents are asked for; otherwise None is returned for them, where there are several.
+        Whether the moments of documents are asked for; None is returned otherwise.
 
     Returns
     -------
     output, gram, moment, leverage, error
-        As those of `forgetful_ridge`; with `starts` the moments are those of each document, discounted to its last token.
+        As those of `forgetful_ridge`; with `starts` the moments are each document's.
 
     Notes
     -----
-    Two to seven times the cost of `causal_ridge` for gates from .99 to .8; where gates fall so fast that a factorisation a token is
-    cheaper, or numbers may not be looked at, `forgetful_ridge` does it. Memory linear in T. Source: Theorem 6c3.1, (6c3.6), (6c3.8).
+    Where gates fall so fast that a factorisation a token is cheaper, or numbers may not
+    be looked at, `forgetful_ridge` does it. Memory linear in T. Differentiable any
+    number of times. Input is not checked. Source: Theorem 6c3.1, (6c3.6), (6c3.8).
     """
     (N, _, T, d), d_v, plain = query.shape, value.shape[-1], starts is None
     known, sums = gram is not None and moment is not None, sums or plain

@@ -26,7 +26,8 @@ __all__ = ['head_coefficients', 'cross_hat_matrix', 'resonance_spectrum', 'reson
 
 # %% ../../nbs/attention/06_heads.ipynb #9f45a2b3
 def require_heads(**tensors):
-    """Raise unless the tensors are floating, of one dtype, on one device and of at least two dimensions."""
+    """Raise unless the tensors are floating, of one dtype, on one device and of at
+    least two dimensions."""
     (first_name, first), *_ = tensors.items()
     for name, x in tensors.items():
         if not isinstance(x, torch.Tensor):
@@ -64,7 +65,8 @@ def require_width(query, key):
 
 # %% ../../nbs/attention/06_heads.ipynb #feca1a6f
 def require_same_width(query, key):
-    """Raise unless queries and keys have the same width, at least 1, and the same leading dimensions."""
+    """Raise unless queries and keys have the same width, at least 1, and the same
+    leading dimensions."""
     require_width(query, key)
     if query.shape[:-2] != key.shape[:-2]:
         raise ValueError(
@@ -74,12 +76,14 @@ def require_same_width(query, key):
 
 # %% ../../nbs/attention/06_heads.ipynb #e01a6462
 def may_look(x):
-    """Whether a decision may depend on the numbers in x: on a GPU it would stall the queue, in a graph there are none yet."""
+    """Whether a decision may depend on the numbers in x: on a GPU it would stall the
+    queue, in a graph there are none yet."""
     return x.device.type == "cpu" and not (transformed() or in_graph(x))
 
 # %% ../../nbs/attention/06_heads.ipynb #7b30d77c
 def transformed():
-    """Whether a transform of `torch.func` or forward-mode differentiation is at work; they want plain operations."""
+    """Whether a transform of `torch.func` or forward-mode differentiation is at work;
+    they want plain operations."""
     if torch.compiler.is_compiling():
         return False
     return peek_interpreter_stack() is not None or forward_ad._current_level >= 0
@@ -93,14 +97,16 @@ def in_graph(x):
 
 
 def bare(x):
-    """What a transform of `torch.func` has wrapped: numbers that exist, with a dimension more, somewhere, where `vmap` maps."""
+    """What a transform of `torch.func` has wrapped: numbers that exist, with a
+    dimension more, somewhere, where `vmap` maps."""
     while is_functorch_wrapped_tensor(x):
         x = get_unwrapped(x)
     return x
 
 
 def require_all(good, message):
-    """Raise ValueError unless all of these truths are true; a graph does when it runs."""
+    """Raise ValueError unless all of these truths are true; a graph does when it
+    runs."""
     if in_graph(good):
         torch._assert_async(good.all(), message)
     elif not bool(bare(good).all()):
@@ -113,7 +119,8 @@ def solving_dtype(dtype):
 
 # %% ../../nbs/attention/06_heads.ipynb #f0e02399
 def head_penalty(lam, key, name="lam"):
-    """A positive penalty (or other factor, called `name`) as a tensor of the shape of the heads, in the solving dtype.
+    """A positive penalty (or other factor, called `name`) as a tensor of the shape of
+    the heads, in the solving dtype.
 
     Where numbers may not be looked at, a penalty that is not positive becomes NaN.
     """
@@ -179,7 +186,8 @@ def head_coefficients(
     Returns
     -------
     Tensor, shape (..., d, d_v)
-        ``query @ head_coefficients(key, value, lam)`` is the head's output; in float32 for half-precision input.
+        ``query @ head_coefficients(key, value, lam)`` is the head's output; in float32
+        for half-precision input.
 
     Raises
     ------
@@ -188,10 +196,10 @@ def head_coefficients(
 
     Notes
     -----
-    Two products and a Cholesky factorisation of a d x d matrix in at least float32; no other memory than d x d. On
-    the CPU, in float64 if float32 would lose digits, and from the rows if float64 would.
-    Source: (6.1); Garnelo and Czarnecki (2023) call the head Intention, von Oswald et al. (2023) its causal form the
-    mesa-layer.
+    Two products and a Cholesky factorisation of a d x d matrix in at least float32; no
+    other memory than d x d. On the CPU, in float64 if float32 would lose digits, and
+    from the rows if float64 would. Source: (6.1); Garnelo and Czarnecki (2023) call the
+    head Intention, von Oswald et al. (2023) its causal form the mesa-layer.
     """
     require_heads(key=key, value=value)
     require_pairs(key, value)
@@ -218,7 +226,8 @@ def moment(key, value, dtype):
 
 
 def factor(G, lam):
-    """The lower Cholesky factor of ``G + lam I``; NaN where that is not positive definite."""
+    """The lower Cholesky factor of ``G + lam I``; NaN where that is not positive
+    definite."""
     A = G + lam[..., None, None] * torch.eye(G.shape[-1], dtype=G.dtype, device=G.device)
     L, info = torch.linalg.cholesky_ex(A)
     return torch.where((info == 0)[..., None, None], L, float("nan"))
@@ -234,19 +243,22 @@ class LostDigits(ValueError):
 
 
 def inflation(W, diagonal):
-    """The largest of all systems with inverse Cholesky factors W (..., n, n) and this diagonal (..., n); None where numbers may not be looked at."""
+    """The largest of all systems with inverse Cholesky factors W (..., n, n) and this
+    diagonal (..., n); None where numbers may not be looked at."""
     if not W.numel() or not may_look(W):
         return None
     return (W.detach().square().sum(-2) * diagonal.detach()).max()
 
 
 def keeps_digits(inflated, dtype):
-    """Whether an inflation is harmless in a dtype; true if it is not known, false if it is NaN."""
+    """Whether an inflation is harmless in a dtype; true if it is not known, false if it
+    is NaN."""
     return inflated is None or bool(inflated * torch.finfo(dtype).eps <= LOST)
 
 # %% ../../nbs/attention/06_heads.ipynb #2506cfe0
 def require_definite(L, G):
-    """Raise if a factor is NaN although the Gram matrix is finite, where numbers may be looked at."""
+    """Raise if a factor is NaN although the Gram matrix is finite, where numbers may be
+    looked at."""
     if not may_look(L):
         return
     if bool(L.isnan().any()) and bool(G.isfinite().all()):
@@ -257,7 +269,8 @@ def require_definite(L, G):
 
 
 def head_factor(key, lam, G=None, dtype=None):
-    """``K'K``, added to G, and the inverse Cholesky factor of that plus ``lam I``: in the dtype of lam, or float64 if that loses digits."""
+    """``K'K``, added to G, and the inverse Cholesky factor of that plus ``lam I``: in
+    the dtype of lam, or float64 if that loses digits."""
     wide = torch.float64
     on_cpu, narrow = key.device.type == "cpu", dtype or lam.dtype
     # a graph cannot look: on a processor it does without having to
@@ -279,7 +292,8 @@ def head_factor(key, lam, G=None, dtype=None):
 
 # %% ../../nbs/attention/06_heads.ipynb #8bc88c08
 def by_rows(rows, outcomes):
-    """R (..., d, d) with positive diagonal and Z (..., d, d_v): the R factor of rows (..., n, d), n >= d, and the rotated outcomes."""
+    """R (..., d, d) with positive diagonal and Z (..., d, d_v): the R factor of rows
+    (..., n, d), n >= d, and the rotated outcomes."""
     order = rows.detach().abs().amax(-1).argsort(-1, descending=True)[..., None]
     rows = rows.gather(-2, order.expand(rows.shape))
     outcomes = outcomes.gather(-2, order.expand(outcomes.shape))
@@ -297,7 +311,8 @@ def by_rows(rows, outcomes):
 
 # %% ../../nbs/attention/06_heads.ipynb #448de718
 def head_triangle(key, value, lam, R=None, Z=None):
-    """R and Z in float64 of a head with these pairs, and perhaps with those of another triangle before them."""
+    """R and Z in float64 of a head with these pairs, and perhaps with those of another
+    triangle before them."""
     key, value, lam = (x.to(torch.float64) for x in (key, value, lam))
     d, d_v = key.shape[-1], value.shape[-1]
     if R is None:
@@ -318,7 +333,8 @@ def head_triangle(key, value, lam, R=None, Z=None):
 
 # %% ../../nbs/attention/06_heads.ipynb #2234d958
 def no_penalty(lam):
-    """Whether lam is zero throughout, so that the limit (6.5) is wanted; what may not be looked at is not."""
+    """Whether lam is zero throughout, so that the limit (6.5) is wanted; what may not
+    be looked at is not."""
     if isinstance(lam, torch.Tensor):
         return may_look(lam) and lam.numel() > 0 and not bool(lam.any())
     return isinstance(lam, Real) and not isinstance(lam, bool) and lam == 0
@@ -349,8 +365,8 @@ def cross_hat_matrix(
     query : Tensor, shape (..., T_q, d)
     key : Tensor, shape (..., T_k, d)
     lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to the leading dimensions. Zero for all heads is the limit,
-        ``query @ pinv(key)`` (6.5).
+        Penalty > 0; a tensor broadcasts to the leading dimensions. Zero for all heads
+        is the limit, ``query @ pinv(key)`` (6.5).
 
     Returns
     -------
@@ -365,11 +381,13 @@ def cross_hat_matrix(
     Warns
     -----
     RankDeficiencyWarning
-        If ``lam == 0`` and the keys of a head are dependent; its weights are those of the shortest coefficients.
+        If ``lam == 0`` and the keys of a head are dependent; its weights are those of
+        the shortest coefficients.
 
     Notes
     -----
-    Source: (6.1); (6.5) for ``lam == 0``. For ``query is key`` it is the smoother matrix of chapter 3.
+    Source: (6.1); (6.5) for ``lam == 0``. For ``query is key`` it is the smoother
+    matrix of chapter 3.
     """
     require_heads(query=query, key=key)
     require_same_width(query, key)
@@ -390,7 +408,8 @@ def cross_hat_matrix(
 def resonance_spectrum(
     query: torch.Tensor, key: torch.Tensor, lam: float | torch.Tensor
 ) -> torch.Tensor:
-    """The nonzero eigenvalues of the resonance matrix ``S = H_qk H_qk'``, without forming it.
+    """The nonzero eigenvalues of the resonance matrix ``S = H_qk H_qk'``, without
+    forming it.
 
     Parameters
     ----------
@@ -400,7 +419,8 @@ def resonance_spectrum(
     Returns
     -------
     Tensor, shape (..., min(T_q, T_k, d))
-        Descending, in the unit of a squared weight. The other eigenvalues of S are zero.
+        Descending, in the unit of a squared weight. The other eigenvalues of S are
+        zero.
 
     Raises
     ------
@@ -409,8 +429,8 @@ def resonance_spectrum(
 
     Notes
     -----
-    Two QR decompositions and two singular value decompositions of d x d matrices. Source: (6.4); (6.5) for
-    ``lam == 0``.
+    Two QR decompositions and two singular value decompositions of d x d matrices.
+    Source: (6.4); (6.5) for ``lam == 0``.
     """
     require_heads(query=query, key=key)
     require_same_width(query, key)
@@ -431,7 +451,8 @@ def _triangle(X):
 
 
 def _unpenalised_spectrum(query, key):
-    """The eigenvalues of (6.5), of one head: ``K^+ = P Q_k'``, and orthonormal factors change nothing."""
+    """The eigenvalues of (6.5), of one head: ``K^+ = P Q_k'``, and orthonormal factors
+    change nothing."""
     P = orthonormalise(as_matrix(key, "key").wide).P
     mu = torch.linalg.svdvals(_triangle(query.to(P.dtype)) @ P) ** 2
     missing = min(query.shape[-2], *key.shape) - mu.shape[-1]
@@ -442,7 +463,8 @@ def _unpenalised_spectrum(query, key):
 def resonance(
     query: torch.Tensor, key: torch.Tensor, lam: float | torch.Tensor
 ) -> torch.Tensor:
-    """The resonance matrix ``S = H_qk H_qk'``: the covariance of the outputs, per unit of noise variance.
+    """The resonance matrix ``S = H_qk H_qk'``: the covariance of the outputs, per unit
+    of noise variance.
 
     Parameters
     ----------

@@ -25,7 +25,8 @@ __all__ = ['ATTENTION', 'register_ridge_attention', 'RidgeCache']
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #a361394b
 class Seen:
-    """A mask made by `_mask`. No tensor: other attention than `_forward` cannot compute with it by mistake."""
+    """A mask made by `_mask`. No tensor: other attention than `_forward` cannot compute
+    with it by mistake."""
 
     def __init__(self, positions, refused=None, window=None, documents=None, first=None):
         self.positions, self.refused = positions, refused  # why no layer may use it
@@ -79,7 +80,8 @@ def _mask(
     device="cpu",
     **kwargs,
 ):
-    """What `_forward` needs to know of a mask: positions (7c.3), or truths if every query uses the same keys."""
+    """What `_forward` needs to know of a mask: positions (7c.3), or truths if every
+    query uses the same keys."""
     if isinstance(attention_mask, Seen):
         return attention_mask  # generation makes it in advance
     from transformers.masking_utils import bidirectional_mask_function, causal_mask_function
@@ -124,7 +126,9 @@ def _seen(mask_function, B):
 
 
 def _later(mask_function, B, s, asked, window):
-    """The documents (B, T_k) of keys at places s, by a pattern that cannot be looked at yet; the graph checks, when it runs, that it is of the kind (7c.4) for the queries asked."""
+    """The documents (B, T_k) of keys at places s, by a pattern that cannot be looked at
+    yet; the graph checks, when it runs, that it is of the kind (7c.4) for the queries
+    asked."""
     seen, begin, end = _seen(mask_function, B), s[0], s[-1]
     starts = ~seen(s, (s - 1).clamp(min=begin)) | (s == begin)
     if window == 1:
@@ -151,7 +155,8 @@ def _pattern(local_size):
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #a7186065
 def _kept(attention_mask, rows, first, length, window=None):
-    """Truths (B, length), or (1, length), of keys that are no padding; None if all are."""
+    """Truths (B, length), or (1, length), of keys that are no padding; None if all
+    are."""
     if attention_mask is None:
         return None
     if attention_mask.ndim != 2 or attention_mask.shape[0] not in (1, rows):
@@ -174,7 +179,8 @@ EVERY = 1 << 22  # entries of a mask that are all compared; of larger ones the e
 
 
 def _limits(mask_function, shape, kv_offset, local_size, keep, device):
-    """The window (or None) and the documents (B, T) of the keys (or None) of a pattern of the kind (7c.4); None if it is of no such kind."""
+    """The window (or None) and the documents (B, T) of the keys (or None) of a pattern
+    of the kind (7c.4); None if it is of no such kind."""
     B, T_q, T_k, offset = shape
     s, seen = kv_offset + torch.arange(T_k, device=device), _seen(mask_function, B)
     first = T_k - T_q if offset else 0  # where the queries are among the keys
@@ -193,7 +199,8 @@ def _limits(mask_function, shape, kv_offset, local_size, keep, device):
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #7f60a542
 def _agrees(mask_function, low, s, first):
-    """Whether the pattern is that of (7c.4), with the first key low (B, T_k) of every query."""
+    """Whether the pattern is that of (7c.4), with the first key low (B, T_k) of every
+    query."""
     B, T_k = low.shape
     row = torch.arange(B, device=s.device)[:, None]
     asked, low = s[first:], low[:, first:]
@@ -222,7 +229,8 @@ def _forward(
     lam=1.0,
     **kwargs,
 ):
-    """Ridge attention in the signature of transformers: outputs (B, T_q, H_q, d_v), and None for the weights."""
+    """Ridge attention in the signature of transformers: outputs (B, T_q, H_q, d_v), and
+    None for the weights."""
     _refuse(attention_mask, dropout, kwargs)
     window = getattr(attention_mask, "window", kwargs.get("sliding_window"))
     documents = _documents(attention_mask, kwargs, query)
@@ -261,7 +269,8 @@ _forward.is_ridge_attention = True  # `_is_ridge` knows it by this
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #7c0de412
 def _full(query, key, value, lam, mask, window=None):
-    """Every query uses all keys that are no padding, and, if these are positions, not in the future nor before its window."""
+    """Every query uses all keys that are no padding, and, if these are positions, not
+    in the future nor before its window."""
     if mask is None and window is not None:  # of the last token
         key, value = (x[..., -window:, :] for x in (key, value))
     if mask is not None and mask.dtype != torch.bool:
@@ -270,7 +279,8 @@ def _full(query, key, value, lam, mask, window=None):
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #df241eaa
 def _causal(query, key, value, lam, mask, window=None, documents=None, first=None):
-    """Query t uses the keys up to its own; keys from before the first query are its prior."""
+    """Query t uses the keys up to its own; keys from before the first query are its
+    prior."""
     T, state = query.shape[-2], None
     options = {"is_causal": True, "enable_gqa": True}
     if mask is None or key.shape[-2] == T:
@@ -308,7 +318,8 @@ def _earlier(key, value, lam, mask):
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #7c0de413
 def _documents(mask, kwargs, query):
-    """A number for the document of each token (B, T), or None: from the mask, or from what flash-attention would be given."""
+    """A number for the document of each token (B, T), or None: from the mask, or from
+    what flash-attention would be given."""
     given = getattr(mask, "documents", None)
     found = None if given is None else given[:, 0, 0]
     for name in ("cu_seq_lens_q", "cu_seq_lens_k", "seq_idx"):
@@ -350,7 +361,8 @@ ELSEWHERE = (
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #0e3437f9
 def _penalties(module, key, lam):
-    """The penalty of each head, in the unit of scores: that of the configuration, if it has one."""
+    """The penalty of each head, in the unit of scores: that of the configuration, if it
+    has one."""
     own = getattr(getattr(module, "config", None), "ridge_lam", None)
     lam = lam if own is None else own
     if isinstance(lam, (list, tuple)):
@@ -403,7 +415,8 @@ def _first(mask):
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #6d9c422c
 def _refuse(mask, dropout, kwargs):
-    """Raise for what has no meaning without a table of weights, and for what is not known."""
+    """Raise for what has no meaning without a table of weights, and for what is not
+    known."""
     if isinstance(mask, Seen) and mask.refused:
         raise ValueError(mask.refused)
     if dropout:
@@ -443,7 +456,8 @@ REFUSED = {
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #8360aeaa
 class Rows(torch.Tensor):
-    """Keys or values of a `RidgeLayer` on their way to `_forward`. They are no tokens' any more, so nobody else may compute with them."""
+    """Keys or values of a `RidgeLayer` on their way to `_forward`. They are no tokens'
+    any more, so nobody else may compute with them."""
 
     @staticmethod
     def of(layer, name):
@@ -487,37 +501,44 @@ def _delivered(key, value):
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #88671acf
 def register_ridge_attention(lam: float = 1.0, name: str = "ridge") -> str:
-    """Make ridge attention known to the transformers library, as ``attn_implementation=name``.
+    """Make ridge attention known to the transformers library, as
+    ``attn_implementation=name``.
 
     Parameters
     ----------
     lam : float
-        Penalty > 0 in the unit of scores: beside ``K'K`` stands ``lam / scaling``, which is ``lam * sqrt(d)`` in most models.
-        A model whose configuration has ``ridge_lam``, a number or a list with one for each key head, uses that instead.
+        Penalty > 0 in the unit of scores: beside ``K'K`` stands ``lam / scaling``,
+        which is ``lam * sqrt(d)`` in most models. A model whose configuration has
+        ``ridge_lam``, a number or a list with one for each key head, uses that instead.
     name : str
         What to call it; several names may have different penalties.
 
     Returns
     -------
     str
-        The name, for ``LlamaConfig(..., attn_implementation=register_ridge_attention())``.
+        The name, for ``LlamaConfig(...,
+        attn_implementation=register_ridge_attention())``.
 
     Raises
     ------
     ImportError
         Without transformers.
     TypeError, ValueError
-        On a penalty that is not a positive number, or the name of another implementation.
+        On a penalty that is not a positive number, or the name of another
+        implementation.
 
     Notes
     -----
-    Registering again replaces the penalty. Causal and bidirectional attention with padding, grouped heads, cross-attention,
-    sliding windows, packed sequences (``position_ids`` that restart, ``cu_seq_lens_q``) and caches of any kind; dropout on
-    weights and masks made by hand raise an error, and so do models such as BLOOM that compute attention themselves; Falcon, GPT-Neo, GIT and others with a table of classes of their own
-    fail with ``KeyError: 'ridge'``. Those that never ask, such as DeBERTa, keep softmax: build a model without a name and call
-    ``model.set_attn_implementation(name)``, which warns if it has no use for it. The library does not save the name with a model: give it
-    to ``from_pretrained`` too. Families: the case study on them.
-    Source: chapter 7c; (6g.1).
+    Registering again replaces the penalty. Causal and bidirectional attention with
+    padding, grouped heads, cross-attention, sliding windows, packed sequences
+    (``position_ids`` that restart, ``cu_seq_lens_q``) and caches of any kind; dropout
+    on weights and masks made by hand raise an error, and so do models such as BLOOM
+    that compute attention themselves; Falcon, GPT-Neo, GIT and others with a table of
+    classes of their own fail with ``KeyError: 'ridge'``. Those that never ask, such as
+    DeBERTa, keep softmax: build a model without a name and call
+    ``model.set_attn_implementation(name)``, which warns if it has no use for it. The
+    library does not save the name with a model: give it to ``from_pretrained`` too.
+    Families: the case study on them. Source: chapter 7c; (6g.1).
     """
     _require_transformers()
     from transformers import AttentionInterface, AttentionMaskInterface
@@ -536,7 +557,8 @@ def register_ridge_attention(lam: float = 1.0, name: str = "ridge") -> str:
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #c26fca97
 def _is_ridge(function):
-    """Whether the function is ours, also of this module loaded anew or of this chapter run as a notebook."""
+    """Whether the function is ours, also of this module loaded anew or of this chapter
+    run as a notebook."""
     ours = getattr(function, "func", None)
     return isinstance(function, partial) and getattr(ours, "is_ridge_attention", False)
 
@@ -549,7 +571,8 @@ def _require_transformers():
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #f9daa9f4
 class RidgeLayer(DynamicLayer):
-    """Keys and values of one layer, replaced by the d rows of their triangle whenever there are more than 2 d."""
+    """Keys and values of one layer, replaced by the d rows of their triangle whenever
+    there are more than 2 d."""
 
     is_croppable = False
 
@@ -601,7 +624,8 @@ class RidgeLayer(DynamicLayer):
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #c8a47ffb
 class RidgeCache(Cache):
-    """A cache for generation with ridge attention that stops growing: a layer keeps at most 2 d keys and values a head.
+    """A cache for generation with ridge attention that stops growing: a layer keeps at
+    most 2 d keys and values a head.
 
     Parameters
     ----------
@@ -613,14 +637,18 @@ class RidgeCache(Cache):
     ImportError
         Without transformers.
     ValueError
-        If the model has another attention, which needs every token, or layers that are no attention. Later: if it changes keys or values between cache and
-        attention; if tokens that were merged are padding, or are to be removed again (assisted generation).
+        If the model has another attention, which needs every token, or layers that are
+        no attention. Later: if it changes keys or values between cache and attention;
+        if tokens that were merged are padding, or are to be removed again (assisted
+        generation).
 
     Notes
     -----
-    Exact: ``model.generate(tokens, past_key_values=RidgeCache(model.config))`` gives what the default cache gives, up to rounding
-    errors. A token costs O(d^3) a head however many there were; with the default cache O(T d^2). With an encoder and a decoder it is
-    the decoder's: ``EncoderDecoderCache(RidgeCache(model.config), DynamicCache())``. Source: Theorem 7c.1.
+    Exact: ``model.generate(tokens, past_key_values=RidgeCache(model.config))`` gives
+    what the default cache gives, up to rounding errors. A token costs O(d^3) a head
+    however many there were; with the default cache O(T d^2). With an encoder and a
+    decoder it is the decoder's: ``EncoderDecoderCache(RidgeCache(model.config),
+    DynamicCache())``. Source: Theorem 7c.1.
     """
 
     def __init__(self, config: PreTrainedConfig) -> None:

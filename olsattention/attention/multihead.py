@@ -23,7 +23,8 @@ __all__ = ['MultiheadRidgeAttention']
 
 # %% ../../nbs/attention/07b_multihead.ipynb #7bb78fcc
 class MultiheadRidgeAttention(nn.Module):
-    """A layer of ridge-attention heads with the signature and the parameters of `torch.nn.MultiheadAttention`.
+    """A layer of ridge-attention heads with the signature and the parameters of
+    `torch.nn.MultiheadAttention`.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class MultiheadRidgeAttention(nn.Module):
     device, dtype : optional
         Of the parameters.
     lam : float, sequence of float, or "learned"
-        Penalty > 0, in units of squared projected keys; one for all heads, or one each. A learned one starts at 1.
+        Penalty > 0, in units of squared projected keys; one for all heads, or one each.
+        A learned one starts at 1.
     decay : float, optional
         Gate in [0, 1] by which a causal layer forgets, each token.
 
@@ -57,8 +59,9 @@ class MultiheadRidgeAttention(nn.Module):
 
     Notes
     -----
-    Parameters start as those of `nn.MultiheadAttention` from the same seed; its state dict loads strictly, and leaves
-    ``log_lam``, the logarithms of learned penalties, as they are. Source: (7b.1).
+    Parameters start as those of `nn.MultiheadAttention` from the same seed; its state
+    dict loads strictly, and leaves ``log_lam``, the logarithms of learned penalties, as
+    they are. Source: (7b.1).
     """
 
     # nn.TransformerEncoderLayer asks before it passes the module by and computes softmax attention from its parameters
@@ -154,7 +157,8 @@ def _projections(self: MultiheadRidgeAttention):
 # %% ../../nbs/attention/07b_multihead.ipynb #ef0e9531
 @patch
 def reset_parameters(self: MultiheadRidgeAttention) -> None:
-    """Draw the projections as `nn.MultiheadAttention` does; learned penalties become 1."""
+    """Draw the projections as `nn.MultiheadAttention` does; learned penalties become
+    1."""
     for weight in self._projections():
         if weight is not None:
             nn.init.xavier_uniform_(weight)
@@ -230,7 +234,8 @@ def _split(self: MultiheadRidgeAttention, x):
 # %% ../../nbs/attention/07b_multihead.ipynb #372096dd
 @patch
 def _with_prior(self: MultiheadRidgeAttention, q, k, v, keep, causal):
-    """The heads with the learned pair before all others; causal ones with a query beside it, to be dropped."""
+    """The heads with the learned pair before all others; causal ones with a query
+    beside it, to be dropped."""
     if self.bias_k is None:
         return q, k, v, keep
     pair = (
@@ -244,7 +249,8 @@ def _with_prior(self: MultiheadRidgeAttention, q, k, v, keep, causal):
 
 @patch
 def _merged(self: MultiheadRidgeAttention, heads, query):
-    """Answers (N, num_heads, L, head_dim), through the output projection, in the shape of the query."""
+    """Answers (N, num_heads, L, head_dim), through the output projection, in the shape
+    of the query."""
     out = self.out_proj(heads.transpose(1, 2).flatten(-2))
     if query.ndim == 2:
         return out[0]
@@ -252,14 +258,16 @@ def _merged(self: MultiheadRidgeAttention, heads, query):
 
 # %% ../../nbs/attention/07b_multihead.ipynb #bde2257e
 def _visible(x):
-    """Whether numbers can be looked at for nothing: not on a GPU, which would stall, nor while compiling."""
+    """Whether numbers can be looked at for nothing: not on a GPU, which would stall,
+    nor while compiling."""
     if isinstance(x, torch.Tensor):
         return may_look(x)
     return not torch.compiler.is_compiling()
 
 # %% ../../nbs/attention/07b_multihead.ipynb #cd81c9b2
 def _hidden(mask, name, look=False):
-    """Where a mask of bool, or of 0 and -inf, hides; and where it is neither, which is an error if one may look."""
+    """Where a mask of bool, or of 0 and -inf, hides; and where it is neither, which is
+    an error if one may look."""
     if not isinstance(mask, torch.Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(mask).__name__}")
     if mask.dtype == torch.bool:
@@ -283,7 +291,8 @@ def is_causal_mask(
     shape: tuple[int, int, int],
     heads: int,
 ) -> bool:
-    """Whether queries see earlier keys only, for masks (L, S) or (N * heads, L, S); other masks raise.
+    """Whether queries see earlier keys only, for masks (L, S) or (N * heads, L, S);
+    other masks raise.
 
     Where a mask cannot be looked at for nothing, the hint `is_causal` is believed.
     """
@@ -312,7 +321,8 @@ def is_causal_mask(
 # %% ../../nbs/attention/07b_multihead.ipynb #7ced0aa5
 @patch
 def _batched(self: MultiheadRidgeAttention, query, key, value, key_padding_mask):
-    """The three as (N, T, width), what is one tensor as one, and which keys count, (N, S)."""
+    """The three as (N, T, width), what is one tensor as one, and which keys count, (N,
+    S)."""
     given = {"query": query, "key": key, "value": value}
     widths = {"query": self.embed_dim, "key": self.kdim, "value": self.vdim}
     for name, x in given.items():
@@ -339,7 +349,8 @@ def _batched(self: MultiheadRidgeAttention, query, key, value, key_padding_mask)
 # %% ../../nbs/attention/07b_multihead.ipynb #495bfbff
 @patch
 def _require(self: MultiheadRidgeAttention, name, x, query, width):
-    """Raise unless x is a tensor of this width, with as many dimensions as the query, in the dtype of the layer."""
+    """Raise unless x is a tensor of this width, with as many dimensions as the query,
+    in the dtype of the layer."""
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
     if x.ndim not in (2, 3) or x.ndim != query.ndim or x.shape[-1] != width:
@@ -361,7 +372,8 @@ def _batch_first(self: MultiheadRidgeAttention, x):
 # %% ../../nbs/attention/07b_multihead.ipynb #3d3e535c
 @patch
 def _answer(self: MultiheadRidgeAttention, sequences, keep, causal, need_weights):
-    """Answers of the heads (7b.1), (N, num_heads, L, head_dim), and their weights (7b.2), (N, num_heads, L, S), or None."""
+    """Answers of the heads (7b.1), (N, num_heads, L, head_dim), and their weights
+    (7b.2), (N, num_heads, L, S), or None."""
     L = sequences[0].shape[1]
     heads = self._heads(*sequences, keep, causal)
     q, k, v, keep = self._with_prior(*heads, keep, causal)
@@ -398,13 +410,13 @@ def forward(
     key : Tensor, shape (N, S, kdim), (S, N, kdim) or (S, kdim)
     value : Tensor, shape (N, S, vdim), (S, N, vdim) or (S, vdim)
     key_padding_mask : Tensor of bool, shape (N, S) or (S,), optional
-        True where a key is to be ignored, whatever it holds. Causal heads answer zero there; in other
-        self-attention a row that holds NaN asks as if it were zero.
+        True where a key is to be ignored, whatever it holds. Causal heads answer zero
+        there; in other self-attention a row that holds NaN asks as if it were zero.
     need_weights : bool
         Whether to return the weights too.
     attn_mask : Tensor, shape (L, S) or (N * num_heads, L, S), optional
-        The causal mask, or one that hides nothing. Where looking at it would stall a GPU, or while compiling, a hint
-        ``is_causal=True`` is believed, as in PyTorch.
+        The causal mask, or one that hides nothing. Where looking at it would stall a
+        GPU, or while compiling, a hint ``is_causal=True`` is believed, as in PyTorch.
     average_attn_weights : bool
         Whether to average the weights over the heads.
     is_causal : bool
@@ -414,8 +426,9 @@ def forward(
     -------
     output : Tensor
         In the shape of the query.
-    weights : Tensor, shape (N, L, S) or (N, num_heads, L, S), without N for one sequence; or None
-        Signed; times the projected values they are the answers of the heads.
+    weights : Tensor or None, shape (N, L, S) or (N, num_heads, L, S)
+        Without N for one sequence. Signed; times the projected values they are the
+        answers of the heads.
 
     Raises
     ------
@@ -482,7 +495,8 @@ def step(
     state: RidgeAttentionState | None = None,
     key_padding_mask: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, RidgeAttentionState]:
-    """Learn the next tokens and answer their queries: a causal layer, a few tokens at a time.
+    """Learn the next tokens and answer their queries: a causal layer, a few tokens at a
+    time.
 
     Parameters
     ----------
@@ -496,7 +510,8 @@ def step(
     Returns
     -------
     output : Tensor
-        In the shape of the query: what `forward` with ``is_causal=True`` would answer after all tokens so far.
+        In the shape of the query: what `forward` with ``is_causal=True`` would answer
+        after all tokens so far.
     state : RidgeAttentionState
         Of heads (N, num_heads), of a size that does not depend on the number of tokens.
 
@@ -552,7 +567,8 @@ def _forward_nested(
     attn_mask,
     is_causal,
 ):
-    """Self-attention of a nested tensor, which `nn.TransformerEncoder` makes of padded sequences."""
+    """Self-attention of a nested tensor, which `nn.TransformerEncoder` makes of padded
+    sequences."""
     if (
         not (query is key is value)
         or padding is not None

@@ -59,7 +59,8 @@ __all__ = ['SAVED', 'RidgeAttentionState']
 
 # %% ../../nbs/attention/06f_state.ipynb #b7eb49fc
 class Memory(NamedTuple):
-    """What a state holds. One assignment replaces it, so that whoever reads meanwhile has the old one or the new."""
+    """What a state holds. One assignment replaces it, so that whoever reads meanwhile
+    has the old one or the new."""
 
     R: torch.Tensor
     Z: torch.Tensor
@@ -70,12 +71,14 @@ class Memory(NamedTuple):
 
 # %% ../../nbs/attention/06f_state.ipynb #113821e2
 class RidgeAttentionState:
-    """What causal ridge-attention heads remember, in square-root form; its size does not depend on how much they saw.
+    """What causal ridge-attention heads remember, in square-root form; its size does
+    not depend on how much they saw.
 
     Parameters
     ----------
     lam : float or Tensor
-        Penalty > 0; a tensor broadcasts to `heads`, or to ``(*heads, d)`` with a penalty for each channel of the keys.
+        Penalty > 0; a tensor broadcasts to `heads`, or to ``(*heads, d)`` with a
+        penalty for each channel of the keys.
     d, d_v : int
         Widths of keys and values.
     heads : tuple of int
@@ -93,21 +96,24 @@ class RidgeAttentionState:
     channels : Tensor, shape ``(*heads, d)``, or None
         The penalty of each channel; R and Z are in its units, those of (6c5.2).
     fade : Tensor, shape heads
-        Product of all gates: what is left of anything that was known before the first token.
+        Product of all gates: what is left of anything that was known before the first
+        token.
     count : int
         Tokens seen.
 
     Raises
     ------
     TypeError, ValueError
-        On a penalty that is not positive, or shapes, dtypes and devices that do not fit; a failed update leaves the state as
-        it was.
+        On a penalty that is not positive, or shapes, dtypes and devices that do not
+        fit; a failed update leaves the state as it was.
 
     Notes
     -----
-    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two pairs, with gates in some eight to
-    thirty-two; O(d^3) where a gate is below .8 or anything has derivatives. On a processor answers in float32 keep about five
-    digits, with weights and penalties by channel too. Source: (6d.1) to (6d.5), (6e.1), (6e.2); Gill et al. (1974).
+    Adding a pair costs O(d (d + d_v)), apart from one d x d factorisation in thirty-two
+    pairs, with gates in some eight to thirty-two; O(d^3) where a gate is below .8 or
+    anything has derivatives. On a processor answers in float32 keep about five digits,
+    with weights and penalties by channel too. Source: (6d.1) to (6d.5), (6e.1), (6e.2);
+    Gill et al. (1974).
     """
 
     lam: torch.Tensor
@@ -181,7 +187,8 @@ HUGE = 1e10  # leverage of a key that enters by reflections
 
 @patch
 def _settled(self: RidgeAttentionState):
-    """R and Z with all pairs that wait; kept, unless that would cut what they depend on out of a graph."""
+    """R and Z with all pairs that wait; kept, unless that would cut what they depend on
+    out of a graph."""
     R, Z, pairs, _, M, fading = self._memory
     if pairs is None:
         return R, Z
@@ -206,7 +213,8 @@ def _settled(self: RidgeAttentionState):
 
 @patch
 def _read(self: RidgeAttentionState):
-    """`_settled`, for those who ask for the triangle; how many tokens pass between two that do is remembered."""
+    """`_settled`, for those who ask for the triangle; how many tokens pass between two
+    that do is remembered."""
     last, _ = self._reads
     if self.count != last:
         self._reads = self.count, self.count - last
@@ -214,7 +222,8 @@ def _read(self: RidgeAttentionState):
 
 
 def _sure(R, Z):
-    """R and Z for a change; in float64 where, on a processor, it will not be seen to lose digits."""
+    """R and Z for a change; in float64 where, on a processor, it will not be seen to
+    lose digits."""
     if R.device.type == "cpu" and not may_look(R):
         return R.double(), Z.double()
     return R, Z
@@ -222,7 +231,8 @@ def _sure(R, Z):
 # %% ../../nbs/attention/06f_state.ipynb #542fbb09
 @patch
 def _with(self: RidgeAttentionState, R, Z, key, value, F=None):
-    """The triangle and its outcomes after T pairs more; F is ``R^-T``, if it is known."""
+    """The triangle and its outcomes after T pairs more; F is ``R^-T``, if it is
+    known."""
     look = may_look(key)
     if not look and key.device.type == "cpu":  # it will not be seen to lose digits
         R, Z = R.double(), Z.double()
@@ -252,7 +262,8 @@ def _with(self: RidgeAttentionState, R, Z, key, value, F=None):
 # %% ../../nbs/attention/06f_state.ipynb #47a40d5a
 @patch
 def _holds(self: RidgeAttentionState, R, key, new):
-    """Whether the triangle R with one key more, `new`, keeps its digits by (6d.6); what bounds it is kept for the next."""
+    """Whether the triangle R with one key more, `new`, keeps its digits by (6d.6); what
+    bounds it is kept for the next."""
     if R.dtype != torch.float32:
         return True
     known = self._bounds
@@ -279,7 +290,8 @@ def _grown(self: RidgeAttentionState, key, value):
 @patch(as_prop=True)
 @outside_autocast
 def R(self: RidgeAttentionState) -> torch.Tensor:
-    """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d); with penalties by channel in their units."""
+    """The upper triangle, ``R' R = lam I + K'K``, shape (..., d, d); with penalties by
+    channel in their units."""
     return self._read()[0]
 
 # %% ../../nbs/attention/06f_state.ipynb #0ef29e6c
@@ -331,7 +343,8 @@ def coefficients(self: RidgeAttentionState) -> torch.Tensor:
 # %% ../../nbs/attention/06f_state.ipynb #ae96da71
 @patch
 def _require(self: RidgeAttentionState, name, x, width):
-    """Raise unless x (..., width) begins with the heads and can be computed with in the dtype of the state."""
+    """Raise unless x (..., width) begins with the heads and can be computed with in the
+    dtype of the state."""
     R = self._memory.R
     if isinstance(x, torch.Tensor) and x.shape == (*self.heads, width):
         if x.dtype == self.lam.dtype and x.device == R.device:
@@ -383,7 +396,8 @@ def _tokens(self: RidgeAttentionState, x):
 # %% ../../nbs/attention/06f_state.ipynb #5b1e7a22
 @patch
 def _in_units(self: RidgeAttentionState, key, value, weight=None, tokens=()):
-    """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the roots of their weights, all products in the dtype of products."""
+    """Pairs (..., T, d) and (..., T, d_v) in the units of the triangle, scaled by the
+    roots of their weights, all products in the dtype of products."""
     if self.channels is None and weight is None:
         of = self.dtype if self.window else key.dtype  # a window keeps what came
         return key.to(of), value.to(of)
@@ -407,10 +421,13 @@ def update(
     decay: float | torch.Tensor | None = None,
     weight: float | torch.Tensor | None = None,
 ) -> RidgeAttentionState:
-    """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and ``(..., T, d_v)`` for T tokens.
+    """Learn pairs: ``key (..., d)`` and ``value (..., d_v)``, or ``(..., T, d)`` and
+    ``(..., T, d_v)`` for T tokens.
 
-    `decay` is the gate by which the past fades before each token: a number, or a tensor that broadcasts to the shape of
-    the keys without their width; `weight` is how much each pair counts, likewise. Returns the state. Raises TypeError or ValueError, and stays as it was, if they do not fit or hold NaN.
+    `decay` is the gate by which the past fades before each token: a number, or a tensor
+    that broadcasts to the shape of the keys without their width; `weight` is how much
+    each pair counts, likewise. Returns the state. Raises TypeError or ValueError, and
+    stays as it was, if they do not fit or hold NaN.
     """
     tokens = getattr(key, "shape", ())[:-1]
     key, value = self._in_units(*self._checked(key, value), weight, tokens)
@@ -426,7 +443,8 @@ def update(
 # %% ../../nbs/attention/06f_state.ipynb #74773082
 @patch
 def _one(self: RidgeAttentionState, key, value):
-    """One pair more: it waits, or enters the triangle. On a GPU, which must not be asked, it enters."""
+    """One pair more: it waits, or enters the triangle. On a GPU, which must not be
+    asked, it enters."""
     if not may_look(key):
         return self._become(*self._grown(key, value), 1)
     if self._memory.fading is not None and self._faded(key, value, None):
@@ -459,7 +477,8 @@ LOUD = 1e8  # leverage at most, of news that waits in float64
 # %% ../../nbs/attention/06f_state.ipynb #52c143df
 @patch
 def _begun(self: RidgeAttentionState, R, Z, key, learns):
-    """`inverse`, if a pair with this key may begin to wait, in float64 if it is news; else None."""
+    """`inverse`, if a pair with this key may begin to wait, in float64 if it is news;
+    else None."""
     if self.count == 0 and not learns and self.dtype == torch.float32:
         diagonal = R.diagonal(dim1=-2, dim2=-1)
         if R.count_nonzero() == diagonal.numel() and not Z.any():  # nothing was learned
@@ -532,9 +551,11 @@ NEWS = {torch.float32: 1e5, torch.float64: 16.0}
 # %% ../../nbs/attention/06f_state.ipynb #f9b3ff4b
 @patch
 def _anew(self: RidgeAttentionState, at, left):
-    """What is remembered once the pairs of the heads `at` (N,) have entered, with `left` (N,) of what was there before them, while others wait on.
+    """What is remembered once the pairs of the heads `at` (N,) have entered, with
+    `left` (N,) of what was there before them, while others wait on.
 
-    None if most heads are among them, which then had better enter together, or one loses digits.
+    None if most heads are among them, which then had better enter together, or one
+    loses digits.
     """
     R, Z, pairs, rows, M, fading = self._memory
     at = at.nonzero()[:, 0]
@@ -627,10 +648,11 @@ def _sliding(self: RidgeAttentionState, key, value):
 def attend(
     self: RidgeAttentionState, query: torch.Tensor, enable_gqa: bool = False
 ) -> torch.Tensor:
-    """Answer queries ``(..., d)`` or ``(..., T, d)``; with the same shape but d_v, in the dtype of the query.
+    """Answer queries ``(..., d)`` or ``(..., T, d)``; with the same shape but d_v, in
+    the dtype of the query.
 
-    With `enable_gqa` the last of the leading dimensions of the query may be a multiple of that of the state. Raises
-    TypeError or ValueError if the queries do not fit.
+    With `enable_gqa` the last of the leading dimensions of the query may be a multiple
+    of that of the state. Raises TypeError or ValueError if the queries do not fit.
     """
     q, c = query, len(self.heads)
     if enable_gqa and c and isinstance(q, torch.Tensor) and q.ndim > c:
@@ -654,7 +676,8 @@ def attend(
 @patch
 @outside_autocast
 def leverage(self: RidgeAttentionState, key: torch.Tensor) -> torch.Tensor:
-    """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the variance of their prediction, per unit of noise.
+    """``k'A^-1 k`` of keys (..., d) or (..., T, d) that were not learned yet: the
+    variance of their prediction, per unit of noise.
 
     Raises TypeError or ValueError if the keys do not fit.
     """
@@ -675,10 +698,12 @@ def downdate(
     value: torch.Tensor,
     weight: float | torch.Tensor | None = None,
 ) -> RidgeAttentionState:
-    """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; with the weight that it had; returns the state.
+    """Forget one pair that was learned, ``key (..., d)`` and ``value (..., d_v)``; with
+    the weight that it had; returns the state.
 
-    Raises ValueError, and stays as it was, if (on the CPU) the pair cannot have been learned. The rounding errors of the
-    state are divided by one minus the pair's leverage.
+    Raises ValueError, and stays as it was, if (on the CPU) the pair cannot have been
+    learned. The rounding errors of the state are divided by one minus the pair's
+    leverage.
     """
     tokens = getattr(key, "shape", ())[:-1]
     key, value = self._in_units(*self._checked(key, value), weight, tokens)
@@ -724,7 +749,8 @@ def merge(self: RidgeAttentionState, other: RidgeAttentionState) -> RidgeAttenti
 
 
 def _same_penalties(one, other):
-    """Truths in the shape of the heads, which must be true where they may be looked at."""
+    """Truths in the shape of the heads, which must be true where they may be looked
+    at."""
     same, whole = (
         one.lam == other.lam,
         "states with different penalties by channel cannot be merged",
@@ -755,7 +781,8 @@ def clone(self: RidgeAttentionState) -> RidgeAttentionState:
 def map(
     self: RidgeAttentionState, function: Callable[[torch.Tensor], torch.Tensor]
 ) -> RidgeAttentionState:
-    """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()`` or ``lambda x: x[beams]``."""
+    """The state with `function` applied to every tensor, such as ``lambda x: x.cuda()``
+    or ``lambda x: x[beams]``."""
     new = self.clone()
     new._memory = Memory(*_kept(function, *self._read()))
     for name, x in self.__dict__.items():
@@ -776,7 +803,8 @@ def _products(self: RidgeAttentionState):
 
 
 def _kept(function, R, Z):
-    """R and Z behind a function; in two parts, if it makes float32 of what would lose digits there."""
+    """R and Z behind a function; in two parts, if it makes float32 of what would lose
+    digits there."""
     new = function(R), function(Z)
     if not all(isinstance(x, torch.Tensor) for x in new) or new[0].dtype == R.dtype:
         return new
@@ -786,7 +814,8 @@ def _kept(function, R, Z):
 
 
 def _in_two_parts(function, *tensors):
-    """What a function that may make float32 of float64 does to tensors, without loss."""
+    """What a function that may make float32 of float64 does to tensors, without
+    loss."""
     parts = ((function(x), x) for x in tensors)
     return tuple(
         y if y.dtype == x.dtype else y.double() + function(x - x.float().double()).double()
@@ -796,7 +825,8 @@ def _in_two_parts(function, *tensors):
 # %% ../../nbs/attention/06f_state.ipynb #f7d64bdf
 @patch
 def to(self: RidgeAttentionState, *args: Any, **kwargs: Any) -> RidgeAttentionState:
-    """The state on another device or in another dtype, float32 or float64; arguments as those of `torch.Tensor.to`."""
+    """The state on another device or in another dtype, float32 or float64; arguments as
+    those of `torch.Tensor.to`."""
     return self.map(lambda x: x.to(*args, **kwargs))
 
 
@@ -808,7 +838,8 @@ def detach(self: RidgeAttentionState) -> RidgeAttentionState:
 
 @patch(as_prop=True)
 def dtype(self: RidgeAttentionState) -> torch.dtype:
-    """Of what the state learns and remembers, a torch.dtype; R and Z are in float64 where float32 would lose digits."""
+    """Of what the state learns and remembers, a torch.dtype; R and Z are in float64
+    where float32 would lose digits."""
     return self.lam.dtype
 
 
@@ -827,14 +858,19 @@ def from_moments(
     lam: float | torch.Tensor,
     count: int = 0,
 ) -> RidgeAttentionState:
-    """The state of heads whose moments are known: ``gram = K'K`` (..., d, d) and ``moment = K'V`` (..., d, d_v).
+    """The state of heads whose moments are known: ``gram = K'K`` (..., d, d) and
+    ``moment = K'V`` (..., d, d_v).
 
-    What rounding has taken from the moments is lost: answers have a relative error of about the roundoff of their dtype times the
-    largest ``A_jj (A^-1)_jj``, with ``A = K'K + lam I``. Let keys share a part c times as large as that in which they differ, and it is
-    c squared roundoffs: in float32 three digits are left at c = 100. Give such moments in float64.
+    What rounding has taken from the moments is lost: answers have a relative error of
+    about the roundoff of their dtype times the largest ``A_jj (A^-1)_jj``, with ``A =
+    K'K + lam I``. Let keys share a part c times as large as that in which they differ,
+    and it is c squared roundoffs: in float32 three digits are left at c = 100. Give
+    such moments in float64.
 
-    `count` says of how many tokens. The penalty `lam` may be a number or a tensor that broadcasts to the heads. Raises TypeError or
-    ValueError if they do not fit together, or the moments are those of no keys: not finite, not symmetric, not positive semidefinite.
+    `count` says of how many tokens. The penalty `lam` may be a number or a tensor that
+    broadcasts to the heads. Raises TypeError or ValueError if they do not fit together,
+    or the moments are those of no keys: not finite, not symmetric, not positive
+    semidefinite.
     """
     require_heads(gram=gram, moment=moment)
     d, heads = gram.shape[-1], tuple(gram.shape[:-2])
@@ -862,7 +898,8 @@ RidgeAttentionState.from_moments = classmethod(RidgeAttentionState.from_moments.
 
 # %% ../../nbs/attention/06f_state.ipynb #68f208a7
 def _require_moments(G, B):
-    """Raise unless G is finite and symmetric and B finite, where numbers may be looked at."""
+    """Raise unless G is finite and symmetric and B finite, where numbers may be looked
+    at."""
     if not may_look(G):
         return
     for name, x in (("gram", G), ("moment", B)):
@@ -918,7 +955,8 @@ def load(
     path: str | os.PathLike[str],
     device: torch.device | str | None = None,
 ) -> RidgeAttentionState:
-    """Read a state that `save` wrote; only tensors and numbers are read. Raises ValueError if the file holds none."""
+    """Read a state that `save` wrote; only tensors and numbers are read. Raises
+    ValueError if the file holds none."""
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:

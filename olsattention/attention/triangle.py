@@ -17,7 +17,8 @@ from olsattention.attention.heads import (
 
 # %% ../../nbs/attention/06d_triangle.ipynb #bb43c5a7
 def rank_one(R, Z, k, v, sign):
-    """The state (6d.4) with pairs k (..., d), v (..., d_v) added (sign 1) or removed (-1), and ``1 + sign * |p|^2``."""
+    """The state (6d.4) with pairs k (..., d), v (..., d_v) added (sign 1) or removed
+    (-1), and ``1 + sign * |p|^2``."""
     p = torch.linalg.solve_triangular(R.mT, k[..., None], upper=False)
     square, signed = sign * p * p, sign * p
     after = 1 + square.cumsum(-2)
@@ -33,10 +34,12 @@ def rank_one(R, Z, k, v, sign):
 
 # %% ../../nbs/attention/06d_triangle.ipynb #2b983b3d
 def change(R, Z, lam, fade, restored, key, value, weight=None, F=None):
-    """The state (6d.5) after its past faded by `fade` (...), `restored` (...) times ``lam I`` was put back (None: nothing), and pairs entered.
+    """The state (6d.5) after its past faded by `fade` (...), `restored` (...) times
+    ``lam I`` was put back (None: nothing), and pairs entered.
 
-    Pairs are key (..., T, d) and value (..., T, d_v), with weights (..., T) or without, rounded to the dtype of R; F is
-    ``R^-T``, if it is known. In float64 if float32 would lose digits, pairs as they are.
+    Pairs are key (..., T, d) and value (..., T, d_v), with weights (..., T) or without,
+    rounded to the dtype of R; F is ``R^-T``, if it is known. In float64 if float32
+    would lose digits, pairs as they are.
     """
     exact = key, value
     fade, key, value = (x.to(R.dtype) for x in (fade, key, value))
@@ -70,7 +73,8 @@ def safe(L, A):
 
 # %% ../../nbs/attention/06d_triangle.ipynb #2b7a184a
 def cancels(key, F):
-    """Whether ``Y = K R^-1`` is a small difference of large numbers, for a triangle in float64, which is asked for many digits."""
+    """Whether ``Y = K R^-1`` is a small difference of large numbers, for a triangle in
+    float64, which is asked for many digits."""
     if F.dtype != torch.float64 or not key.numel() or not may_look(F):
         return False
     return bool((key.detach().abs() @ F.detach().abs().mT).max() > 1e6)
@@ -98,7 +102,8 @@ def inverse_squares(R):
 
 
 def holds(R, lam, F=None, fade=None):
-    """Whether a triangle keeps its digits by (6d.6), where one may look; known are lam, and ``F = R^-T`` before a change by which all faded."""
+    """Whether a triangle keeps its digits by (6d.6), where one may look; known are lam,
+    and ``F = R^-T`` before a change by which all faded."""
     if R.dtype == torch.float64 or not R.numel() or not may_look(R):
         return True
     size = squares(R)
@@ -111,7 +116,8 @@ def holds(R, lam, F=None, fade=None):
 
 
 def in_dtype(R, Z, dtype, share=1.0):
-    """A triangle and its outcomes in a dtype; or as they are if, on a processor, that loses digits or one may not look."""
+    """A triangle and its outcomes in a dtype; or as they are if, on a processor, that
+    loses digits or one may not look."""
     if R.dtype != dtype == torch.float32 and R.device.type == "cpu" and R.numel():
         if not may_look(R):
             return R, Z
@@ -124,7 +130,8 @@ def in_dtype(R, Z, dtype, share=1.0):
 
 # %% ../../nbs/attention/06d_triangle.ipynb #160a83e9
 def carefully(R, Z, lam, fade, restored, key, value, weight):
-    """As `change`, for pairs far larger than others: by reflections in float64, which square nothing."""
+    """As `change`, for pairs far larger than others: by reflections in float64, which
+    square nothing."""
     wide = torch.float64
     given = R, Z, lam, fade, restored, key, value, weight
     given = [None if x is None else x.to(wide) for x in given]
@@ -148,7 +155,8 @@ def require_finite(new, dtype):
 
 # %% ../../nbs/attention/06d_triangle.ipynb #6643a8c3
 def by_qr(R, Z, lam, fade, restored, key, value, weight=None):
-    """As `change`: all rows, those of the triangle, of the penalty and of the pairs, below one another and reflected."""
+    """As `change`: all rows, those of the triangle, of the penalty and of the pairs,
+    below one another and reflected."""
     weight = torch.ones_like(key[..., 0]) if weight is None else weight
     kept, left = (x.sqrt()[..., None] for x in (fade, weight))
     rows, outcomes = [kept[..., None] * R, left * key], [kept[..., None] * Z, left * value]

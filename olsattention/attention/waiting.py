@@ -16,14 +16,16 @@ WAITING = 32  # pairs at most
 
 
 def inverse(R, Z):
-    """``[R^-1, -R^-1 Z]``, shape (..., d, d + d_v): what ``p'`` and ``-p'Z`` are products with, while the triangle rests."""
+    """``[R^-1, -R^-1 Z]``, shape (..., d, d + d_v): what ``p'`` and ``-p'Z`` are
+    products with, while the triangle rests."""
     eye = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device).expand_as(R)
     F = torch.linalg.solve_triangular(R, eye, upper=True)
     return torch.cat([F, -F @ Z], -1)
 
 
 def reduced(M, rows, pair):
-    """The row (6e.1) of a pair (N, 1, d + d_v), given those before it (N, n, d + d_v); and ``p'p``, shape (N, 1, 1)."""
+    """The row (6e.1) of a pair (N, 1, d + d_v), given those before it (N, n, d + d_v);
+    and ``p'p``, shape (N, 1, 1)."""
     d, d_v = M.shape[-2], M.shape[-1] - M.shape[-2]
     row = torch.bmm(pair.narrow(-1, 0, d), M)
     row.narrow(-1, d, d_v).add_(pair.narrow(-1, d, d_v))
@@ -55,7 +57,8 @@ class Fading(NamedTuple):
 
 
 def fading_from(M, lam):
-    """The `Fading` of heads with penalties lam (N,) before the first pair; M as `inverse` gives it."""
+    """The `Fading` of heads with penalties lam (N,) before the first pair; M as
+    `inverse` gives it."""
     d = M.shape[-2]
     D, wide = M[..., :d] @ M[..., :d].mT, lam.to(M.dtype)
     m = wide.maximum(0.999 / D.flatten(1).norm(dim=1))
@@ -80,7 +83,8 @@ def faded_to(fading, left, r, x):
 
 
 def terms_of(r, dtype):
-    """The coefficients (6c3.2) for r (N,), as many as the largest needs, (J, N, 1, 1)."""
+    """The coefficients (6c3.2) for r (N,), as many as the largest needs, (J, N, 1,
+    1)."""
     worst = float(r.max())
     s = math.sqrt(1 + worst)
     rate, J = (s - 1) / (s + 1), 1
@@ -119,7 +123,8 @@ class Anew(NamedTuple):
 
 
 def begun_anew(R, Z, lam, left, key, value):
-    """The `Anew` of heads (N, d, d), penalties (N,), of whose past `left` (N,) counts, and as much of pairs (N, n, .)."""
+    """The `Anew` of heads (N, d, d), penalties (N,), of whose past `left` (N,) counts,
+    and as much of pairs (N, n, .)."""
     if bool((left == 0).all()):
         R = lam.sqrt()[:, None, None] * torch.eye(R.shape[-1], dtype=R.dtype)
         Z = torch.zeros_like(Z)

@@ -22,7 +22,8 @@ def weights_of(
     dtype: torch.dtype,
     device: torch.device,
 ) -> torch.Tensor:
-    """Scales ``sqrt(weight)`` in the shape (..., T) of tokens, from a number or a tensor that broadcasts to it."""
+    """Scales ``sqrt(weight)`` in the shape (..., T) of tokens, from a number or a
+    tensor that broadcasts to it."""
     if isinstance(weight, bool) or not isinstance(weight, (Real, torch.Tensor)):
         raise TypeError(f"weight must be a number or a tensor, got {weight!r}")
     if isinstance(weight, torch.Tensor) and weight.is_complex():
@@ -54,7 +55,8 @@ def weights_of(
 def penalties_of(
     lam: float | torch.Tensor, key: torch.Tensor, name: str = "lam"
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The penalty of each head, in the shape of the heads, and None; or ones, and the penalty of each channel (..., d)."""
+    """The penalty of each head, in the shape of the heads, and None; or ones, and the
+    penalty of each channel (..., d)."""
     heads, d = tuple(key.shape[:-2]), key.shape[-1]
     if not isinstance(lam, torch.Tensor) or fits(lam.shape, heads):
         return head_penalty(lam, key, name), None
@@ -75,7 +77,8 @@ def fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 
 def in_units(x: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
-    """Keys or queries (..., H, T, d) in the units of a penalty of one and the dtype of channels (..., H, d); a multiple of their heads."""
+    """Keys or queries (..., H, T, d) in the units of a penalty of one and the dtype of
+    channels (..., H, d); a multiple of their heads."""
     scale = channels.rsqrt()
     if x.ndim > 2 and x.shape[-3] != scale.shape[-2]:
         scale = scale.repeat_interleave(x.shape[-3] // scale.shape[-2], -2)
@@ -83,5 +86,6 @@ def in_units(x: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
 
 # %% ../../nbs/attention/06c5_weights.ipynb #27202ad3
 def product_dtype(x: torch.Tensor) -> torch.dtype:
-    """The dtype of products of tokens and roots: on a processor float64, of which a block takes the digits that it needs."""
+    """The dtype of products of tokens and roots: on a processor float64, of which a
+    block takes the digits that it needs."""
     return torch.float64 if x.device.type == "cpu" else solving_dtype(x.dtype)

@@ -34,7 +34,8 @@ def without(
     diagonal: torch.Tensor,
     m: int,
 ) -> tuple[System, torch.Tensor | None]:
-    """The system (6c4.3) of all rows but the last m, which all queries know, and the inflation; `diagonal` (M, r) is that of the first S."""
+    """The system (6c4.3) of all rows but the last m, which all queries know, and the
+    inflation; `diagonal` (M, r) is that of the first S."""
     r = S.shape[1] - m
     block = S[:, r:, r:]
     W = inverse_cholesky(block) if m > 1 else block.rsqrt()
@@ -53,7 +54,8 @@ def halved(
     o: torch.Tensor,
     diagonal: torch.Tensor,
 ) -> System:
-    """The systems of both halves of c tokens: 2 M of 3 h - 1 rows, of which the last h are known to all."""
+    """The systems of both halves of c tokens: 2 M of 3 h - 1 rows, of which the last h
+    are known to all."""
     h = (S.shape[1] + 1) // 4
 
     def pick(x, begin, dim):
@@ -77,7 +79,8 @@ def answered(
     o: torch.Tensor,
     diagonal: torch.Tensor,
 ) -> tuple[torch.Tensor | None, ...]:
-    """Outputs (M, n, d_v) of chunks of c tokens, what is left of each own row, S (M, c, 1) and D (M, c, d_v), and the inflation."""
+    """Outputs (M, n, d_v) of chunks of c tokens, what is left of each own row, S (M, c,
+    1) and D (M, c, d_v), and the inflation."""
     M, r, _ = S.shape
     if r == 1:
         return o + s / S * D, S, D, inflation(S.rsqrt(), diagonal)
@@ -110,7 +113,8 @@ def sums_of_last(x: torch.Tensor, m: int) -> torch.Tensor:
 
 # %% ../../nbs/attention/06c4_window.ipynb #2659b232
 def window_sums(left: torch.Tensor, right: torch.Tensor, w: int) -> torch.Tensor:
-    """``left' right`` over the w pairs before each chunk (N, n, a, b), for chunks (N, n, C, .) of keys and of keys or values."""
+    """``left' right`` over the w pairs before each chunk (N, n, a, b), for chunks (N,
+    n, C, .) of keys and of keys or values."""
     m, r = divmod(w, left.shape[2])
     found = left.mT @ right
     found = sums_of_last(found, m) if m else torch.zeros_like(found)
@@ -122,7 +126,8 @@ def window_sums(left: torch.Tensor, right: torch.Tensor, w: int) -> torch.Tensor
 
 
 def rows_of(x: torch.Tensor, C: int, w: int, few: bool) -> torch.Tensor:
-    """What chunks of C tokens know of tokens (N, T, a): (N, n, r, a), rows that leave, that enter, and, if few, that all share."""
+    """What chunks of C tokens know of tokens (N, T, a): (N, n, r, a), rows that leave,
+    that enter, and, if few, that all share."""
     new = pad(x, (0, 0, 0, -x.shape[1] % C)).unflatten(1, (-1, C))
     n = new.shape[1]
     old = pad(x, (0, 0, w - 1, 0))[:, : n * C].unflatten(1, (n, C))[:, :, : C - 1]
@@ -140,7 +145,8 @@ def many_pairs(
     G: torch.Tensor,
     B: torch.Tensor,
 ) -> tuple[torch.Tensor | None, ...]:
-    """Outputs (M, C g, d_v), leverage (M, C, 1) and errors (M, C, d_v) of chunks whose shared pairs are in G and B, and the inflation."""
+    """Outputs (M, C g, d_v), leverage (M, C, 1) and errors (M, C, d_v) of chunks whose
+    shared pairs are in G and B, and the inflation."""
     A = G + lam[:, None, None] * torch.eye(G.shape[-1], dtype=G.dtype, device=G.device)
     W0 = inverse_cholesky(A)
     Y, Yq, Yb = k @ W0.mT, q @ W0.mT, W0 @ B
@@ -174,7 +180,9 @@ AHEAD = 3  # blocks that are not tried in single precision after one that lost d
 def careful(
     block: Callable, cut: Callable, lam: torch.Tensor, ahead: int
 ) -> tuple[list[torch.Tensor], int]:
-    """What a block finds of what ``cut(dtype)`` gives it: in lam's dtype, or float64 where that loses digits, and at once if `ahead`; and how many blocks are still ahead."""
+    """What a block finds of what ``cut(dtype)`` gives it: in lam's dtype, or float64
+    where that loses digits, and at once if `ahead`; and how many blocks are still
+    ahead."""
     wide, on_cpu, looks = torch.float64, lam.device.type == "cpu", may_look(lam)
     # a graph on a processor, which cannot look, has float64 throughout
     at_once = ahead or (on_cpu and not looks)
@@ -195,7 +203,8 @@ def attend(
     lam: torch.Tensor,
     window: int,
 ) -> list[torch.Tensor]:
-    """Outputs (N, g, T, d_v), leverage (N, 1, T, 1) and errors (N, 1, T, d_v), all in the dtype of lam."""
+    """Outputs (N, g, T, d_v), leverage (N, 1, T, 1) and errors (N, 1, T, d_v), all in
+    the dtype of lam."""
     (N, _, T, d), w = query.shape, min(window, key.shape[1])
     C = 1 << (min(CHUNK, d, w).bit_length() - 1)
     size = max(1, (2048 if key.device.type == "cpu" else 1 << 18) // (C * max(N, 1)))
@@ -237,7 +246,8 @@ AT_ONCE = (
 
 
 def by_heads(*given: torch.Tensor | int) -> list[torch.Tensor]:
-    """What `attend` finds, as many heads at a time as their sums leave in memory that is at hand."""
+    """What `attend` finds, as many heads at a time as their sums leave in memory that
+    is at hand."""
     *tensors, window = given
     (N, _, T, d), d_v = tensors[0].shape, tensors[2].shape[-1]
     size = max(1, AT_ONCE // max(1, T * d * (d + d_v) // 64))
@@ -256,7 +266,8 @@ def windowed_ridge(
     *,
     diagnostics: bool = False,
 ) -> tuple[torch.Tensor, ...]:
-    """Exact causal ridge regression on the last `window` pairs; the engine of `ridge_attention` with a window.
+    """Exact causal ridge regression on the last `window` pairs; the engine of
+    `ridge_attention` with a window.
 
     Parameters
     ----------
@@ -269,14 +280,15 @@ def windowed_ridge(
     -------
     output : Tensor, shape (N, g, T, d_v)
     leverage, error : Tensor, shapes (N, T) and (N, T, d_v)
-        If `diagnostics`: of each pair in the window that ends with it; the error is that of predicting it from the
-        others.
+        If `diagnostics`: of each pair in the window that ends with it; the error is
+        that of predicting it from the others.
 
     Notes
     -----
-    Does not check its input, as `ridge_attention` does. Cost in products of `causal_ridge`: chapter 6c4 counts them. On the
-    CPU, blocks that lose digits in float32 are done in float64. Memory linear in T; a backward pass recomputes each block.
-    Differentiable any number of times. Source: Theorem 6c4.1.
+    Does not check its input, as `ridge_attention` does. Cost in products of
+    `causal_ridge`: chapter 6c4 counts them. On the CPU, blocks that lose digits in
+    float32 are done in float64. Memory linear in T; a backward pass recomputes each
+    block. Differentiable any number of times. Source: Theorem 6c4.1.
     """
     (N, _, T, _), d_v = query.shape, value.shape[-1]
     if T and N:

@@ -63,8 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        What the command returns, or 2 after an error that has been printed. A command line
-        that makes no sense exits with 2.
+        What the command returns, or 2 after an error that has been printed. A command
+        line that makes no sense exits with 2.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(
@@ -113,7 +113,8 @@ def report_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_report(options: argparse.Namespace) -> int:
-    """``olsattention report``: read the text with the model, and say what its heads did."""
+    """``olsattention report``: read the text with the model, and say what its heads
+    did."""
     if options.length < 2 or options.keep < 1:
         raise ValueError("--length must be at least 2 and --keep at least 1")
     if options.html and not Path(options.html).resolve().parent.is_dir():
@@ -175,7 +176,8 @@ def model_and_pieces(folder, text, length):
 
 
 def read_pieces(model, pieces, keep, repeats):
-    """The report on a model that reads pieces of a text, with a bar on the error stream."""
+    """The report on a model that reads pieces of a text, with a bar on the error
+    stream."""
     import torch
 
     from olsattention.models.capture import capture_attention

@@ -36,16 +36,19 @@ __all__ = ['CommitmentError', 'encode_array', 'decode_array', 'leaf_hash', 'node
 
 # %% ../../nbs/models/11_commitments.ipynb #1dd66f8c
 class CommitmentError(ValueError):
-    """A commitment, an opening or a secret is malformed: truncated, foreign, of a later version, or not canonical."""
+    """A commitment, an opening or a secret is malformed: truncated, foreign, of a later
+    version, or not canonical."""
 
 # %% ../../nbs/models/11_commitments.ipynb #9dc15e52
 WORDS = {4: ("<u4", 0x7F800000), 8: ("<u8", 0x7FF0000000000000)}
 
 
 def canonical_bits(array, name):
-    """The bits of finite floats (..., ) as little-endian integers in C order; the sign of a zero is dropped.
+    """The bits of finite floats (..., ) as little-endian integers in C order; the sign
+    of a zero is dropped.
 
-    No floating-point instruction touches them, so that modes of the processor do not matter.
+    No floating-point instruction touches them, so that modes of the processor do not
+    matter.
     """
     width = array.dtype.itemsize
     word, exponent = WORDS[width]
@@ -75,7 +78,8 @@ def canonical_name(name):
 
 # %% ../../nbs/models/11_commitments.ipynb #ea4bf908
 def require_exact(array, values, name):
-    """Raise if integers, in an array or in lists of Python's, were rounded on their way to floats."""
+    """Raise if integers, in an array or in lists of Python's, were rounded on their way
+    to floats."""
     if array_api_compat.is_array_api_obj(values):
         if "int" not in str(values.dtype):
             return
@@ -96,7 +100,8 @@ def encode_array(name: str, values: AnyArray | float) -> bytes:
     ----------
     name : str
     values : array, tensor or list of any shape
-        Finite numbers. Single and double precision are kept apart; halves widen to single and integers to double, exactly.
+        Finite numbers. Single and double precision are kept apart; halves widen to
+        single and integers to double, exactly.
 
     Returns
     -------
@@ -105,7 +110,8 @@ def encode_array(name: str, values: AnyArray | float) -> bytes:
     Raises
     ------
     TypeError, ValueError
-        On names that are no text, and on values that are not finite, not real, or integers that double precision cannot hold.
+        On names that are no text, and on values that are not finite, not real, or
+        integers that double precision cannot hold.
     """
     key = canonical_name(name)
     array = to_numpy(as_floats(values, name))
@@ -120,7 +126,8 @@ def encode_array(name: str, values: AnyArray | float) -> bytes:
 
 # %% ../../nbs/models/11_commitments.ipynb #cb91616e
 class Reader:
-    """Bytes taken from the front; a length is compared with what is left before anything is taken."""
+    """Bytes taken from the front; a length is compared with what is left before
+    anything is taken."""
 
     def __init__(self, data, what):
         self.data, self.at, self.what = memoryview(data), 0, what
@@ -129,7 +136,8 @@ class Reader:
         left = len(self.data) - self.at
         if count > left:
             raise CommitmentError(
-                f"the {self.what} ends early: {count} bytes wanted at position {self.at}, {left} are there"
+                f"the {self.what} ends early: {count} bytes wanted at position "
+                f"{self.at}, {left} are there"
             )
         self.at += count
         return bytes(self.data[self.at - count : self.at])
@@ -254,7 +262,8 @@ def tree_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
 
 # %% ../../nbs/models/11_commitments.ipynb #0643daef
 def audit_path(levels: Sequence[Sequence[bytes]], index: int) -> tuple[bytes, ...]:
-    """The hashes beside the way from a leaf to the root: what it takes to compute the root from the leaf."""
+    """The hashes beside the way from a leaf to the root: what it takes to compute the
+    root from the leaf."""
     path = []
     for row in levels[:-1]:
         if index ^ 1 < len(row):
@@ -266,7 +275,8 @@ def audit_path(levels: Sequence[Sequence[bytes]], index: int) -> tuple[bytes, ..
 def root_from_path(
     leaf: bytes, index: int, size: int, path: Sequence[bytes]
 ) -> bytes | None:
-    """The root that a leaf and its audit path lead to, or None if no tree of this size has such a path."""
+    """The root that a leaf and its audit path lead to, or None if no tree of this size
+    has such a path."""
     if not 0 <= index < size:
         return None
     step = 0
@@ -351,7 +361,8 @@ class Commitment(Stored):
 # %% ../../nbs/models/11_commitments.ipynb #86ba57f8
 @dataclass(frozen=True, eq=False)
 class Opening(Stored):
-    """One array of a commitment, with what it takes to check that it is the one that was fixed."""
+    """One array of a commitment, with what it takes to check that it is the one that
+    was fixed."""
 
     encoding: bytes
     index: int
@@ -375,7 +386,8 @@ class Opening(Stored):
 # %% ../../nbs/models/11_commitments.ipynb #ab3b9547
 @dataclass(frozen=True, eq=False)
 class Secret(Stored):
-    """The private half: the salt and the arrays. Whoever has it can open everything; lose it and nothing can be opened."""
+    """The private half: the salt and the arrays. Whoever has it can open everything;
+    lose it and nothing can be opened."""
 
     salt: bytes
     encodings: tuple[bytes, ...]
@@ -421,7 +433,8 @@ def commit(
     context : str
         A text that is bound too, and public: model, data, settings.
     salt : bytes, optional
-        32 bytes nobody can guess. Drawn from the operating system unless given; give it only to repeat a commitment.
+        32 bytes nobody can guess. Drawn from the operating system unless given; give it
+        only to repeat a commitment.
 
     Returns
     -------
@@ -433,7 +446,8 @@ def commit(
     Raises
     ------
     TypeError, ValueError
-        On no arrays, names that are equal in form NFC, values that are not finite, or a salt that is not 32 bytes.
+        On no arrays, names that are equal in form NFC, values that are not finite, or a
+        salt that is not 32 bytes.
     """
     if not hasattr(arrays, "items") or not len(arrays):
         raise TypeError(
@@ -493,7 +507,8 @@ def verify(commitment: Commitment, opening: Opening) -> bool:
     Returns
     -------
     bool
-        True only if name, numbers, precision, shape, position and number of arrays are those that were fixed.
+        True only if name, numbers, precision, shape, position and number of arrays are
+        those that were fixed.
 
     Raises
     ------
@@ -627,7 +642,8 @@ FORMATS = {
 
 # %% ../../nbs/models/11_commitments.ipynb #8ff5bfef
 def read_regular(path):
-    """The bytes of an ordinary file; devices and pipes, which may never end, are refused."""
+    """The bytes of an ordinary file; devices and pipes, which may never end, are
+    refused."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -672,7 +688,8 @@ def save(self: Stored, path: str | os.PathLike[str], *, overwrite: bool = False)
     ----------
     path : path
     overwrite : bool
-        Whether an existing file may be replaced. A symbolic link is refused in any case.
+        Whether an existing file may be replaced. A symbolic link is refused in any
+        case.
 
     Raises
     ------

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ['CommitmentError', 'encode_array', 'decode_array', 'leaf_hash', 'node_hash', 'tree_levels', 'audit_path', 'root_from_path', 'Stored', 'Commitment', 'Opening', 'Secret', 'Signature', 'commit', 'open_', 'verify', 'sign', 'verify_signature']
 
 class CommitmentError(ValueError):
-    """A commitment, an opening or a secret is malformed: truncated, foreign, of a later version, or not canonical."""
+    """A commitment, an opening or a secret is malformed: truncated, foreign, of a later
+    version, or not canonical."""
 WORDS = {4: ('<u4', 2139095040), 8: ('<u8', 9218868437227405312)}
 
 def canonical_bits(array, name):
@@ -39,7 +40,8 @@ def encode_array(name: str, values: AnyArray | float) -> bytes:
     ...
 
 class Reader:
-    """Bytes taken from the front; a length is compared with what is left before anything is taken."""
+    """Bytes taken from the front; a length is compared with what is left before
+    anything is taken."""
 
     def __init__(self, data, what):
         ...
@@ -134,7 +136,8 @@ class Stored:
     ----------
     path : path
     overwrite : bool
-        Whether an existing file may be replaced. A symbolic link is refused in any case.
+        Whether an existing file may be replaced. A symbolic link is refused in any
+        case.
 
     Raises
     ------
@@ -188,7 +191,8 @@ class Commitment(Stored):
 
 @dataclass(frozen=True, eq=False)
 class Opening(Stored):
-    """One array of a commitment, with what it takes to check that it is the one that was fixed."""
+    """One array of a commitment, with what it takes to check that it is the one that
+    was fixed."""
     encoding: bytes
     index: int
     size: int
@@ -208,7 +212,8 @@ class Opening(Stored):
 
 @dataclass(frozen=True, eq=False)
 class Secret(Stored):
-    """The private half: the salt and the arrays. Whoever has it can open everything; lose it and nothing can be opened."""
+    """The private half: the salt and the arrays. Whoever has it can open everything;
+    lose it and nothing can be opened."""
     salt: bytes
     encodings: tuple[bytes, ...]
     context: str = ''

@@ -59,12 +59,14 @@ def log_shares(count: int, start: int = 0) -> Numpy:
 
 
 def step_capital(log_S: Numpy, z: Numpy, log_w: float) -> Numpy:
-    """One step of (10.3) in logarithms: ``log_S`` (..., 5) after a reading with z (...)."""
+    """One step of (10.3) in logarithms: ``log_S`` (..., 5) after a reading with z
+    (...)."""
     return np.logaddexp(log_S, log_w) + DELTAS * z[..., None] - DELTAS**2 / 2
 
 
 def log_mixture(log_S: Numpy, spent: float) -> Numpy:
-    """The logarithm of M in (10.3), from ``log_S`` (..., 5) and the sum of the shares at work."""
+    """The logarithm of M in (10.3), from ``log_S`` (..., 5) and the sum of the shares
+    at work."""
     working = np.logaddexp.reduce(log_S, -1) - math.log(len(DELTAS))
     return np.logaddexp(working, math.log1p(-spent))
 
@@ -130,35 +132,35 @@ class Reading(NamedTuple):
 
 # %% ../../nbs/models/10_monitoring.ipynb #101fbc53
 class SpectrumMonitor:
-    """Watch spectra for drift; P(ever a false alarm) <= alpha if batches are exchangeable.
+    """Watch spectra for drift: P(ever an alarm) <= alpha on exchangeable batches.
 
     Parameters
     ----------
-    reference : array, shape (n, heads, d) or (n, d), or sequence of n dicts of str to array (d,)
-        Eigenvalues of batches from when all was well, 20 at least; 100 or more make a faster alarm. Half of them, drawn
-        at random, fit the score and are not ranked against.
+    reference : array (n, heads, d) or (n, d), or sequence of n dicts of arrays (d,)
+        Eigenvalues of batches from when all was well, 20 at least; 100 or more make a
+        faster alarm. Half of them, at random, fit the score and are not ranked against.
     lam : float
         Positive: distances are those of ``log(mu + lam)``.
     rng : numpy.random.Generator
-        For the split and for ties. A copy of its state is kept, so that a saved stream goes on to the bit.
+        For the split and for ties; a copy of it is kept.
     alpha : float
         The probability with which the alarm may ever be false.
     combine : {"largest", "average", "score"}
-        How many heads make one alarm: by the largest of weighted martingales, half of the weight on the batch and half on
-        the heads (10.5), which is the default; by the average of the heads', whose threshold is higher
-        than 1 / alpha, because no one observer finds all of them fair (10.6); or by the batch's score alone.
+        How heads make one alarm: by the largest of weighted martingales, half of the
+        weight on the batch (10.5); by the average of the heads', whose threshold is
+        higher than 1 / alpha (10.6); or by the batch's score alone.
     names : sequence of str, optional
         Names of the heads; spectra may then come as a dict.
 
     Raises
     ------
     TypeError, ValueError
-        On a reference that is too short, not finite or negative, a penalty that is not positive, or alpha outside (0, 1).
+        On a reference too short, not finite or negative; lam <= 0; alpha not in (0, 1).
 
     Notes
     -----
-    **Assumes** that batches are exchangeable while nothing changes: alike, and not dependent on their neighbours. Thin or
-    pool a stream whose batches resemble the ones before. Source: Theorems 10.1 to 10.5.
+    **Assumes** that batches are exchangeable while nothing changes. Thin or pool a
+    stream whose batches resemble the ones before. Source: Theorems 10.1 to 10.5.
     """
 
     lam: float
@@ -250,7 +252,8 @@ def _distance(self: SpectrumMonitor, logs):
 
 @patch
 def _scores(self: SpectrumMonitor, logs):
-    """The score of the batch, and behind it those of its heads, for log-spectra (..., heads, d)."""
+    """The score of the batch, and behind it those of its heads, for log-spectra (...,
+    heads, d)."""
     distance = self._distance(logs)
     batch = ((distance - self._center) / self._scale).mean(-1, keepdims=True)
     return np.concatenate([batch, distance], -1)
@@ -313,7 +316,8 @@ def _checked(self: SpectrumMonitor, spectra):
     mu = mu[None] if mu.ndim == 1 else mu
     if mu.shape != self._mean.shape:
         raise ValueError(
-            f"spectra must have shape {self._mean.shape}, as in the reference, got {mu.shape}; "
+            f"spectra must have shape {self._mean.shape}, as in the reference, "
+            f"got {mu.shape}; "
             "another model needs a monitor of its own"
         )
     return mu
@@ -348,7 +352,8 @@ def _reading(self: SpectrumMonitor, mu, scores, p):
 # %% ../../nbs/models/10_monitoring.ipynb #213641fc
 @patch(as_prop=True)
 def log_capitals(self: SpectrumMonitor) -> Numpy:
-    """Logarithms of the martingales: of the batch's score, then of each head (heads + 1,)."""
+    """Logarithms of the martingales: of the batch's score, then of each head (heads +
+    1,)."""
     return log_mixture(self._log_S, self._spent)
 
 
@@ -365,7 +370,8 @@ def weights(self: SpectrumMonitor) -> Numpy:
 
 @patch(as_prop=True)
 def log_capital(self: SpectrumMonitor) -> float:
-    """The logarithm of the capital that the alarm looks at: the largest weighted one, or the average."""
+    """The logarithm of the capital that the alarm looks at: the largest weighted one,
+    or the average."""
     with np.errstate(divide="ignore"):
         logs = self.log_capitals + np.log(self.weights)
     return float(logs.max() if self.combine == "largest" else np.logaddexp.reduce(logs))
@@ -373,7 +379,8 @@ def log_capital(self: SpectrumMonitor) -> float:
 # %% ../../nbs/models/10_monitoring.ipynb #1444450c
 @patch(as_prop=True)
 def threshold(self: SpectrumMonitor) -> float:
-    """The capital at which the alarm rings: 1 / alpha, or for the average as (10.6) has it."""
+    """The capital at which the alarm rings: 1 / alpha, or for the average as (10.6) has
+    it."""
     if self.combine == "average":
         return average_threshold(self.alpha, len(self.names))
     return 1 / self.alpha
@@ -387,7 +394,8 @@ def alarm(self: SpectrumMonitor) -> bool:
 # %% ../../nbs/models/10_monitoring.ipynb #5c2372ca
 @patch
 def change_point(self: SpectrumMonitor) -> int | None:
-    """The start that explains the readings best (10.7): an estimate of the change, no test.
+    """The start that explains the readings best (10.7): an estimate of the change, no
+    test.
 
     Returns
     -------
@@ -405,7 +413,8 @@ def change_point(self: SpectrumMonitor) -> int | None:
 # %% ../../nbs/models/10_monitoring.ipynb #48bf28d6
 @patch
 def leading(self: SpectrumMonitor, count: int = 5) -> dict[str, float]:
-    """The heads with the largest capital, as a dict of name to capital, largest first."""
+    """The heads with the largest capital, as a dict of name to capital, largest
+    first."""
     logs = self.log_capitals[1:]
     order = np.argsort(-logs, kind="stable")[:count]
     with np.errstate(over="ignore"):
@@ -433,7 +442,8 @@ def report(self: SpectrumMonitor) -> str:
     drove = ", ".join(f"{name} ({capital:.2g})" for name, capital in self.leading().items())
     named = self.named()
     lines = [
-        f"alarm at reading {self.alarm_at}; the change is put at reading {self.change_point()}",
+        f"alarm at reading {self.alarm_at}; the change is put at reading "
+        f"{self.change_point()}",
         f"largest capitals: {drove}",
         f"changed by their own evidence: {', '.join(named) or 'no head alone'}",
     ]
@@ -542,7 +552,8 @@ FORMAT = {"format": "olsattention monitor", "version": 1}
 # %% ../../nbs/models/10_monitoring.ipynb #f800cb84
 @patch
 def save(self: SpectrumMonitor, path: str | os.PathLike[str]) -> None:
-    """Write the monitor to a file, completely or not at all; an existing file is replaced.
+    """Write the monitor to a file, completely or not at all; an existing file is
+    replaced.
 
     Parameters
     ----------
@@ -558,7 +569,8 @@ def save(self: SpectrumMonitor, path: str | os.PathLike[str]) -> None:
 
 @patch
 def _written(self: SpectrumMonitor):
-    """The bytes of the file: arrays as `np.savez` writes them, and JSON for the rest."""
+    """The bytes of the file: arrays as `np.savez` writes them, and JSON for the
+    rest."""
     listed = lambda x: x.tolist() if hasattr(x, "tolist") else list(x)
     plain = {name: getattr(self, name) for name in PLAIN} | FORMAT
     plain["rng"] = self.rng.bit_generator.state
@@ -602,7 +614,8 @@ def load(cls: SpectrumMonitor, path: str | os.PathLike[str]) -> SpectrumMonitor:
 
 # %% ../../nbs/models/10_monitoring.ipynb #d5eede1c
 def parts_of(data):
-    """The JSON and the arrays in the bytes of a saved monitor; nothing is decompressed or unpickled."""
+    """The JSON and the arrays in the bytes of a saved monitor; nothing is decompressed
+    or unpickled."""
     with zipfile.ZipFile(io.BytesIO(data)) as members:
         if any(member.compress_type for member in members.infolist()):
             raise ValueError("it is compressed, as save never writes")

@@ -53,35 +53,35 @@ class Reading(NamedTuple):
     df: Numpy
 
 class SpectrumMonitor:
-    """Watch spectra for drift; P(ever a false alarm) <= alpha if batches are exchangeable.
+    """Watch spectra for drift: P(ever an alarm) <= alpha on exchangeable batches.
 
     Parameters
     ----------
-    reference : array, shape (n, heads, d) or (n, d), or sequence of n dicts of str to array (d,)
-        Eigenvalues of batches from when all was well, 20 at least; 100 or more make a faster alarm. Half of them, drawn
-        at random, fit the score and are not ranked against.
+    reference : array (n, heads, d) or (n, d), or sequence of n dicts of arrays (d,)
+        Eigenvalues of batches from when all was well, 20 at least; 100 or more make a
+        faster alarm. Half of them, at random, fit the score and are not ranked against.
     lam : float
         Positive: distances are those of ``log(mu + lam)``.
     rng : numpy.random.Generator
-        For the split and for ties. A copy of its state is kept, so that a saved stream goes on to the bit.
+        For the split and for ties; a copy of it is kept.
     alpha : float
         The probability with which the alarm may ever be false.
     combine : {"largest", "average", "score"}
-        How many heads make one alarm: by the largest of weighted martingales, half of the weight on the batch and half on
-        the heads (10.5), which is the default; by the average of the heads', whose threshold is higher
-        than 1 / alpha, because no one observer finds all of them fair (10.6); or by the batch's score alone.
+        How heads make one alarm: by the largest of weighted martingales, half of the
+        weight on the batch (10.5); by the average of the heads', whose threshold is
+        higher than 1 / alpha (10.6); or by the batch's score alone.
     names : sequence of str, optional
         Names of the heads; spectra may then come as a dict.
 
     Raises
     ------
     TypeError, ValueError
-        On a reference that is too short, not finite or negative, a penalty that is not positive, or alpha outside (0, 1).
+        On a reference too short, not finite or negative; lam <= 0; alpha not in (0, 1).
 
     Notes
     -----
-    **Assumes** that batches are exchangeable while nothing changes: alike, and not dependent on their neighbours. Thin or
-    pool a stream whose batches resemble the ones before. Source: Theorems 10.1 to 10.5.
+    **Assumes** that batches are exchangeable while nothing changes. Thin or pool a
+    stream whose batches resemble the ones before. Source: Theorems 10.1 to 10.5.
     """
     lam: float
     alpha: float
@@ -102,7 +102,8 @@ class SpectrumMonitor:
         """The distances (10.4) of log-spectra (..., heads, d)."""
 
     def _scores(self, logs):
-        """The score of the batch, and behind it those of its heads, for log-spectra (..., heads, d)."""
+        """The score of the batch, and behind it those of its heads, for log-spectra (...,
+    heads, d)."""
 
     def reset(self) -> None:
         """Start anew from the reference, with all capital put back; each start may raise a
@@ -139,7 +140,8 @@ class SpectrumMonitor:
 
     @property
     def log_capitals(self) -> Numpy:
-        """Logarithms of the martingales: of the batch's score, then of each head (heads + 1,)."""
+        """Logarithms of the martingales: of the batch's score, then of each head (heads +
+    1,)."""
 
     @property
     def weights(self) -> Numpy:
@@ -149,18 +151,21 @@ class SpectrumMonitor:
 
     @property
     def log_capital(self) -> float:
-        """The logarithm of the capital that the alarm looks at: the largest weighted one, or the average."""
+        """The logarithm of the capital that the alarm looks at: the largest weighted one,
+    or the average."""
 
     @property
     def threshold(self) -> float:
-        """The capital at which the alarm rings: 1 / alpha, or for the average as (10.6) has it."""
+        """The capital at which the alarm rings: 1 / alpha, or for the average as (10.6) has
+    it."""
 
     @property
     def alarm(self) -> bool:
         """Whether the alarm has ever rung since the start."""
 
     def change_point(self) -> int | None:
-        """The start that explains the readings best (10.7): an estimate of the change, no test.
+        """The start that explains the readings best (10.7): an estimate of the change, no
+    test.
 
     Returns
     -------
@@ -169,7 +174,8 @@ class SpectrumMonitor:
     """
 
     def leading(self, count: int=5) -> dict[str, float]:
-        """The heads with the largest capital, as a dict of name to capital, largest first."""
+        """The heads with the largest capital, as a dict of name to capital, largest
+    first."""
 
     def named(self) -> list[str]:
         """The heads whose own capital is beyond 2 heads / alpha now, largest first; Theorem
@@ -209,7 +215,8 @@ class SpectrumMonitor:
     """
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the monitor to a file, completely or not at all; an existing file is replaced.
+        """Write the monitor to a file, completely or not at all; an existing file is
+    replaced.
 
     Parameters
     ----------
@@ -222,7 +229,8 @@ class SpectrumMonitor:
     """
 
     def _written(self):
-        """The bytes of the file: arrays as `np.savez` writes them, and JSON for the rest."""
+        """The bytes of the file: arrays as `np.savez` writes them, and JSON for the
+    rest."""
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SpectrumMonitor:

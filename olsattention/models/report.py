@@ -40,7 +40,8 @@ PATTERNS = ["previous", "first", "entropy", "duplicate", "induction"]
 def pattern_scores(
     call: AttentionCall, tokens: torch.Tensor | None = None, block: int = 256
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sums of the pattern scores of the heads of one call of self-attention, and how many queries they are of.
+    """Sums of the pattern scores of the heads of one call of self-attention, and how
+    many queries they are of.
 
     Parameters
     ----------
@@ -189,7 +190,8 @@ def regression_facts(moments, name):
 
 # %% ../../nbs/models/09d_report.ipynb #987bf6a0
 def softmax_facts(calls, lams, tokens):
-    """Columns that need the weights: distance and patterns; NaN without calls of softmax self-attention."""
+    """Columns that need the weights: distance and patterns; NaN without calls of
+    softmax self-attention."""
     distance, size, sums, queries = 0.0, 0.0, 0.0, 0.0
     tokens = tokens_of(calls, tokens)
     for call, x in zip(calls, tokens):
@@ -210,7 +212,8 @@ def softmax_facts(calls, lams, tokens):
 
 
 def structure_facts(calls, heads, repeats, rng):
-    """Columns of the test of structure; NaN without calls, or if there are to be no shifts."""
+    """Columns of the test of structure; NaN without calls, or if there are to be no
+    shifts."""
     if not calls or not repeats:
         return {"statistic": np.nan, "p": np.nan}
     test = structure_test(calls, repeats, rng)

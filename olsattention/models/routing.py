@@ -32,7 +32,8 @@ __all__ = ['HeadMask', 'route', 'ablate', 'budget_curve', 'loss_behind', 'HeadMo
 # %% ../../nbs/models/09h_routing.ipynb #111f4f10
 @dataclass(eq=False)
 class HeadMask:
-    """Which heads of a model, or which modes of its heads, are kept, and what stands in the place of the others.
+    """Which heads of a model, or which modes of its heads, are kept, and what stands in
+    the place of the others.
 
     Attributes
     ----------
@@ -108,7 +109,8 @@ def route(
     gates : HeadGates
         With means set.
     scores : DataFrame
-        From `head_scores`, or, with `modes`, from `mode_scores`: one row a head or mode, in their order.
+        From `head_scores`, or, with `modes`, from `mode_scores`: one row a head or
+        mode, in their order.
     budget : int or float
         How many are kept; a float is a share of all.
     by : str
@@ -122,7 +124,8 @@ def route(
     Raises
     ------
     TypeError, ValueError
-        On a budget that is larger than the model, or none; on scores of another model, or that are NaN. Source: (9h.1), (9h.2).
+        On a budget that is larger than the model, or none; on scores of another model,
+        or that are NaN. Source: (9h.1), (9h.2).
     """
     what, sizes = (
         ("heads", head_sizes(gates)) if modes is None else ("modes", mode_sizes(modes))
@@ -163,7 +166,8 @@ def mode_sizes(modes):
 
 # %% ../../nbs/models/09h_routing.ipynb #36714d99
 def projector(keep, basis):
-    """P (H, d, d) with which the centred answers of heads are multiplied, for modes that are kept by shares (H, d)."""
+    """P (H, d, d) with which the centred answers of heads are multiplied, for modes
+    that are kept by shares (H, d)."""
     return (basis * keep.to(basis)[:, None, :]) @ basis.mT
 
 
@@ -192,11 +196,13 @@ def require_same(model, mask):
     absent = [name for name in mask.projections.values() if name not in modules]
     if absent:
         raise ValueError(
-            f"the mask is of another model, a {mask.model}: this {own} has no module {absent[0]}"
+            f"the mask is of another model, a {mask.model}: "
+            f"this {own} has no module {absent[0]}"
         )
     if mark_of(model, mask.projections) != mask.mark:
         raise ValueError(
-            f"the mask is of another {mask.model}: the weights of the projections differ. If the model was trained further "
+            f"the mask is of another {mask.model}: the weights of the projections "
+            "differ. If the model was trained further "
             "or changed its precision, make the mask anew, or pass check=False"
         )
 
@@ -242,7 +248,8 @@ def budget_curve(
     budgets: Sequence[int] | None = None,
     by: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """The loss of a model that keeps only the heads of highest score, for every budget and every score.
+    """The loss of a model that keeps only the heads of highest score, for every budget
+    and every score.
 
     Parameters
     ----------
@@ -370,7 +377,8 @@ def mode_scores(
     Returns
     -------
     DataFrame
-        ``layer, name, head, mode, variance, integrated``. The scores of a head's modes add up to the head's own.
+        ``layer, name, head, mode, variance, integrated``. The scores of a head's modes
+        add up to the head's own.
 
     Notes
     -----
@@ -472,7 +480,8 @@ def load(cls: HeadMask, path: str | PathLike[str]) -> HeadMask:
 def pruned_state_dict(
     model: torch.nn.Module, mask: HeadMask, add_bias: bool = False
 ) -> dict[str, torch.Tensor]:
-    """The state of a model without the heads and modes that a mask does not keep; it needs no hooks any more.
+    """The state of a model without the heads and modes that a mask does not keep; it
+    needs no hooks any more.
 
     Parameters
     ----------
@@ -485,12 +494,14 @@ def pruned_state_dict(
     Returns
     -------
     dict of str to Tensor
-        As ``model.state_dict()``, with other weights and biases of the output projections; all shapes are as they were.
+        As ``model.state_dict()``, with other weights and biases of the output
+        projections; all shapes are as they were.
 
     Raises
     ------
     ValueError
-        If the mask is of another model, or a projection has no bias that could hold what heads say on average.
+        If the mask is of another model, or a projection has no bias that could hold
+        what heads say on average.
 
     Notes
     -----
@@ -501,7 +512,8 @@ def pruned_state_dict(
     for layer, name in mask.projections.items():
         if not add_bias and f"{name}.bias" not in state:
             raise ValueError(
-                f"{name} has no bias to hold what heads say on average: build the model with one (attention_bias=True in "
+                f"{name} has no bias to hold what heads say on average: "
+                "build the model with one (attention_bias=True in "
                 "transformers) and pass add_bias=True, or use `ablate`"
             )
         weight, constant = folded_projection(model.get_submodule(name), mask, layer)
@@ -533,7 +545,8 @@ def pruned_model(
     mask: HeadMask,
     example: Callable[[torch.nn.Module], torch.Tensor],
 ) -> torch.nn.Module:
-    """A copy of a model without its closed heads: fewer parameters, and what `ablate` would answer.
+    """A copy of a model without its closed heads: fewer parameters, and what `ablate`
+    would answer.
 
     Parameters
     ----------
@@ -541,19 +554,22 @@ def pruned_model(
     mask : HeadMask
         Of whole heads of this model.
     example : callable
-        Calls the model that it is given and returns a tensor: ``lambda m: m(**batch).logits``.
+        Calls the model that it is given and returns a tensor: ``lambda m:
+        m(**batch).logits``.
 
     Returns
     -------
     nn.Module
-        Its layers may differ in their number of heads: store it as a whole, with `torch.save`. A key head goes only with all
-        of its query heads, and one stays in each layer; closed heads that stay have zero columns, as in `pruned_state_dict`.
+        Its layers may differ in their number of heads: store it as a whole, with
+        `torch.save`. A key head goes only with all of its query heads, and one stays in
+        each layer; closed heads that stay have zero columns, as in `pruned_state_dict`.
 
     Raises
     ------
     ValueError
-        If the mask is of another model, or of modes; if a layer does not make queries, keys and values by a linear map each;
-        or if the copy does not answer the example as the masked model does.
+        If the mask is of another model, or of modes; if a layer does not make queries,
+        keys and values by a linear map each; or if the copy does not answer the example
+        as the masked model does.
 
     Notes
     -----
@@ -571,7 +587,8 @@ def pruned_model(
         wanted = example(model)
     if not answers(pruned, example, wanted):
         raise ValueError(
-            "without its heads the copy answers otherwise: this architecture counts heads in a place that is not known here; "
+            "without its heads the copy answers otherwise: this architecture counts "
+            "heads in a place that is not known here; "
             "use pruned_state_dict"
         )
     return pruned
@@ -589,7 +606,8 @@ COUNTED = (
 
 
 def remove_heads(model, layer, projection, mask):
-    """Take the heads that a mask closes out of one attention layer of a model, in place."""
+    """Take the heads that a mask closes out of one attention layer of a model, in
+    place."""
     attention, keep = model.get_submodule(layer), mask.keep[layer]
     names = next((n for n in INTO_HEADS if all(hasattr(attention, x) for x in n)), ())
     maps = [getattr(attention, name) for name in names]
@@ -599,7 +617,8 @@ def remove_heads(model, layer, projection, mask):
     }
     if len(linear) != 4 or not all(linear) or others:
         raise ValueError(
-            f"{layer} does not make queries, keys and values by a linear map each, with no other weights: heads cannot be "
+            f"{layer} does not make queries, keys and values by a linear map each, "
+            "with no other weights: heads cannot be "
             "removed there; use pruned_state_dict"
         )
     weight, constant = folded_projection(projection, mask, layer)
@@ -622,7 +641,8 @@ def remove_heads(model, layer, projection, mask):
 
 # %% ../../nbs/models/09h_routing.ipynb #87d9e981
 def answers(model, example, wanted):
-    """Whether a model answers an example as it should, up to half the digits of its precision."""
+    """Whether a model answers an example as it should, up to half the digits of its
+    precision."""
     try:
         with torch.no_grad():
             got = example(model)
@@ -633,7 +653,8 @@ def answers(model, example, wanted):
 
 
 def replace_linear(module, weight, bias):
-    """Give a linear map other weights, of whatever shape, in its own dtype and place."""
+    """Give a linear map other weights, of whatever shape, in its own dtype and
+    place."""
     like = module.weight
     trained = like.requires_grad
     module.weight = torch.nn.Parameter(weight.to(like).clone(), trained)

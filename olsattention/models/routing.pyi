@@ -23,7 +23,8 @@ __all__ = ['HeadMask', 'route', 'ablate', 'budget_curve', 'loss_behind', 'HeadMo
 
 @dataclass(eq=False)
 class HeadMask:
-    """Which heads of a model, or which modes of its heads, are kept, and what stands in the place of the others.
+    """Which heads of a model, or which modes of its heads, are kept, and what stands in
+    the place of the others.
 
     Attributes
     ----------

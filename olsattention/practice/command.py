@@ -49,7 +49,8 @@ class ArrayBlocks(NamedTuple):
             yield self.X[b], self.y[b], None if self.weights is None else self.weights[b]
 
     def identity(self) -> list[Any]:
-        """What tells this source from another: shape, type and a digest of its first and last rows."""
+        """What tells this source from another: shape, type and a digest of its first
+        and last rows."""
         digest = hashlib.sha256()
         for values in (self.X, self.y, self.weights):
             for ends in (values[:64], values[-64:]) if values is not None else ():
@@ -133,7 +134,8 @@ def since(self: ParquetBlocks, first: int) -> Iterator[tuple[Any, ...]]:
 
 @patch
 def identity(self: ParquetBlocks) -> list[Any]:
-    """What tells this source from another: the columns asked for, and a digest of the file's footer."""
+    """What tells this source from another: the columns asked for, and a digest of the
+    file's footer."""
     with open(self.path, "rb") as file:
         file.seek(-8, 2)
         size = int.from_bytes(file.read(4), "little")
@@ -189,7 +191,8 @@ def fit_blocks(
     state : LeastSquaresState, optional
         To add them to; it is changed. Not with a checkpoint.
     checkpoint : str or Path, optional
-        File of the state so far. If it exists the pass goes on from there; it is kept at the end.
+        File of the state so far. If it exists the pass goes on from there; it is kept
+        at the end.
     every : float
         Seconds between two saves.
     progress : bool
@@ -202,12 +205,13 @@ def fit_blocks(
     Raises
     ------
     ValueError
-        If the source is empty, the checkpoint is of another source, or a block is bad: then
-        its number and row are named, and the checkpoint holds what came before.
+        If the source is empty, the checkpoint is of another source, or a block is bad:
+        then its number and row are named, and the checkpoint holds what came before.
 
     Notes
     -----
-    Memory: one block. Interrupted at any moment, it gives the same state to the bit. Source: (13a.1).
+    Memory: one block. Interrupted at any moment, it gives the same state to the bit.
+    Source: (13a.1).
     """
     identity = blocks.identity() if hasattr(blocks, "identity") else None
     if checkpoint is not None and state is not None:
@@ -268,7 +272,8 @@ def blocks_since(blocks, first):
 
 # %% ../../nbs/practice/13a_command.ipynb #dfb4a2f1
 class Fit(NamedTuple):
-    """What the command reports of a state at a penalty; `seconds` are those of reading and of solving."""
+    """What the command reports of a state at a penalty; `seconds` are those of reading
+    and of solving."""
 
     state: LeastSquaresState
     alpha: float

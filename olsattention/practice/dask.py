@@ -30,7 +30,8 @@ Item = TypeVar("Item")
 def tree_reduce(
     items: list[Item], merge: Callable[[list[Item]], Item], fan_in: int = 8
 ) -> Item:
-    """One item from many, merged in groups of at most `fan_in`, then groups of the results (13b.1).
+    """One item from many, merged in groups of at most `fan_in`, then groups of the
+    results (13b.1).
 
     Parameters
     ----------
@@ -86,8 +87,8 @@ def dask_state(
 
     Notes
     -----
-    The products of chapter 13, one or two, on the workers. Triangles are sent, never rows.
-    Source: (13b.1).
+    The products of chapter 13, one or two, on the workers. Triangles are sent, never
+    rows. Source: (13b.1).
     """
     if isinstance(y, str):
         X, y = X.drop(columns=y), X[y]
@@ -106,7 +107,8 @@ def dask_state(
 
 # %% ../../nbs/practice/13b_dask.ipynb #a0181373
 def blocks_of(part, X):
-    """The blocks of rows of a collection, as a list of delayed objects; cut as X is, where sizes are known."""
+    """The blocks of rows of a collection, as a list of delayed objects; cut as X is,
+    where sizes are known."""
     if not hasattr(part, "to_delayed"):
         raise TypeError(
             f"expected a dask array or dataframe, got {type(part).__name__}; for arrays in memory use LeastSquaresState"
@@ -139,7 +141,8 @@ def merge_states(states):
 def dask_predict(
     state: LeastSquaresState, X: Any, lam: Number = 0.0, intercept: bool = True
 ) -> Any:
-    """Predictions of a state at a dask.array (m, p) or dask.dataframe: a lazy collection of the same blocks."""
+    """Predictions of a state at a dask.array (m, p) or dask.dataframe: a lazy
+    collection of the same blocks."""
     if not isinstance(X, da.Array):
         meta = state.predict(X.head(1, npartitions=-1), lam, intercept)
         return X.map_partitions(state.predict, lam, intercept, meta=meta)

@@ -86,28 +86,30 @@ class Fitted(BaseEstimator):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #30d1fcd1
 class AttentionRegressor(RegressorMixin, Fitted):
-    """Ridge or kernel ridge regression that says which training rows each prediction listens to.
+    """Ridge or kernel ridge regression that says whom each prediction listens to.
 
-    A kernel keeps its factorisation, one or two arrays (n, n). Source: (3a.1) to (3a.4), (12.1) to (12b.3).
+    A kernel keeps its factorisation, one or two arrays (n, n). Source: (3a.1) to
+    (3a.4), (12.1) to (12b.3).
 
     Parameters
     ----------
     kernel : str or callable
-        A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)`` of two sets of rows that returns their
-        matrix (m, n). ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval.
+        A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)``
+        that returns a matrix (m, n). ``"sobolev"`` and ``"spline"`` are additive.
     alpha : {"gcv", "loo", "gml", "rgcv"}, float or array (k,)
-        A criterion that chooses the penalty, or the penalty itself (of each outcome), >= 0: the number beside the Gram matrix.
+        A criterion that chooses the penalty, or the penalty itself (of each outcome),
+        >= 0: the number beside the Gram matrix.
     alphas : sequence of float, optional
-        Penalties for the criterion to choose among; default a search without end points.
+        Penalties for the criterion to choose among; default a search.
     alpha_per_target : bool
         Whether the criterion chooses a penalty for each outcome.
     fit_intercept : bool
         Leave a constant unpenalised. A spline always has one.
     standardize : bool
-        Centre the columns and divide them by their standard deviations first; `coef_` is that of the columns as they came.
+        Divide the columns by their deviations first; `coef_` is for them as they came.
     length_scale : float, array (p,) or str, optional
-        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``, one for all columns or one for each; default (12.1); ``"auto"`` and
-        ``"auto each"``: the best for the criterion (12b.3).
+        Of ``"rbf"``, ``"matern"``, ``"laplacian"``, for all columns or each; default
+        (12.1); ``"auto"`` and ``"auto each"``: the best for the criterion (12b.3).
     nu : float
         Of ``"matern"``.
     degree, coef0 : int, float
@@ -117,26 +119,30 @@ class AttentionRegressor(RegressorMixin, Fitted):
     scale : float, optional
         Of ``"exponential"``; default (12.1).
     order, period : int, float or None
-        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default the range of each.
+        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default the range of
+        each.
     kernel_params : dict, optional
-        Further parameters, for kernels that are functions.
+        Further ones, for functions.
     weight_type : {"precision", "frequency"}
-        What `sample_weight` means to a criterion: one over the variance of a row's error, up to a factor, or so many copies.
+        What `sample_weight` is: up to a factor one over a variance, or so many copies.
 
     Attributes
     ----------
     alpha_ : float or array (k,)
-        The penalty, or that of each outcome; 0.0 if the unpenalised functions interpolate, and nothing is to be chosen.
+        The penalty, or that of each outcome; 0.0 if the unpenalised functions
+        interpolate, and nothing is to be chosen.
     selection_ : SelectedLam or None
         How a criterion chose it.
     df_ : float or array (k,)
         Effective degrees of freedom.
     gcv_, loo_ : float or array (k,)
-        Generalised cross-validation, and mean squared leave-one-out error: mean over outcomes, or of each with its own penalty.
+        Generalised cross-validation, and mean squared leave-one-out error: mean over
+        outcomes, or of each with its own penalty.
     coef_ : array, shape (p,) or (k, p)
         Only if ``kernel="linear"``.
     dual_coef_ : array, shape (n,) or (n, k)
-        For other kernels: predictions are ``kernel(X, X_fit_) @ dual_coef_ + intercept_``, and for splines the slopes.
+        For other kernels: predictions are ``kernel(X, X_fit_) @ dual_coef_ +
+        intercept_``, and for splines the slopes.
     X_fit_ : array, shape (n, p)
         For other kernels, the training rows.
     intercept_ : NumPy float or array (k,)
@@ -203,13 +209,15 @@ def fit(
     Parameters
     ----------
     X : array, tensor or DataFrame, shape (n, p)
-        Training rows, computed in float64. With ``kernel="linear"`` also a sparse matrix,
-        which is made dense. An index is remembered for `attention_weights` and `explain`;
-        one of y or the weights must be the same. Nothing is kept that the caller could change.
+        Training rows, computed in float64. With ``kernel="linear"`` also a sparse
+        matrix, which is made dense. An index is remembered for `attention_weights` and
+        `explain`; one of y or the weights must be the same. Nothing is kept that the
+        caller could change.
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
         Outcomes.
     sample_weight : array, shape (n,), or float, optional
-        Not negative; a row of weight zero is as good as dropped. `weight_type` says what they mean to a criterion.
+        Not negative; a row of weight zero is as good as dropped. `weight_type` says
+        what they mean to a criterion.
     groups : array, shape (n,), optional
         Labels of rows that ``alpha="loo"`` leaves out together.
 
@@ -221,7 +229,8 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        On input that is not finite and real, an unknown kernel or criterion, or weights that are negative or all zero.
+        On input that is not finite and real, an unknown kernel or criterion, or weights
+        that are negative or all zero.
 
     Warns
     -----
@@ -257,7 +266,8 @@ FITTED = """
 
 
 def _forget(estimator):
-    """Whatever an earlier fit has left: a fitted estimator belongs to its last fit alone."""
+    """Whatever an earlier fit has left: a fitted estimator belongs to its last fit
+    alone."""
     for name in FITTED:
         vars(estimator).pop(name, None)
 
@@ -296,7 +306,8 @@ def _units_of(estimator, X):
 # %% ../../nbs/practice/12b_estimators.ipynb #0a4aabf3
 @patch
 def _prepared(self: AttentionRegressor, X):
-    """Rows as the similarity and the smoother see them: dense, and in the units of the fit."""
+    """Rows as the similarity and the smoother see them: dense, and in the units of the
+    fit."""
     X = _dense(X)
     if self._units is None:
         return X
@@ -310,7 +321,8 @@ def _dense(X):
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de04
 @patch
 def _fit_smoother(self: AttentionRegressor, X, y):
-    """The similarity and the smoother of the rows that count (m, p), whose outcomes are y."""
+    """The similarity and the smoother of the rows that count (m, p), whose outcomes are
+    y."""
     weights = {"weights": self._rows.w, "weight_type": self.weight_type}
     if self.kernel == "linear":
         self.kernel_params_, self._similarity = {}, None
@@ -364,7 +376,8 @@ def _set_coefficients(self: AttentionRegressor, X, y):
 # %% ../../nbs/practice/12b_estimators.ipynb #0370d492
 @patch
 def _by_penalty(self: AttentionRegressor, ask, y):
-    """Two answers for outcomes y, (r,) or (r, k) each, by the penalty of all or of each outcome."""
+    """Two answers for outcomes y, (r,) or (r, k) each, by the penalty of all or of each
+    outcome."""
     if not np.ndim(self.alpha_):
         return ask(y, self.alpha_)
     xp = array_api_compat.array_namespace(y)
@@ -410,7 +423,8 @@ USUAL = {
 
 
 def _check_combinations(estimator):
-    """Errors for parameters that do not go together, and warnings of those without effect."""
+    """Errors for parameters that do not go together, and warnings of those without
+    effect."""
     kernel, chosen = estimator.kernel, isinstance(estimator.alpha, str)
     if not chosen and (estimator.alphas is not None or estimator.alpha_per_target):
         raise ValueError(
@@ -470,7 +484,8 @@ def _of_each(self: AttentionRegressor, values):
 # %% ../../nbs/practice/12b_estimators.ipynb #6969051e
 @patch
 def _criterion(self: AttentionRegressor, ask):
-    """What a criterion says of the fit: the mean over outcomes, or of each if they have their own penalties."""
+    """What a criterion says of the fit: the mean over outcomes, or of each if they have
+    their own penalties."""
     y = self._rows.of_kept(self.y_fit_)
     if not np.ndim(self.alpha_):
         return float(np.mean(to_numpy(ask(y, self.alpha_))))
@@ -515,7 +530,8 @@ def _beside(values, X):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #12c0de05
 def _validated(estimator, **given):
-    """X, or X and y, in float64 of one library, by scikit-learn's rules; an error that names a bad position."""
+    """X, or X and y, in float64 of one library, by scikit-learn's rules; an error that
+    names a bad position."""
     fitting = "y" in given
     rules = {"multi_output": True, "y_numeric": True} if fitting else {"reset": False}
     rules["accept_sparse"] = ("csr", "csc") if estimator.kernel == "linear" else False
@@ -535,7 +551,8 @@ def _validated(estimator, **given):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #33d4da4a
 def _queries(estimator, X, method, prepared=True):
-    """New rows, from the library and the device of the training rows, in the units of the fit if `prepared`."""
+    """New rows, from the library and the device of the training rows, in the units of
+    the fit if `prepared`."""
     check_is_fitted(estimator)
     (X,), fitted = _validated(estimator, X=X), estimator.y_fit_
     if not hasattr(X, "toarray") and _place(X) != _place(fitted):
@@ -547,7 +564,8 @@ def _queries(estimator, X, method, prepared=True):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #1b5e0026
 def _name_bad_position(given, error):
-    """Raise the error that names the first entry which is no number, if there is one."""
+    """Raise the error that names the first entry which is no number, if there is
+    one."""
     for name, values in given.items():
         if hasattr(values, "toarray"):
             continue
@@ -564,7 +582,8 @@ def _name_bad_position(given, error):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #e8ba4aec
 def rows_that_weigh(X, sample_weight, weight_type):
-    """The `RowWeights` of the rows X (n, p); weights come to the library and the device of X."""
+    """The `RowWeights` of the rows X (n, p); weights come to the library and the device
+    of X."""
     if sample_weight is not None:
         sample_weight = _beside(_wide(sample_weight, "sample_weight"), X)
         values = to_numpy(sample_weight)
@@ -608,7 +627,8 @@ def _mean(self: AttentionRegressor, X):
 # %% ../../nbs/practice/12b_estimators.ipynb #1b5e0022
 @patch
 def attention_weights(self: AttentionRegressor, X: Any) -> SameKind:
-    """The weights of all training rows in each prediction: ``attention_weights(X) @ y_fit_ == predict(X)``.
+    """The weights of all training rows in each prediction: ``attention_weights(X) @
+    y_fit_ == predict(X)``.
 
     Parameters
     ----------
@@ -709,8 +729,9 @@ def plot_weights(self: AttentionRegressor, X: Any, ax: Any = None) -> Any:
 
 # %% ../../nbs/practice/12b_estimators.ipynb #9d3e3fd0
 def _explanation(W, y, top, index, rows, outputs, audit):
-    """The table of `explain`, from weights (m, n) and outcomes (n,) or (n, k); labels may be None, and
-    the `audit` are leverages (n,) and predictions without each row (m, n, k)."""
+    """The table of `explain`, from weights (m, n) and outcomes (n,) or (n, k); labels
+    may be None, and the `audit` are leverages (n,) and predictions without each row (m,
+    n, k)."""
     import pandas as pd
 
     Y = y[:, None] if y.ndim == 1 else y
@@ -771,9 +792,9 @@ def influence(self: AttentionRegressor, X: Any, groups: AnyArray | None = None) 
 
     Returns
     -------
-    array, tensor or DataFrame, shape (m, n) or (m, G), with several outputs (m, n, k) or (m, G, k)
-        Labelled if X and the training rows have an index. Groups of the rows that
-        count, in order of appearance.
+    array, tensor or DataFrame, shape (m, n) or (m, G)
+        With several outputs (m, n, k) or (m, G, k). Labelled if X and the training rows
+        have an index. Groups of the rows that count, in order of appearance.
 
     Notes
     -----
@@ -813,7 +834,8 @@ def _groups_of(self: AttentionRegressor, groups):
 
 @patch
 def _entered(self: AttentionRegressor, X):
-    """New rows (m, p) as the smoother takes them, and their unpenalised functions or None."""
+    """New rows (m, p) as the smoother takes them, and their unpenalised functions or
+    None."""
     similarity = self._similarity
     if similarity is None:
         return X, None
@@ -998,7 +1020,8 @@ def _best_length_scale(estimator, X, y):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #a087c603
 def _first_length_scale(estimator, X):
-    """The default (12.1) of rows X (n, p), or the standard deviations of their columns scaled to it, (p,)."""
+    """The default (12.1) of rows X (n, p), or the standard deviations of their columns
+    scaled to it, (p,)."""
     w, kernel = estimator._rows.w, estimator.kernel
     default = lambda A: fit_similarity(kernel, A, w, {"length_scale": None}, {}).parameters
     if estimator.length_scale == "auto":
@@ -1009,7 +1032,8 @@ def _first_length_scale(estimator, X):
 
 # %% ../../nbs/practice/12b_estimators.ipynb #37ad7284
 def _score_at(estimator, X, y, start, t):
-    """The least value of the criterion over all penalties, at length scales ``start * exp(t)``."""
+    """The least value of the criterion over all penalties, at length scales ``start *
+    exp(t)``."""
     given = vars(estimator) | {"length_scale": start * np.exp(t)}
     smoother = _kernel_fit(estimator, X, given, dict(estimator.kernel_params or {}))[1]
     with warnings.catch_warnings():

@@ -66,28 +66,30 @@ class Fitted(BaseEstimator):
     feature_names_in_: SameKind
 
 class AttentionRegressor(RegressorMixin, Fitted):
-    """Ridge or kernel ridge regression that says which training rows each prediction listens to.
+    """Ridge or kernel ridge regression that says whom each prediction listens to.
 
-    A kernel keeps its factorisation, one or two arrays (n, n). Source: (3a.1) to (3a.4), (12.1) to (12b.3).
+    A kernel keeps its factorisation, one or two arrays (n, n). Source: (3a.1) to
+    (3a.4), (12.1) to (12b.3).
 
     Parameters
     ----------
     kernel : str or callable
-        A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)`` of two sets of rows that returns their
-        matrix (m, n). ``"sobolev"`` and ``"spline"`` make additive models of columns scaled to the unit interval.
+        A name known to `get_kernel`, ``"precomputed"``, or a function ``kernel(X, Z)``
+        that returns a matrix (m, n). ``"sobolev"`` and ``"spline"`` are additive.
     alpha : {"gcv", "loo", "gml", "rgcv"}, float or array (k,)
-        A criterion that chooses the penalty, or the penalty itself (of each outcome), >= 0: the number beside the Gram matrix.
+        A criterion that chooses the penalty, or the penalty itself (of each outcome),
+        >= 0: the number beside the Gram matrix.
     alphas : sequence of float, optional
-        Penalties for the criterion to choose among; default a search without end points.
+        Penalties for the criterion to choose among; default a search.
     alpha_per_target : bool
         Whether the criterion chooses a penalty for each outcome.
     fit_intercept : bool
         Leave a constant unpenalised. A spline always has one.
     standardize : bool
-        Centre the columns and divide them by their standard deviations first; `coef_` is that of the columns as they came.
+        Divide the columns by their deviations first; `coef_` is for them as they came.
     length_scale : float, array (p,) or str, optional
-        Of ``"rbf"``, ``"matern"`` and ``"laplacian"``, one for all columns or one for each; default (12.1); ``"auto"`` and
-        ``"auto each"``: the best for the criterion (12b.3).
+        Of ``"rbf"``, ``"matern"``, ``"laplacian"``, for all columns or each; default
+        (12.1); ``"auto"`` and ``"auto each"``: the best for the criterion (12b.3).
     nu : float
         Of ``"matern"``.
     degree, coef0 : int, float
@@ -97,26 +99,30 @@ class AttentionRegressor(RegressorMixin, Fitted):
     scale : float, optional
         Of ``"exponential"``; default (12.1).
     order, period : int, float or None
-        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default the range of each.
+        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default the range of
+        each.
     kernel_params : dict, optional
-        Further parameters, for kernels that are functions.
+        Further ones, for functions.
     weight_type : {"precision", "frequency"}
-        What `sample_weight` means to a criterion: one over the variance of a row's error, up to a factor, or so many copies.
+        What `sample_weight` is: up to a factor one over a variance, or so many copies.
 
     Attributes
     ----------
     alpha_ : float or array (k,)
-        The penalty, or that of each outcome; 0.0 if the unpenalised functions interpolate, and nothing is to be chosen.
+        The penalty, or that of each outcome; 0.0 if the unpenalised functions
+        interpolate, and nothing is to be chosen.
     selection_ : SelectedLam or None
         How a criterion chose it.
     df_ : float or array (k,)
         Effective degrees of freedom.
     gcv_, loo_ : float or array (k,)
-        Generalised cross-validation, and mean squared leave-one-out error: mean over outcomes, or of each with its own penalty.
+        Generalised cross-validation, and mean squared leave-one-out error: mean over
+        outcomes, or of each with its own penalty.
     coef_ : array, shape (p,) or (k, p)
         Only if ``kernel="linear"``.
     dual_coef_ : array, shape (n,) or (n, k)
-        For other kernels: predictions are ``kernel(X, X_fit_) @ dual_coef_ + intercept_``, and for splines the slopes.
+        For other kernels: predictions are ``kernel(X, X_fit_) @ dual_coef_ +
+        intercept_``, and for splines the slopes.
     X_fit_ : array, shape (n, p)
         For other kernels, the training rows.
     intercept_ : NumPy float or array (k,)
@@ -137,13 +143,15 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Parameters
     ----------
     X : array, tensor or DataFrame, shape (n, p)
-        Training rows, computed in float64. With ``kernel="linear"`` also a sparse matrix,
-        which is made dense. An index is remembered for `attention_weights` and `explain`;
-        one of y or the weights must be the same. Nothing is kept that the caller could change.
+        Training rows, computed in float64. With ``kernel="linear"`` also a sparse
+        matrix, which is made dense. An index is remembered for `attention_weights` and
+        `explain`; one of y or the weights must be the same. Nothing is kept that the
+        caller could change.
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
         Outcomes.
     sample_weight : array, shape (n,), or float, optional
-        Not negative; a row of weight zero is as good as dropped. `weight_type` says what they mean to a criterion.
+        Not negative; a row of weight zero is as good as dropped. `weight_type` says
+        what they mean to a criterion.
     groups : array, shape (n,), optional
         Labels of rows that ``alpha="loo"`` leaves out together.
 
@@ -155,7 +163,8 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Raises
     ------
     TypeError, ValueError
-        On input that is not finite and real, an unknown kernel or criterion, or weights that are negative or all zero.
+        On input that is not finite and real, an unknown kernel or criterion, or weights
+        that are negative or all zero.
 
     Warns
     -----
@@ -164,22 +173,26 @@ class AttentionRegressor(RegressorMixin, Fitted):
     """
 
     def _prepared(self, X):
-        """Rows as the similarity and the smoother see them: dense, and in the units of the fit."""
+        """Rows as the similarity and the smoother see them: dense, and in the units of the
+    fit."""
 
     def _fit_smoother(self, X, y):
-        """The similarity and the smoother of the rows that count (m, p), whose outcomes are y."""
+        """The similarity and the smoother of the rows that count (m, p), whose outcomes are
+    y."""
 
     def _set_coefficients(self, X, y):
         ...
 
     def _by_penalty(self, ask, y):
-        """Two answers for outcomes y, (r,) or (r, k) each, by the penalty of all or of each outcome."""
+        """Two answers for outcomes y, (r,) or (r, k) each, by the penalty of all or of each
+    outcome."""
 
     def _of_each(self, values):
         """Numbers, one for each penalty, as they are shown."""
 
     def _criterion(self, ask):
-        """What a criterion says of the fit: the mean over outcomes, or of each if they have their own penalties."""
+        """What a criterion says of the fit: the mean over outcomes, or of each if they have
+    their own penalties."""
 
     def predict(self, X: Any, return_std: bool=False) -> SameKind:
         """Predictions at new rows (m, p), shape (m,) or (m, k); with `return_std` also the
@@ -190,7 +203,8 @@ class AttentionRegressor(RegressorMixin, Fitted):
         """Predictions at prepared rows."""
 
     def attention_weights(self, X: Any) -> SameKind:
-        """The weights of all training rows in each prediction: ``attention_weights(X) @ y_fit_ == predict(X)``.
+        """The weights of all training rows in each prediction: ``attention_weights(X) @
+    y_fit_ == predict(X)``.
 
     Parameters
     ----------
@@ -259,9 +273,9 @@ class AttentionRegressor(RegressorMixin, Fitted):
 
     Returns
     -------
-    array, tensor or DataFrame, shape (m, n) or (m, G), with several outputs (m, n, k) or (m, G, k)
-        Labelled if X and the training rows have an index. Groups of the rows that
-        count, in order of appearance.
+    array, tensor or DataFrame, shape (m, n) or (m, G)
+        With several outputs (m, n, k) or (m, G, k). Labelled if X and the training rows
+        have an index. Groups of the rows that count, in order of appearance.
 
     Notes
     -----
@@ -272,7 +286,8 @@ class AttentionRegressor(RegressorMixin, Fitted):
         """Labels of the rows that count, validated for all rows; None for None."""
 
     def _entered(self, X):
-        """New rows (m, p) as the smoother takes them, and their unpenalised functions or None."""
+        """New rows (m, p) as the smoother takes them, and their unpenalised functions or
+    None."""
 
     def _without(self, X, groups):
         """Predictions (m, n, k) or (m, G, k) without each row or group, an ndarray."""

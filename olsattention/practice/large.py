@@ -160,7 +160,8 @@ class Preconditioner(NamedTuple):
 def random_pivots(
     products: KernelProduct, rank: int, rng: np.random.Generator, block: int = 32
 ) -> Preconditioner:
-    """A partial Cholesky factor of a `KernelProduct` with random pivots, as a `Preconditioner`.
+    """A partial Cholesky factor of a `KernelProduct` with random pivots, as a
+    `Preconditioner`.
 
     Parameters
     ----------
@@ -228,7 +229,8 @@ def _overlap(F):
 
 # %% ../../nbs/practice/13d_large.ipynb #d6d878a8
 class Indefinite(ValueError):
-    """A matrix that should be positive definite is not, or not to the rounding errors of its precision."""
+    """A matrix that should be positive definite is not, or not to the rounding errors
+    of its precision."""
 
 # %% ../../nbs/practice/13d_large.ipynb #37b31f60
 @np.errstate(over="ignore", invalid="ignore")
@@ -301,7 +303,7 @@ def solve_kernel(
     share: float = 5e-4,
     most: int = 2000,
 ) -> KernelSolution:
-    """Solve ``(K + lam I) A = B`` for every column of B (n, k), to a recomputed relative residual.
+    """Solve ``(K + lam I) A = B`` for every column, to a recomputed relative residual.
 
     Parameters
     ----------
@@ -311,7 +313,8 @@ def solve_kernel(
     lam : float
         Penalty > 0.
     tol, share : float
-        Largest relative residual of a column, and what an inner solve may leave of it (13d.4).
+        Largest relative residual of a column, and what an inner solve may leave of it
+        (13d.4).
     most : int
         Most products of inner solves.
 
@@ -396,7 +399,7 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     kernel : str or callable
-        A name known to `get_kernel`, or a function ``kernel(X, Z)`` of two sets of rows.
+        A name known to `get_kernel`, or a function ``kernel(X, Z)`` of rows.
     alpha : "gcv" or float
         The penalty > 0 beside the Gram matrix, or let the data choose.
     fit_intercept : bool
@@ -415,7 +418,7 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         Random probes of GCV.
     random_state : int, RandomState or None
     weight_type : {"precision", "frequency"}
-        What `sample_weight` means to GCV: one over the variance of a row's error, up to a factor, or so many copies of it.
+        What `sample_weight` is: up to a factor one over a variance, or so many copies.
 
     Attributes
     ----------
@@ -471,7 +474,8 @@ def __sklearn_tags__(self: LargeKernelRegressor):
 
 # %% ../../nbs/practice/13d_large.ipynb #efc36b29
 def valid_rows(estimator, **given):
-    """X, or X and y, by scikit-learn's rules, in float64; an error names the first bad position."""
+    """X, or X and y, by scikit-learn's rules, in float64; an error names the first bad
+    position."""
     rules = {"dtype": np.float64}
     rules |= {"multi_output": True, "y_numeric": True} if "y" in given else {"reset": False}
     try:
@@ -488,7 +492,8 @@ def valid_rows(estimator, **given):
 
 # %% ../../nbs/practice/13d_large.ipynb #0b8994e3
 def kernel_of(estimator, X, w):
-    """The kernel with its parameters, and these; rows (n, p) count as their weights (n,) or None say."""
+    """The kernel with its parameters, and these; rows (n, p) count as their weights
+    (n,) or None say."""
     kernel, given = get_kernel(estimator.kernel), dict(estimator.kernel_params or {})
     if estimator.kernel in ("rbf", "laplacian", "matern"):
         mean = np.average(X, axis=0, weights=w)
@@ -659,7 +664,8 @@ def attention_weights(self: LargeKernelRegressor, X: AnyArray) -> Numpy:
 
 # %% ../../nbs/practice/13d_large.ipynb #dd5bd0d5
 class RandomFeatures(NamedTuple):
-    """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them with `random_features`."""
+    """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them
+    with `random_features`."""
 
     frequencies: Numpy
 

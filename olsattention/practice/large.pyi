@@ -101,7 +101,8 @@ def _overlap(F):
     ...
 
 class Indefinite(ValueError):
-    """A matrix that should be positive definite is not, or not to the rounding errors of its precision."""
+    """A matrix that should be positive definite is not, or not to the rounding errors
+    of its precision."""
 
 @np.errstate(over='ignore', invalid='ignore')
 def conjugate_gradients(product: Callable[[Any], Any], M: Preconditioner, B: SameKind, lam: float, tol: float, most: int) -> tuple[SameKind, int, float]:
@@ -152,7 +153,7 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     kernel : str or callable
-        A name known to `get_kernel`, or a function ``kernel(X, Z)`` of two sets of rows.
+        A name known to `get_kernel`, or a function ``kernel(X, Z)`` of rows.
     alpha : "gcv" or float
         The penalty > 0 beside the Gram matrix, or let the data choose.
     fit_intercept : bool
@@ -171,7 +172,7 @@ class LargeKernelRegressor(RegressorMixin, BaseEstimator):
         Random probes of GCV.
     random_state : int, RandomState or None
     weight_type : {"precision", "frequency"}
-        What `sample_weight` means to GCV: one over the variance of a row's error, up to a factor, or so many copies of it.
+        What `sample_weight` is: up to a factor one over a variance, or so many copies.
 
     Attributes
     ----------
@@ -244,7 +245,8 @@ def require_penalty(alpha):
 LargeKernelRegressor.__init_subclass__()
 
 class RandomFeatures(NamedTuple):
-    """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them with `random_features`."""
+    """Random features of a stationary kernel (13d.5): frequencies (D, p). Make them
+    with `random_features`."""
     frequencies: Numpy
 
     def transform(self, X: AnyArray) -> Numpy:

@@ -156,7 +156,8 @@ def sharded_ridge_attention(
     query : Tensor, shape (..., T_q, d)
     key : Tensor, shape (..., T_k, d)
     value : Tensor, shape (..., T_k, d_v)
-        This rank's tokens, which follow those of the ranks before it; any number, of one dtype.
+        This rank's tokens, which follow those of the ranks before it; any number, of
+        one dtype.
     lam : float or Tensor
         Penalty > 0, the same on all ranks; a tensor broadcasts to the heads.
     group : ProcessGroup or one-dimensional DeviceMesh, optional
@@ -178,15 +179,15 @@ def sharded_ridge_attention(
     Raises
     ------
     TypeError, ValueError
-        On tensors that do not fit together, or (on the CPU) NaN or infinity in this rank's shard or another's.
+        On tensors that do not fit together, or (on the CPU) NaN or infinity anywhere.
     RuntimeError
         If a rank has ended or does not answer within the timeout of the group.
 
     Notes
     -----
-    Sends what (13c.5) says, and as much in the backward pass. Differentiable once; the loss is
-    the sum over ranks. A rank gets the derivatives by its shard, and of that by `lam` its own
-    share, to be summed over ranks. Source: (13c.1), (13c.2), (13c.4).
+    Sends what (13c.5) says, and as much in the backward pass. Differentiable once; the
+    loss is the sum over ranks. A rank gets the derivatives by its shard, and of that by
+    `lam` its own share, to be summed over ranks. Source: (13c.1), (13c.2), (13c.4).
     """
     groups = shared_heads(query, key, value, is_causal, decay, enable_gqa)
     group, lam, dtype = as_group(group), head_penalty(lam, key), solving_dtype(key.dtype)
@@ -221,7 +222,8 @@ def attend_shard(query, key, value, lam, gates, groups, group, is_causal):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #bc742186
 def shard_moments(k, v, gates, dtype):
-    """S (N, d, d + d_v) of (13c.2) and the fading (N,) of a shard; without gates the bare sums and None."""
+    """S (N, d, d + d_v) of (13c.2) and the fading (N,) of a shard; without gates the
+    bare sums and None."""
     k, v = k.to(dtype), v.to(dtype)
     if gates is None:
         return k.mT @ torch.cat([k, v], -1), None
@@ -243,7 +245,8 @@ def solved(P, lam):
 
 
 def unpadded(query, key, value, gates, key_mask, is_causal):
-    """Padding out of the way: keys and values zero, gates one, and causal queries zero."""
+    """Padding out of the way: keys and values zero, gates one, and causal queries
+    zero."""
     if key_mask.dtype != torch.bool:
         raise TypeError("key_mask must be a tensor of bool: False where a key is padding")
     mask = key_mask[:, None] if key_mask.ndim == 2 and key.ndim == 4 else key_mask
@@ -259,7 +262,8 @@ def unpadded(query, key, value, gates, key_mask, is_causal):
 
 # %% ../../nbs/practice/13c_sharded.ipynb #43a49d67
 def shared_heads(query, key, value, is_causal, decay, enable_gqa):
-    """Raise unless the shapes of a shard belong together; how many query heads share a key head."""
+    """Raise unless the shapes of a shard belong together; how many query heads share a
+    key head."""
     require_heads(query=query, key=key, value=value)
     require_width(query, key)
     require_pairs(key, value)

@@ -155,7 +155,8 @@ def absorb(R: Numpy | None, B: Numpy) -> Numpy:
 
 
 def preconditioned(R: Numpy, S: Numpy) -> Numpy | None:
-    """``chol(I + S) R`` of (13.2), from the lower half of S, or None where S is large: the block is news."""
+    """``chol(I + S) R`` of (13.2), from the lower half of S, or None where S is large:
+    the block is news."""
     if S.diagonal().max() <= VIF_HARMLESS:  # so written that NaN fails
         S.flat[:: len(S) + 1] += 1
         L, info = dpotrf(S, lower=1, overwrite_a=1)
@@ -188,7 +189,8 @@ def absorb_gram(R: Numpy, G: Numpy) -> Numpy | None:
 
 # %% ../../nbs/practice/13_stream.ipynb #615d2a7c
 def checked(state, X, y, weights):
-    """A validated block: its Table, outcomes (b, k), weights (b,) or None; errors name the block."""
+    """A validated block: its Table, outcomes (b, k), weights (b,) or None; errors name
+    the block."""
     try:
         table = as_matrix(X, "X", min_rows=0)
         if state.p is not None:
@@ -209,7 +211,8 @@ def checked(state, X, y, weights):
 
 # %% ../../nbs/practice/13_stream.ipynb #1d367b12
 def names_of(y):
-    """Labels of outcomes: of a DataFrame its columns, of a Series its name, else None."""
+    """Labels of outcomes: of a DataFrame its columns, of a Series its name, else
+    None."""
     columns = labels_of(y)
     if columns is not None:
         return list(columns)
@@ -406,7 +409,8 @@ def require_mergeable(first, second):
 
 # %% ../../nbs/practice/13_stream.ipynb #edc4622e
 class Solved(NamedTuple):
-    """A state, taken apart: a smoother of the triangle R_xx, and what that does not know."""
+    """A state, taken apart: a smoother of the triangle R_xx, and what that does not
+    know."""
 
     smoother: SpectralSmoother
     z: Numpy  # (r, k)
@@ -439,7 +443,8 @@ def take_apart(state: LeastSquaresState, intercept: bool) -> Solved:
 
 # %% ../../nbs/practice/13_stream.ipynb #0a5503e3
 def centred_triangle(state, Rxx, intercept):
-    """R_xx as a Table that knows how exact it is; columns that are rounding errors become zero."""
+    """R_xx as a Table that knows how exact it is; columns that are rounding errors
+    become zero."""
     whole = np.sqrt(np.sum(state.R[:, 1 : state.p + 1] ** 2, axis=0))
     left = np.sqrt(np.sum(Rxx**2, axis=0))
     noise = 16 * len(state.R) * np.finfo(float).eps * whole
@@ -459,7 +464,8 @@ def _apart(self: LeastSquaresState, intercept):
 
 @patch
 def _columns(self: LeastSquaresState, values):
-    """Values (p, k) as the caller gave outcomes: (p,) or (p, k), with labels if there are any."""
+    """Values (p, k) as the caller gave outcomes: (p,) or (p, k), with labels if there
+    are any."""
     if self.single:
         return labelled(values[:, 0], self.columns)
     return labelled(values, self.columns, self.outcomes)
@@ -467,7 +473,8 @@ def _columns(self: LeastSquaresState, values):
 
 @patch
 def _outcomes(self: LeastSquaresState, values):
-    """Values (..., k) as the caller gave outcomes: without the last dimension for a vector."""
+    """Values (..., k) as the caller gave outcomes: without the last dimension for a
+    vector."""
     return values[..., 0][()] if self.single else values
 
 # %% ../../nbs/practice/13_stream.ipynb #c5ca23df
@@ -541,7 +548,8 @@ class OfState:
         return self.solved.smoother.dfs(lams) + self.solved.constants
 
     def criterion_sums(self, y: object, lams: Numpy) -> tuple[list[CriterionSums], bool]:
-        """As those of the smoother, of the outcomes of the state; `y` is not looked at."""
+        """As those of the smoother, of the outcomes of the state; `y` is not looked
+        at."""
         s, lams = self.solved, np.asarray(lams, dtype=float)
         mu, spare = np.asarray(s.smoother.mu)[:, None], s.n - s.constants
         full = spare <= len(mu)
@@ -585,7 +593,8 @@ def select_penalty(
 def ridge_path(
     self: LeastSquaresState, lams: Iterable[Number], intercept: bool = True
 ) -> RidgePath:
-    """A `RidgePath` over penalties (L,), each >= 0; `loo` is NaN, for it would need the rows."""
+    """A `RidgePath` over penalties (L,), each >= 0; `loo` is NaN, for it would need the
+    rows."""
     lams = np.array([as_lam(lam, f"lams[{i}]") for i, lam in enumerate(lams)])
     if not len(lams):
         raise ValueError("lams must hold at least one penalty, got none")
@@ -602,7 +611,8 @@ def ridge_path(
 def sigma2(
     self: LeastSquaresState, intercept: bool = True, weight_type: WeightType = "precision"
 ) -> SameKind:
-    """Variance of the errors, a number or (k,): the residual sum of squares of least squares over ``n - df``.
+    """Variance of the errors, a number or (k,): the residual sum of squares of least
+    squares over ``n - df``.
 
     `weight_type` says what n is: ``"precision"``, the number of rows, for weights that
     are one over a variance; ``"frequency"``, the sum of the weights, for weights that
@@ -738,7 +748,8 @@ def save(
     Raises
     ------
     OSError
-        If it cannot be written, a full disk included: then what was there before still is.
+        If it cannot be written, a full disk included: then what was there before still
+        is.
     TypeError
         If a column label is neither text nor a number.
     """

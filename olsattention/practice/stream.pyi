@@ -137,10 +137,12 @@ class LeastSquaresState:
         ...
 
     def _columns(self, values):
-        """Values (p, k) as the caller gave outcomes: (p,) or (p, k), with labels if there are any."""
+        """Values (p, k) as the caller gave outcomes: (p,) or (p, k), with labels if there
+    are any."""
 
     def _outcomes(self, values):
-        """Values (..., k) as the caller gave outcomes: without the last dimension for a vector."""
+        """Values (..., k) as the caller gave outcomes: without the last dimension for a
+    vector."""
 
     def coefficients(self, lam: Number=0.0, intercept: bool=True) -> tuple[SameKind, SameKind]:
         """Coefficients of ridge, shape (p,) or (p, k), and the intercept, a number or (k,);
@@ -171,10 +173,12 @@ class LeastSquaresState:
     """
 
     def ridge_path(self, lams: Iterable[Number], intercept: bool=True) -> RidgePath:
-        """A `RidgePath` over penalties (L,), each >= 0; `loo` is NaN, for it would need the rows."""
+        """A `RidgePath` over penalties (L,), each >= 0; `loo` is NaN, for it would need the
+    rows."""
 
     def sigma2(self, intercept: bool=True, weight_type: WeightType='precision') -> SameKind:
-        """Variance of the errors, a number or (k,): the residual sum of squares of least squares over ``n - df``.
+        """Variance of the errors, a number or (k,): the residual sum of squares of least
+    squares over ``n - df``.
 
     `weight_type` says what n is: ``"precision"``, the number of rows, for weights that
     are one over a variance; ``"frequency"``, the sum of the weights, for weights that
@@ -236,7 +240,8 @@ class LeastSquaresState:
     Raises
     ------
     OSError
-        If it cannot be written, a full disk included: then what was there before still is.
+        If it cannot be written, a full disk included: then what was there before still
+        is.
     TypeError
         If a column label is neither text nor a number.
     """
@@ -299,7 +304,8 @@ def require_mergeable(first, second):
     ...
 
 class Solved(NamedTuple):
-    """A state, taken apart: a smoother of the triangle R_xx, and what that does not know."""
+    """A state, taken apart: a smoother of the triangle R_xx, and what that does not
+    know."""
     smoother: SpectralSmoother
     z: Numpy
     left: Numpy

@@ -35,7 +35,8 @@ def _shares(X, w):
 
 
 def _unit_of(X):
-    """A power of two near the largest entry, so that no square leaves the range; 1 for zeros."""
+    """A power of two near the largest entry, so that no square leaves the range; 1 for
+    zeros."""
     largest = as_number(array_api_compat.array_namespace(X).max(abs(X)))
     return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0 else 1.0
 
@@ -77,7 +78,8 @@ DEFAULTS = {
 
 # %% ../../nbs/practice/12_tabular.ipynb #fd4a6d42
 class Similarity(NamedTuple):
-    """A kernel with its parameters, and for kernels on the unit interval `low` and `width` of each column (p,).
+    """A kernel with its parameters, and for kernels on the unit interval `low` and
+    `width` of each column (p,).
 
     `basis` (c, r) makes r independent functions of the c that are not penalised, an
     `intercept` among them.
@@ -91,7 +93,8 @@ class Similarity(NamedTuple):
     basis: object = None
 
     def __call__(self, X, Z):
-        """The kernel between queries X (m, p) and training rows Z (n, p), shape (m, n)."""
+        """The kernel between queries X (m, p) and training rows Z (n, p), shape (m,
+        n)."""
         if self.low is None:
             return self._as_they_are(X, Z)
         U, V = self._units(X), self._units(Z)
@@ -118,7 +121,8 @@ class Similarity(NamedTuple):
 # %% ../../nbs/practice/12_tabular.ipynb #1217a001
 @patch
 def _as_they_are(self: Similarity, X, Z):
-    """The kernel of rows as they are, or in units of the `length_scale` of each column."""
+    """The kernel of rows as they are, or in units of the `length_scale` of each
+    column."""
     scales = self.parameters.get("length_scale")
     if scales is None or not np.ndim(scales):
         return self.kernel(X, Z, **self.parameters)
@@ -129,7 +133,8 @@ def _as_they_are(self: Similarity, X, Z):
 
 # %% ../../nbs/practice/12_tabular.ipynb #c7d69e2d
 def fit_similarity(kernel, X, w, given, extra):
-    """The `Similarity` of a kernel, by name or a function, for rows X (n, p) with weights w (n,) or None.
+    """The `Similarity` of a kernel, by name or a function, for rows X (n, p) with
+    weights w (n,) or None.
 
     Of the parameters `given`, those are taken that the kernel has, and what is None is
     found from the rows (12.1). `extra` are further ones, the only ones for a function.
@@ -163,7 +168,8 @@ def _parameters(kernel, function, X, w, given):
 
 
 def _ends(X):
-    """The least value and the range of each column, (p,); a column that is constant has range 1."""
+    """The least value and the range of each column, (p,); a column that is constant has
+    range 1."""
     xp = array_api_compat.array_namespace(X)
     low = xp.min(X, axis=0)
     width = xp.max(X, axis=0) - low
@@ -214,7 +220,8 @@ def _translated(kernel, given):
 
 # %% ../../nbs/practice/12_tabular.ipynb #1217a003
 def warn_of_ignored(kernel, given, usual):
-    """Warn of parameters `given` that differ from the `usual` ones and that a named kernel does not have."""
+    """Warn of parameters `given` that differ from the `usual` ones and that a named
+    kernel does not have."""
     kernel = kernel if callable(kernel) else ALIASES.get(kernel, kernel)
     function = KERNELS.get(kernel) if isinstance(kernel, str) else None
     has = set(signature(function).parameters) - {"X", "Z"} if function else set()
@@ -236,7 +243,8 @@ def _differ(value, usual):
 
 # %% ../../nbs/practice/12_tabular.ipynb #125e0104
 class _Checked:
-    """A kernel that is a user's function: its matrix is copied, and must have the right shape."""
+    """A kernel that is a user's function: its matrix is copied, and must have the right
+    shape."""
 
     def __init__(self, function):
         self.function = function
@@ -265,7 +273,8 @@ def _given_matrix(X, Z, columns=None):
 # %% ../../nbs/practice/12_tabular.ipynb #125e0103
 @patch
 def functions(self: Similarity, X, intercept):
-    """The functions that are not penalised, at rows X (m, p): none, a constant, or for splines all lines."""
+    """The functions that are not penalised, at rows X (m, p): none, a constant, or for
+    splines all lines."""
     constant = 0 * X[:, : int(intercept)] + 1
     if self.kernel is not KERNELS["spline"]:
         return constant
@@ -273,7 +282,8 @@ def functions(self: Similarity, X, intercept):
 
 # %% ../../nbs/practice/12_tabular.ipynb #eff74632
 def _independent(T, intercept):
-    """Coefficients (c, r) of independent functions that span the columns of T (n, c), orthonormal at the rows.
+    """Coefficients (c, r) of independent functions that span the columns of T (n, c),
+    orthonormal at the rows.
 
     Where columns are dependent, slopes are those of least norm beside a constant that
     is free.
@@ -306,6 +316,7 @@ def beside(self: Similarity, X, w, intercept):
 
 @patch
 def unpenalised(self: Similarity, X):
-    """The functions that are not penalised, at rows X (m, p), shape (m, r); None if there are none."""
+    """The functions that are not penalised, at rows X (m, p), shape (m, r); None if
+    there are none."""
     T = self.functions(X, self.intercept) @ self.basis
     return T if T.shape[1] else None

@@ -33,7 +33,8 @@ def _exponential_scale(X, w):
 DEFAULTS: Any
 
 class Similarity(NamedTuple):
-    """A kernel with its parameters, and for kernels on the unit interval `low` and `width` of each column (p,).
+    """A kernel with its parameters, and for kernels on the unit interval `low` and
+    `width` of each column (p,).
 
     `basis` (c, r) makes r independent functions of the c that are not penalised, an
     `intercept` among them.
@@ -55,10 +56,12 @@ class Similarity(NamedTuple):
         ...
 
     def _as_they_are(self, X, Z):
-        """The kernel of rows as they are, or in units of the `length_scale` of each column."""
+        """The kernel of rows as they are, or in units of the `length_scale` of each
+    column."""
 
     def functions(self, X, intercept):
-        """The functions that are not penalised, at rows X (m, p): none, a constant, or for splines all lines."""
+        """The functions that are not penalised, at rows X (m, p): none, a constant, or for
+    splines all lines."""
 
     def beside(self, X, w, intercept):
         """The same, with a basis (12.4) of what is not penalised at the rows X (n, p) with
@@ -66,7 +69,8 @@ class Similarity(NamedTuple):
     """
 
     def unpenalised(self, X):
-        """The functions that are not penalised, at rows X (m, p), shape (m, r); None if there are none."""
+        """The functions that are not penalised, at rows X (m, p), shape (m, r); None if
+    there are none."""
 
 def fit_similarity(kernel, X, w, given, extra):
     ...
@@ -93,7 +97,8 @@ def _differ(value, usual):
     ...
 
 class _Checked:
-    """A kernel that is a user's function: its matrix is copied, and must have the right shape."""
+    """A kernel that is a user's function: its matrix is copied, and must have the right
+    shape."""
 
     def __init__(self, function):
         ...
