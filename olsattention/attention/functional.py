@@ -395,7 +395,6 @@ def _documents(cu_seqlens, document_ids, key, state):
         return _Documents(starts, state.heads[-1])
     return _Documents(starts, None if cu_seqlens is None else cu_seqlens.shape[0] - 1)
 
-
 # %% ../../nbs/attention/06g_functional.ipynb #ec6bd235
 def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_output):
     """Raise unless a window or documents come with an order, and go together with what

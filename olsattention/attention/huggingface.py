@@ -624,8 +624,7 @@ class RidgeLayer(DynamicLayer):
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #c8a47ffb
 class RidgeCache(Cache):
-    """A cache for generation with ridge attention that stops growing: a layer keeps at
-    most 2 d keys and values a head.
+    """A cache for ridge attention that stops growing: at most 2 d keys and values a head.
 
     Parameters
     ----------

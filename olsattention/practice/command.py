@@ -191,8 +191,7 @@ def fit_blocks(
     state : LeastSquaresState, optional
         To add them to; it is changed. Not with a checkpoint.
     checkpoint : str or Path, optional
-        File of the state so far. If it exists the pass goes on from there; it is kept
-        at the end.
+        File of the state so far; if it exists, the pass goes on from there. It is kept.
     every : float
         Seconds between two saves.
     progress : bool
@@ -210,8 +209,7 @@ def fit_blocks(
 
     Notes
     -----
-    Memory: one block. Interrupted at any moment, it gives the same state to the bit.
-    Source: (13a.1).
+    Memory: one block. If interrupted, it gives the same to the bit. Source: (13a.1).
     """
     identity = blocks.identity() if hasattr(blocks, "identity") else None
     if checkpoint is not None and state is not None:

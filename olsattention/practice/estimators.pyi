@@ -68,8 +68,7 @@ class Fitted(BaseEstimator):
 class AttentionRegressor(RegressorMixin, Fitted):
     """Ridge or kernel ridge regression that says whom each prediction listens to.
 
-    A kernel keeps its factorisation, one or two arrays (n, n). Source: (3a.1) to
-    (3a.4), (12.1) to (12b.3).
+    A kernel keeps one or two arrays (n, n). Source: (3a.1) to (3a.4), (12.1) to (12b.3).
 
     Parameters
     ----------
@@ -94,13 +93,10 @@ class AttentionRegressor(RegressorMixin, Fitted):
         Of ``"matern"``.
     degree, coef0 : int, float
         Of ``"polynomial"``.
-    gamma : float, optional
-        Of ``"polynomial"``, ``"rbf"``, ``"laplacian"`` and ``"exponential"`` (12b.2).
-    scale : float, optional
-        Of ``"exponential"``; default (12.1).
+    gamma, scale : float, optional
+        Of ``"polynomial"`` and radial kernels (12b.2); of ``"exponential"``, or (12.1).
     order, period : int, float or None
-        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default the range of
-        each.
+        Of ``"sobolev"``: 1, 2 or 3; in the units of the columns, default their range.
     kernel_params : dict, optional
         Further ones, for functions.
     weight_type : {"precision", "frequency"}
@@ -109,20 +105,17 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Attributes
     ----------
     alpha_ : float or array (k,)
-        The penalty, or that of each outcome; 0.0 if the unpenalised functions
-        interpolate, and nothing is to be chosen.
+        The penalty, or that of each outcome; 0.0 where there is nothing to choose.
     selection_ : SelectedLam or None
         How a criterion chose it.
     df_ : float or array (k,)
         Effective degrees of freedom.
     gcv_, loo_ : float or array (k,)
-        Generalised cross-validation, and mean squared leave-one-out error: mean over
-        outcomes, or of each with its own penalty.
+        Criteria of the fit: means over outcomes, or of each with its own penalty.
     coef_ : array, shape (p,) or (k, p)
         Only if ``kernel="linear"``.
     dual_coef_ : array, shape (n,) or (n, k)
-        For other kernels: predictions are ``kernel(X, X_fit_) @ dual_coef_ +
-        intercept_``, and for splines the slopes.
+        Of others: ``kernel(X, X_fit_) @ dual_coef_ + intercept_``; a spline's slopes.
     X_fit_ : array, shape (n, p)
         For other kernels, the training rows.
     intercept_ : NumPy float or array (k,)
@@ -143,15 +136,13 @@ class AttentionRegressor(RegressorMixin, Fitted):
     Parameters
     ----------
     X : array, tensor or DataFrame, shape (n, p)
-        Training rows, computed in float64. With ``kernel="linear"`` also a sparse
-        matrix, which is made dense. An index is remembered for `attention_weights` and
-        `explain`; one of y or the weights must be the same. Nothing is kept that the
-        caller could change.
+        Training rows, computed in float64; with ``kernel="linear"`` also sparse, made
+        dense. An index is remembered for `attention_weights` and `explain`; one of y or
+        the weights must be the same. Nothing is kept that the caller could change.
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
         Outcomes.
     sample_weight : array, shape (n,), or float, optional
-        Not negative; a row of weight zero is as good as dropped. `weight_type` says
-        what they mean to a criterion.
+        Not negative; of a row that is as good as dropped zero. See `weight_type`.
     groups : array, shape (n,), optional
         Labels of rows that ``alpha="loo"`` leaves out together.
 

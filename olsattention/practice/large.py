@@ -313,8 +313,7 @@ def solve_kernel(
     lam : float
         Penalty > 0.
     tol, share : float
-        Largest relative residual of a column, and what an inner solve may leave of it
-        (13d.4).
+        Largest relative residual, and what an inner solve may leave of it (13d.4).
     most : int
         Most products of inner solves.
 
