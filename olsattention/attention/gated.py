@@ -1289,8 +1289,7 @@ def gated_ridge(
     Notes
     -----
     Where gates fall so fast that a factorisation a token is cheaper, or numbers may not
-    be looked at, `forgetful_ridge` does it. Memory linear in T. Differentiable any
-    number of times. Input is not checked. Source: Theorem 6c3.1, (6c3.6), (6c3.8).
+    be looked at, `forgetful_ridge` does it. Source: Theorem 6c3.1, (6c3.6), (6c3.8).
     """
     (N, _, T, d), d_v, plain = query.shape, value.shape[-1], starts is None
     known, sums = gram is not None and moment is not None, sums or plain

@@ -624,7 +624,7 @@ class RidgeLayer(DynamicLayer):
 
 # %% ../../nbs/attention/07c_huggingface.ipynb #c8a47ffb
 class RidgeCache(Cache):
-    """A cache for ridge attention that stops growing: at most 2 d keys and values a head.
+    """A cache for ridge attention that stops growing: at most 2 d pairs a head.
 
     Parameters
     ----------

@@ -156,7 +156,7 @@ def sharded_ridge_attention(
     query : Tensor, shape (..., T_q, d)
     key : Tensor, shape (..., T_k, d)
     value : Tensor, shape (..., T_k, d_v)
-        This rank's tokens, after those of the ranks before it; any number, of one dtype.
+        This rank's tokens, after those of the ranks before it; any number, one dtype.
     lam : float or Tensor
         Penalty > 0, the same on all ranks; a tensor broadcasts to the heads.
     group : ProcessGroup or one-dimensional DeviceMesh, optional
