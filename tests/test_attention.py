@@ -2095,11 +2095,11 @@ SHAPED = [
 @pytest.mark.parametrize("where", ["meta", "fake"])
 def test_answers_of_tensors_without_numbers_have_their_shapes(options, where):
     q, k, v = heads(2, 9, 4, 3)
-    packed = "document_ids" in options or "cu_seqlens" in options
+    uncounted = "document_ids" in options  # how many states there are, is in numbers
 
     def told(q, k, v, **options):
         out = [ridge_attention(q, k, v, 0.5, **options)]
-        if not packed:
+        if not uncounted:
             told = ridge_attention(q, k, v, 0.5, full_output=True, **options)
             out += [told.leverage, told.error, told.state.R, told.state.Z]
         (out[0].sum() + 0).backward()
@@ -2112,8 +2112,8 @@ def test_answers_of_tensors_without_numbers_have_their_shapes(options, where):
     moved = {n: move(x) if isinstance(x, torch.Tensor) else x for n, x in options.items()}
     with fake if where == "fake" else nullcontext():
         assert told(*given, **moved) == want
-        if packed and "window" not in options:
-            with pytest.raises(ValueError, match="depends on how many there are"):
+        if uncounted and "window" not in options:
+            with pytest.raises(ValueError, match="must know how many documents"):
                 ridge_attention(*given, 0.5, full_output=True, **moved)
 
 

@@ -395,6 +395,17 @@ def _documents(cu_seqlens, document_ids, key, state):
         return _Documents(starts, state.heads[-1])
     return _Documents(starts, None if cu_seqlens is None else cu_seqlens.shape[0] - 1)
 
+
+UNCOUNTED = "a graph must know how many documents there are: give cu_seqlens instead of document_ids, or their state"
+
+
+def _counted(documents):
+    """How many there are, for a graph that cannot know: a compiler breaks it here, or raises if it may not."""
+    if torch.compiler.is_exporting() or not torch.compiler.is_compiling():
+        raise ValueError(UNCOUNTED)
+    torch._dynamo.graph_break(msg=UNCOUNTED)
+    return most_documents(documents.starts)
+
 # %% ../../nbs/attention/06g_functional.ipynb #ec6bd235
 def _require_order(is_causal, window, cu_seqlens, document_ids, decay, full_output):
     """Raise unless a window or documents come with an order, and go together with what
@@ -595,10 +606,7 @@ def _packed(query, key, value, gates, lam, g, state, window, full_output, docume
     fades, begins = (x if x is None else x.reshape(N, T) for x in (gates, documents.starts))
     several, G, B = None, None, None
     if state is not None or full_output:
-        if D is None:
-            raise ValueError(
-                "a graph must know how many documents there are: give cu_seqlens instead of document_ids, or their state"
-            )
+        D = _counted(documents) if D is None else D
         several = lam[..., None].expand(*heads, D)
         G, B = _prior(state, (*heads, D), d, d_v, several)
         G = lam.new_zeros(N, D, d, d) if G is None else G.unflatten(0, (N, D))
