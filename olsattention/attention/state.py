@@ -661,7 +661,8 @@ def attend(
             q = q.unflatten(c - 1, (self.heads[-1], groups))
     R, Z, pairs, rows, M, fading = self._memory
     self._require("query", q, R.shape[-1])
-    q = cast(q, R.dtype).reshape(math.prod(self.heads), *self._tokens(q))
+    of = R.dtype if pairs is None or fading is not None else M.dtype
+    q = cast(q, of).reshape(math.prod(self.heads), *self._tokens(q))
     if self.channels is not None:
         q = q * self.channels.to(q.dtype).rsqrt().reshape(len(q), 1, -1)
     if pairs is None:
