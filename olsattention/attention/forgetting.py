@@ -84,10 +84,12 @@ def gates_of(decay, shape, dtype, device):
         raise ValueError(
             f"decay must broadcast to {tuple(shape)}, the keys without their width, got {tuple(gates.shape)}"
         ) from None
-    if may_look(gates):
-        if not bool(((gates >= 0) & (gates <= 1)).all()):
+    if may_look(gates) and gates.numel():
+        low, high = map(float, gates.detach().aminmax())
+        # so written that NaN is no gate
+        if not (low >= 0 and high <= 1):
             raise ValueError(
-                f"decay must be in [0, 1], got values from {gates.min():g} to {gates.max():g}"
+                f"decay must be in [0, 1], got values from {low:g} to {high:g}"
             )
     return gates
 

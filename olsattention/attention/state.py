@@ -519,21 +519,23 @@ def _faded(self: RidgeAttentionState, key, value, gate):
         pairs, rows = None, M[:, :0]
         fading = fading_from(M, self.lam.reshape(-1).to(R.dtype))
     left, r = faded_by(fading, gate)
+    worst = float(r.max())
     # so written that NaN has faded
-    if pairs is not None and not float(r.max()) <= FADED:
+    if pairs is not None and not worst <= FADED:
         memory = self._anew(~(r <= FADED / 2), left)
         if memory is None:
             return False
         R, Z, pairs, rows, M, fading = memory
         left, r = faded_by(fading, None)
+        worst = float(r.max())
     pair = torch.cat([key, value], -1).reshape(len(M), 1, -1)
     pair = pair / left.sqrt()[:, None, None]
     row, news = reduced(M, rows, pair)
     # so written that NaN is news
-    if not (float(r.max()) <= FADED and float(news.max()) <= NEWS[self.dtype]):
+    if not (worst <= FADED and float(news.max()) <= NEWS[self.dtype]):
         return False
     d, n = R.shape[-1], rows.shape[1] + 1
-    fading = faded_to(fading, left, r, row[..., :d])
+    fading = faded_to(fading, left, r, worst, row[..., :d])
     pair = pair if pairs is None else torch.cat([pairs, pair], 1)
     self._memory = Memory(R, Z, pair, torch.cat([rows, row], 1), M, fading)
     if gate is not None:

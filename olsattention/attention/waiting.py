@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from .triangle import change
+from .triangle import cast, change
 
 # %% ../../nbs/attention/06e_waiting.ipynb #f5b40325
 WAITING = 32  # pairs at most
@@ -75,17 +75,17 @@ def faded_by(fading, gate):
     return left, fading.ratio / left - fading.ratio
 
 # %% ../../nbs/attention/06e_waiting.ipynb #2ec04a2d
-def faded_to(fading, left, r, x):
-    """The `Fading` when the row x (N, 1, d) of a pair has joined those that wait."""
-    u = torch.bmm(x.to(fading.root.dtype), fading.root)
+def faded_to(fading, left, r, worst, x):
+    """The `Fading` when the row x (N, 1, d) of a pair has joined those that wait; r is
+    at most `worst`."""
+    u = torch.bmm(cast(x, fading.root.dtype), fading.root)
     step = torch.baddbmm(fading.step, u.mT, u, alpha=-1)
-    return fading._replace(left=left, step=step, terms=terms_of(r, step.dtype))
+    return fading._replace(left=left, step=step, terms=terms_of(r, worst, step.dtype))
 
 
-def terms_of(r, dtype):
-    """The coefficients (6c3.2) for r (N,), as many as the largest needs, (J, N, 1,
-    1)."""
-    worst = float(r.max())
+def terms_of(r, worst, dtype):
+    """The coefficients (6c3.2) for r (N,), as many as the `worst` of them needs, (J, N,
+    1, 1)."""
     s = math.sqrt(1 + worst)
     rate, J = (s - 1) / (s + 1), 1
     if rate:
