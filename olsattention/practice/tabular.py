@@ -42,10 +42,12 @@ def _unit_of(X):
 
 
 def _variances(X, w):
-    """Weighted variances of the columns, (p,)."""
-    share = _shares(X, w)
+    """Weighted variances of the columns, (p,); zero where there is only rounding."""
+    xp, share = array_api_compat.array_namespace(X), _shares(X, w)
     mean = share @ X
-    return share @ (X - mean) ** 2 - (share @ (X - mean)) ** 2
+    found = share @ (X - mean) ** 2 - (share @ (X - mean)) ** 2
+    rounding = 4 * xp.finfo(X.dtype).eps * xp.max(abs(X), axis=0)
+    return xp.where(found > rounding**2, found, 0 * found)
 
 
 def _length_scale(X, w):
