@@ -1126,6 +1126,22 @@ def test_documents_that_do_not_fit_are_noticed_when_the_graph_runs():
             compiled(cu_seqlens=torch.tensor(cuts))
 
 
+@pytest.mark.parametrize("options", [{}, {"cu_seqlens": torch.tensor([0, 4, 12])}])
+@pytest.mark.parametrize("gate", [-0.1, 1.5, float("nan")])
+def test_gates_that_are_none_are_noticed_when_the_graph_runs(options, gate):
+    q, k, v = heads(2, 12, 4, 3)
+    gates = torch.full((12,), 0.9, dtype=torch.float64)
+
+    def attend(gates):
+        return ridge_attention(q, k, v, 0.5, is_causal=True, decay=gates, **options)
+
+    compiled = torch.compile(attend, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(gates), attend(gates))
+    gates[7] = gate
+    with pytest.raises(ValueError, match=r"decay must be in \[0, 1\]"):
+        compiled(gates)
+
+
 @pytest.mark.parametrize(
     "options", [{"window": 5}, {"cu_seqlens": torch.tensor([0, 4, 12])}]
 )

@@ -84,6 +84,12 @@ def gates_of(decay, shape, dtype, device):
         raise ValueError(
             f"decay must broadcast to {tuple(shape)}, the keys without their width, got {tuple(gates.shape)}"
         ) from None
+    require_gates(gates)
+    return gates
+
+
+def require_gates(gates):
+    """Raise ValueError unless gates are in [0, 1], where they may be looked at."""
     if may_look(gates) and gates.numel():
         low, high = map(float, gates.detach().aminmax())
         # so written that NaN is no gate
@@ -91,7 +97,6 @@ def gates_of(decay, shape, dtype, device):
             raise ValueError(
                 f"decay must be in [0, 1], got values from {low:g} to {high:g}"
             )
-    return gates
 
 # %% ../../nbs/attention/06c_forgetting.ipynb #8d80625e
 def forgetful_ridge(

@@ -12,7 +12,7 @@ import torch
 
 from .causal import causal_ridge
 from .cuts import starts_of
-from .forgetting import gates_of
+from .forgetting import gates_of, require_gates
 from .gated import by_token, gated_ridge, most_documents
 from ..selection.gcv import BoundaryWarning, select_lam
 from olsattention.attention.heads import (
@@ -954,6 +954,8 @@ def _heads_of_a_graph(q, k, v, lam, G, B, gates, starts, chunk, window, diagnost
     (N, D, d, d_v); if documents have only one, nobody asks for theirs.
     """
     given = q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics
+    if gates is not None:
+        require_gates(gates)  # when the graph was made nobody could
     if starts is None and window is None:
         out, *found = _plainly(*given)
     else:
