@@ -653,6 +653,11 @@ def test_a_folded_cell_says_what_it_hides(code, label):
         (3 * "(1.1) holds\n" + "(1.2) holds", "(1.1) holds, 3 times\n(1.2) holds"),
         ("(1.1) error 0 ≤ 1e-12\n(1.1) error 0 ≤ 1e-9\n(1.1) error 0 ≤ 1e-12", None),
         ("nothing\nnothing\nnothing", None),
+        (
+            3 * "(1.1) holds\n(1.2) error 0 ≤ 1e-9\n" + "x\n(1.1) holds",
+            "(1.1) holds, 3 times\n(1.2) error at most 0 ≤ 1e-9, 3 times\nx\n(1.1) holds",
+        ),
+        ("(1.1) holds\n(1.2) holds\n(1.1) holds\n(1.2) holds", None),
     ],
 )
 def test_a_check_that_says_the_same_is_shown_once(printed, shown):

@@ -698,16 +698,29 @@ class Repeated(SphinxPostTransform):
 
 
 def in_one_line(text, most=2):
-    """Join lines of one check that follow one another, if there are more than `most`."""
+    """Join what one check says in neighbouring lines, or in turn with others, if these are more than `most`."""
     lines = []
-    for (label, tol), group in groupby(text.splitlines(), key=said_of):
-        group = list(group)
-        if label and len(group) > most:
+    for is_check, run in groupby(text.splitlines(), key=lambda line: any(said_of(line))):
+        run = list(run)
+        lines += gathered(run, most) if is_check else run
+    return "\n".join(lines)
+
+
+def gathered(run, most):
+    """Give the lines of a run of checks by label and tolerance, in the order in which these come first."""
+    groups = {}
+    for line in run:
+        groups.setdefault(said_of(line), []).append(line)
+    if all(len(group) <= most for group in groups.values()):
+        return run
+    lines = []
+    for (label, tol), group in groups.items():
+        if len(group) > most:
             errors = [PRINTED.fullmatch(line)["error"] for line in group]
             worst = f"error at most {max(errors, key=float)} ≤ {tol}" if tol else "holds"
             group = [f"{label} {worst}, {len(group)} times"]
         lines += group
-    return "\n".join(lines)
+    return lines
 
 
 def said_of(line):
