@@ -400,7 +400,8 @@ UNCOUNTED = "a graph must know how many documents there are: give cu_seqlens ins
 
 
 def _counted(documents):
-    """How many there are, for a graph that cannot know: a compiler breaks it here, or raises if it may not."""
+    """How many there are, for a graph that cannot know: a compiler breaks it here, or
+    raises if it may not."""
     if torch.compiler.is_exporting() or not torch.compiler.is_compiling():
         raise ValueError(UNCOUNTED)
     torch._dynamo.graph_break(msg=UNCOUNTED)
