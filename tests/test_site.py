@@ -7,6 +7,7 @@ import functools
 import http.server
 import json
 import re
+import tempfile
 import threading
 from html import unescape
 from pathlib import Path
@@ -265,8 +266,11 @@ def test_nothing_hinders_a_reader(page, tab, address):
         assert not told, f"{page} ({scheme}):\n" + "\n".join(told)
 
 
+TEMPORARY = re.escape(tempfile.gettempdir() + "/")
 TOLD = re.compile(
-    r"\w*Warning\b.*|.* WARNING .*|.*(?:/site-packages/|/ipykernel_|File \"/|/tmp/).*"
+    r"\w*Warning\b.*|.* WARNING .*|.*(?:/site-packages/|/ipykernel_|File \"/|"
+    + TEMPORARY
+    + ").*"
 )
 
 

@@ -120,9 +120,8 @@ def chunk_factors(k, lam, G):
     return W0, Yk, inverse_cholesky(S), after, diagonals
 
 
-SHARE = (
-    1 / 8
-)  # of what inflation says: sums over a chunk are short, and the innovations have subtracted before they are squared
+# of what inflation says: sums over a chunk are short, and the innovations have subtracted before they are squared
+SHARE = 1 / 8
 
 # %% ../../nbs/attention/06b_causal.ipynb #674714e5
 def with_penalty(A, lam):
@@ -141,9 +140,8 @@ def worst(W0, W, diagonals):
     if not W.numel() or not may_look(W):
         return None
     first, second = diagonals
-    bound = (
-        second.detach().max()
-    )  # S is at least I, so that no inflation exceeds its diagonal
+    # S is at least I, so that no inflation exceeds its diagonal
+    bound = second.detach().max()
     if not keeps_digits(SHARE * bound, W.dtype):
         bound = inflation(W, second)
     return SHARE * bound.maximum(inflation(W0, first))

@@ -44,9 +44,8 @@ class Cuts(NamedTuple):
 
     size: int  # tokens a chunk, C
     count: int  # chunks a head, n
-    index: (
-        torch.Tensor | None
-    )  # the token of each row (N, n C); None: chunks follow one another without gaps
+    # the token of each row (N, n C); None: chunks follow one another without gaps
+    index: torch.Tensor | None
     filled: torch.Tensor | None  # whether a row is a token (N, n C); others repeat one
     begins: torch.Tensor  # the document that begins with a chunk (N, n), or -1
     ends: torch.Tensor  # the document that ends with it, or -1

@@ -669,7 +669,7 @@ def _apart(q, k, v, lam, G, gates, starts, window, only=None):
             "take a larger lam, or float64"
         )
     if starts.numel() and transformed():
-        gates = torch.ones_like(k[..., 0], dtype=lam.dtype) if gates is None else gates
+        gates = _or_ones(gates, k, lam)
         return by_token(q, k, v, gates, lam, None, starts, window)
     D = most_documents(starts)
     out, h, e = q.new_zeros(N, g, T, d_v), lam.new_zeros(N, T), lam.new_zeros(N, T, d_v)
@@ -688,6 +688,11 @@ def _apart(q, k, v, lam, G, gates, starts, window, only=None):
             h[i, a:b], e[i, a:b] = found.leverage[:, 0], found.error[:, 0]
             G[i, j], B[i, j] = found.state.gram[:, 0], found.state.moment[:, 0]
     return out, G, B, h, e
+
+
+def _or_ones(gates, k, lam):
+    """The gates of keys (N, T, d), ones if they have none."""
+    return k.new_ones(k.shape[:2], dtype=lam.dtype) if gates is None else gates
 
 # %% ../../nbs/attention/06g_functional.ipynb #ebfd9ce8
 def _losing(given, prior, starts):
@@ -724,7 +729,7 @@ def _mixed(apart, rest, lost, starts):
 def _apart_if_lost(q, k, v, lam, G, B, gates, starts, diagnostics):
     """Documents of which some lose digits: these each by itself, the others as if these
     were zero."""
-    fades = torch.ones_like(k[..., 0], dtype=lam.dtype) if gates is None else gates
+    fades = _or_ones(gates, k, lam)
     lost = _losing((q, k, v, fades, lam), (G, B), starts)
     found = _apart(q, k, v, lam, G, gates, starts, None, lost)
     if bool(lost.all()):
@@ -907,7 +912,7 @@ def _quickly(q, k, v, lam, G, B, gates, starts, chunk, window, diagnostics):
     if starts is not None:
         if window is not None or not starts.numel():
             raise LostDigits
-        gates = torch.ones_like(k[..., 0], dtype=lam.dtype) if gates is None else gates
+        gates = _or_ones(gates, k, lam)
         asked = dict(diagnostics=diagnostics, sums=diagnostics or G is not None)
         return gated_ridge(q, k, v, gates, lam, G, B, starts=starts, **asked)
     if window is not None:

@@ -189,9 +189,8 @@ class Block(NamedTuple):
     scale: torch.Tensor  # of keys and values (M, C); zero where a row is no token
     first: torch.Tensor  # (N, n)
     left: torch.Tensor  # (N, n, C)
-    begins: (
-        torch.Tensor
-    )  # (N, n): the document that begins, -1 for none, -2 for one that brings nothing along
+    # (N, n): the document that begins, -1 for none, -2 for one that brings nothing along
+    begins: torch.Tensor
 
     @property
     def carry(self) -> torch.Tensor:

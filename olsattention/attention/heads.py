@@ -233,9 +233,8 @@ def factor(G, lam):
     return torch.where((info == 0)[..., None, None], L, float("nan"))
 
 # %% ../../nbs/attention/06_heads.ipynb #032370e1
-LOST = (
-    2.0**-18
-)  # the largest product of inflation and roundoff; answers keep four digits, seldom fewer than five
+# the largest product of inflation and roundoff; answers keep four digits, seldom fewer than five
+LOST = 2.0**-18
 
 
 class LostDigits(ValueError):

@@ -123,10 +123,8 @@ class RidgeAttentionState:
     window: int | None
     keys: torch.Tensor | None
     values: torch.Tensor | None
-    _reads = (
-        -math.inf,
-        math.inf,
-    )  # tokens at the last look at the triangle, and since that before
+    # tokens at the last look at the triangle, and between that and the one before
+    _reads = (-math.inf, math.inf)
     _bounds = None  # what `_holds` knows
 
 # %% ../../nbs/attention/06f_state.ipynb #5b1e7a23

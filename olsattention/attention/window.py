@@ -240,9 +240,8 @@ def attend(
     return [x.transpose(1, 2) for x in split]
 
 # %% ../../nbs/attention/06c4_window.ipynb #55dc6669
-AT_ONCE = (
-    1 << 21
-)  # numbers in the sums before all chunks of the heads that a processor does together
+# numbers in the sums before all chunks of the heads that a processor does together
+AT_ONCE = 1 << 21
 
 
 def by_heads(*given: torch.Tensor | int) -> list[torch.Tensor]:

@@ -432,9 +432,8 @@ def read_products(trace, values, out, module, traces):
 
 # %% ../../nbs/models/09_capture.ipynb #47f7818a
 READ_OTHERWISE = {"sdpa", "eager"}
-REGISTRY = (
-    threading.Lock()
-)  # held while listeners stand in the registry, which all threads share
+# held while listeners stand in the registry, which all threads share
+REGISTRY = threading.Lock()
 
 
 def ridge_fields(module, query, key, mask, scaling, options):
