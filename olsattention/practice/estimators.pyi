@@ -142,7 +142,7 @@ class AttentionRegressor(RegressorMixin, Fitted):
     y : array, tensor, Series or DataFrame, shape (n,) or (n, k)
         Outcomes.
     sample_weight : array, shape (n,), or float, optional
-        Not negative; of a row that is as good as dropped zero. See `weight_type`.
+        Not negative; zero for a row that is as good as dropped. See `weight_type`.
     groups : array, shape (n,), optional
         Labels of rows that ``alpha="loo"`` leaves out together.
 
